@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <liburing.h>
+
+#include <ringdown/runtime/capabilities.hpp>
+#include <ringdown/runtime/system.hpp>
+
+namespace ringdown {
+
+/// How an operation ended, or one of its results if it has several.
+struct completion {
+    int result = 0;           ///< What the system call would return, or a negated errno.
+    std::uint32_t flags = 0;  ///< IORING_CQE_F_*.
+
+    /// True when the operation will complete again, so it is still in flight.
+    [[nodiscard]] bool more() const noexcept { return (flags & IORING_CQE_F_MORE) != 0; }
+};
+
+struct ring_options {
+    unsigned entries = 256;              ///< Submission entries, rounded up to a power of two.
+    unsigned completion_entries = 2048;  ///< Completion entries, rounded up likewise.
+    capability_set disabled;             ///< Masked in addition to RINGDOWN_DISABLE.
+};
+
+/// An io_uring: memory in which submission entries go to the kernel and completions come back.
+///
+/// Belongs to one thread, the one that calls `enable`. A full submission queue submits and goes
+/// on; completions that overflow their queue are fetched from the kernel and counted.
+/// Source: io_uring_setup(2), io_uring_enter(2).
+class ring {
+public:
+    using time_point = system::time_point;
+
+    /// Throws `std::system_error` when the kernel refuses a ring, saying what to check.
+    explicit ring(system& calls, const ring_options& options = {});
+    /// A ring with exactly these capabilities, unprobed; `options.disabled` is not looked at.
+    ring(system& calls, const capability_set& exactly, const ring_options& options);
+    ring(const ring&) = delete;
+    ring& operator=(const ring&) = delete;
+    ~ring();
+
+    /// Binds the ring to the calling thread; nothing can be submitted before.
+    void enable();
+
+    /// The next submission entry, cleared. Submits first when the queue is full.
+    io_uring_sqe& entry();
+
+    /// Makes room for `count` entries, so that a chain of them is submitted whole.
+    void reserve(unsigned count);
+
+    /// Submits everything, and neither waits nor lets the kernel run what it deferred.
+    void submit();
+
+    /// Submits everything, then waits for a completion until `until` (absent: for ever) if `wait`.
+    void enter(bool wait, std::optional<time_point> until = {});
+
+    /// Calls `handle(user_data, completion)` for every completion that has arrived.
+    template <class Handle>
+    void reap(Handle handle) {
+        std::uint64_t user_data;
+        completion what;
+        while (next_completion(user_data, what)) handle(user_data, what);
+    }
+
+    [[nodiscard]] const capability_set& capabilities() const noexcept { return capabilities_; }
+    [[nodiscard]] bool has(capability which) const noexcept { return capabilities_.has(which); }
+    /// The IORING_FEAT_* bits that the kernel answered with.
+    [[nodiscard]] unsigned features() const noexcept { return features_; }
+    [[nodiscard]] int descriptor() const noexcept { return fd_; }
+    [[nodiscard]] system& calls() noexcept { return calls_; }
+
+    struct counters {
+        std::uint64_t enters = 0;          ///< io_uring_enter calls.
+        std::uint64_t submitted = 0;       ///< Entries that the kernel consumed.
+        std::uint64_t completions = 0;     ///< Completions reaped.
+        std::uint64_t queue_full = 0;      ///< Times that a full submission queue was submitted early.
+        std::uint64_t overflows = 0;       ///< Times that completions had overflowed their queue.
+    };
+    [[nodiscard]] const counters& statistics() const noexcept { return counters_; }
+
+private:
+    struct mapping {
+        void* memory = nullptr;
+        std::size_t bytes = 0;
+    };
+
+    void map(const io_uring_params& params);
+    mapping map_part(std::size_t bytes, std::uint64_t offset);
+    void release() noexcept;
+    [[nodiscard]] unsigned unsubmitted() const noexcept;
+    int call_enter(unsigned submit, unsigned wait, unsigned flags, std::optional<time_point> until);
+    void make_room();
+    bool next_completion(std::uint64_t& user_data, completion& what);
+    void spill_completions();
+
+    system& calls_;
+    capability_set capabilities_;
+    counters counters_;
+    unsigned features_ = 0;
+    int fd_ = -1;
+    int enter_fd_ = -1;  // the registered index where the kernel has that, else fd_
+    unsigned enter_flags_ = 0;
+
+    mapping queues_;
+    mapping entries_;
+    io_uring_sqe* submission_ = nullptr;
+    unsigned* submission_head_ = nullptr;
+    unsigned* submission_tail_ = nullptr;
+    unsigned* submission_flags_ = nullptr;
+    unsigned submission_mask_ = 0;
+    unsigned tail_ = 0;  // entries handed out; published by submit
+    io_uring_cqe* completions_ = nullptr;
+    unsigned* completion_head_ = nullptr;
+    unsigned* completion_tail_ = nullptr;
+    unsigned completion_mask_ = 0;
+
+    // Completions taken out of the way of a submission that the kernel refused until there was room.
+    std::vector<io_uring_cqe> spilled_;
+    std::size_t spilled_taken_ = 0;
+};
+
+}  // namespace ringdown
