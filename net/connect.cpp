@@ -1,0 +1,63 @@
+#include <ringdown/net/connect.hpp>
+
+#include <sys/socket.h>
+
+#include <ringdown/runtime/deadline.hpp>
+#include <ringdown/runtime/operation.hpp>
+
+namespace ringdown {
+
+namespace operations {
+
+struct connect {
+    static constexpr const char* name = "connect";
+
+    int fd;
+    const address* to;
+
+    void prepare(io_uring_sqe& sqe) const noexcept {
+        io_uring_prep_connect(&sqe, fd, to->data(), to->size());
+    }
+    result<void> decode(completion what) const noexcept {
+        if (what.result < 0) return std::unexpected(system_error(what.result));
+        return {};
+    }
+};
+
+}  // namespace operations
+
+namespace {
+
+task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
+                                      std::optional<loop::time_point> deadline) {
+    operation<operations::connect> connecting(on, {fd, &to});
+    if (!deadline) co_return co_await connecting;
+    co_return co_await with_deadline(on, *deadline, [](auto& operation) -> task<result<void>> {
+        co_return co_await operation;
+    }(connecting));
+}
+
+}  // namespace
+
+task<result<stream>> connect(loop& on, address to, connect_options options) {
+    system& calls = on.calls();
+    const int fd = calls.socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) co_return std::unexpected(system_error(fd));
+    result<void> done;
+    if (options.from) {
+        const int bound = calls.bind(fd, options.from->data(), options.from->size());
+        if (bound < 0) done = std::unexpected(system_error(bound));
+    }
+    if (done) done = co_await connect_descriptor(on, fd, to, options.deadline);
+    if (!done) {
+        calls.close(fd);  // not connected, so nothing can linger
+        co_return std::unexpected(done.error());
+    }
+    connection::origin from;
+    from.kind = to.family() == AF_UNIX ? connection_kind::unix_stream : connection_kind::tcp;
+    from.peer = to;
+    from.acknowledged_before = from.kind == connection_kind::tcp ? 1 : 0;
+    co_return stream(connection::adopt(on, fd, from));
+}
+
+}  // namespace ringdown

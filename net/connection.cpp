@@ -1,0 +1,130 @@
+#include <ringdown/net/connection.hpp>
+
+#include <atomic>
+#include <cerrno>
+
+#include <ringdown/net/connection_operation.hpp>
+#include <ringdown/net/inbox.hpp>
+#include <ringdown/runtime/assert.hpp>
+
+namespace ringdown {
+namespace {
+
+std::uint64_t next_number() noexcept {
+    static std::atomic<std::uint64_t> count{0};
+    return count.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+bool network_gave_up(int error) noexcept {
+    return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ||
+           error == EHOSTDOWN || error == ENETDOWN;
+}
+
+// EPIPE: the peer reset after it had finished, or nobody is there to read.
+bool reset_by_peer(int error) noexcept { return error == ECONNRESET || error == EPIPE; }
+
+}  // namespace
+
+connection_operation::connection_operation(connection& on, const char* name) noexcept
+    : ring_operation(on.on(), name), connection_(on) {}
+
+void connection_operation::track() noexcept { connection_.in_flight_.push_back(*this); }
+
+void connection_operation::completed(completion what) noexcept {
+    connection& touched = connection_;
+    if (!in_flight()) unlink();
+    settled(what);
+    touched.changed();
+}
+
+connection& connection::adopt(loop& on, int fd, const origin& from) {
+    auto* made = new connection(on, fd, from);
+    on.admit(*made);
+    return *made;
+}
+
+connection::connection(loop& on, int fd, const origin& from) noexcept
+    : loop_(on), fd_(fd), number_(next_number()), origin_(from), fin_(*this) {}
+
+connection::~connection() { delete inbox_; }
+
+void connection::release() noexcept {
+    if (--references_ == 0 && life_ == life_phase::closed) delete this;
+}
+
+void connection::enter(sending_phase next) noexcept {
+    require(legal(sending_, next), "illegal move of a connection's sending phase");
+    sending_ = next;
+}
+
+void connection::enter(receiving_phase next) noexcept {
+    require(legal(receiving_, next), "illegal move of a connection's receiving phase");
+    receiving_ = next;
+}
+
+void connection::enter(life_phase next) noexcept {
+    require(legal(life_, next), "illegal move of a connection's life");
+    life_ = next;
+}
+
+bool connection::was_reset() const noexcept { return reset_by_peer(end_errno_); }
+
+void connection::note_error(int negated_errno) noexcept {
+    const int error = -negated_errno;
+    // Our own abort resets what is in flight; that is not the peer's doing.
+    if (end_errno_ != 0 || life_ >= life_phase::aborting) return;
+    if (!reset_by_peer(error) && !network_gave_up(error)) return;
+    end_errno_ = error;
+    if (receiving_ == receiving_phase::open || receiving_ == receiving_phase::discarding)
+        enter(receiving_phase::reset);
+}
+
+void connection::note_end_of_stream() noexcept {
+    if (life_ >= life_phase::aborting) return;
+    if (receiving_ == receiving_phase::open || receiving_ == receiving_phase::discarding)
+        enter(receiving_phase::finished);
+}
+
+std::error_code connection::error_of(int negated_errno) const noexcept {
+    if (life_ >= life_phase::aborting) return canceled();
+    if (end_errno_ != 0 && negated_errno != -ECANCELED)
+        return was_reset() ? std::make_error_code(std::errc::connection_reset)
+                           : system_error(-end_errno_);
+    return system_error(negated_errno);
+}
+
+std::error_code connection::refuses_sending() const noexcept {
+    if (life_ != life_phase::open) return errc::ending;
+    if (end_errno_ != 0) return error_of(-end_errno_);
+    if (sending_ != sending_phase::open) return std::make_error_code(std::errc::broken_pipe);
+    return {};
+}
+
+std::error_code connection::refuses_receiving() const noexcept {
+    if (life_ != life_phase::open) return errc::ending;
+    return {};
+}
+
+void connection::request_fin() noexcept {
+    if (sending_ != sending_phase::open) return;
+    enter(sending_phase::flushing);
+    sends_.push(fin_);
+}
+
+void connection::cancel_operations(bool everything) noexcept {
+    in_flight_.for_each([everything](connection_operation& operation) {
+        if (everything || operation.when_ending() == at_ending::cancel) operation.request_cancel();
+    });
+}
+
+inbox& connection::make_inbox() {
+    if (!inbox_) inbox_ = new inbox(*this);
+    return *inbox_;
+}
+
+void connection::abandon() noexcept {
+    if (life_ != life_phase::open) return;
+    end_abandoned(*this, canceled_by_scope_ ? abandonment::canceled : abandonment::dropped);
+}
+
+}  // namespace ringdown

@@ -1,0 +1,174 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include <ringdown/net/address.hpp>
+#include <ringdown/net/fin.hpp>
+#include <ringdown/net/phases.hpp>
+#include <ringdown/net/send_queue.hpp>
+#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/loop.hpp>
+
+namespace ringdown {
+
+class connection_operation;
+class inbox;
+
+/// What drives the ending of a connection; `shutdown/` has the only one.
+class ending_driver {
+public:
+    virtual ~ending_driver() = default;
+    /// An operation completed, or an end was seen. May destroy the connection.
+    virtual void changed() noexcept = 0;
+};
+
+/// Why a connection is left to its loop.
+enum class abandonment : std::uint8_t {
+    dropped,   ///< Its stream was destroyed.
+    canceled,  ///< Its scope was cancelled, or its loop ends.
+};
+
+class connection;
+
+/// Ends a connection that nobody will end otherwise: net/ only says that it was abandoned, what is
+/// done about it is defined in shutdown/.
+void end_abandoned(connection& left, abandonment why) noexcept;
+
+enum class connection_kind : std::uint8_t { tcp, unix_stream };
+
+/// The state block of a connected stream socket: descriptor, phases, operations in flight, bytes.
+///
+/// Owned by its loop, which keeps it until the descriptor is closed; streams are handles to it.
+class connection final : public pooled, public resident {
+public:
+    struct origin {
+        connection_kind kind = connection_kind::tcp;
+        address peer;  ///< AF_UNSPEC where it is not known yet.
+        /// What the kernel's count of acknowledged bytes stood at for a sent count of 0: SYN is
+        /// counted for the side that connected.
+        std::uint64_t acknowledged_before = 0;
+    };
+    struct counters {
+        std::uint64_t handed = 0;     ///< Bytes that were given to a send.
+        std::uint64_t sent = 0;       ///< Of these, accepted by the kernel.
+        std::uint64_t received = 0;   ///< Given to the application.
+        std::uint64_t discarded = 0;  ///< Received and dropped.
+    };
+
+    /// Takes the descriptor over.
+    static connection& adopt(loop& on, int fd, const origin& from);
+
+    /// References keep the block after the descriptor is closed.
+    /// @{
+    void retain() noexcept { ++references_; }
+    void release() noexcept;
+    /// @}
+
+    [[nodiscard]] loop& on() const noexcept { return loop_; }
+    [[nodiscard]] int descriptor() const noexcept { return fd_; }
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
+    [[nodiscard]] const origin& from() const noexcept { return origin_; }
+    void set_peer(const address& peer) noexcept { origin_.peer = peer; }
+
+    [[nodiscard]] sending_phase sending() const noexcept { return sending_; }
+    [[nodiscard]] receiving_phase receiving() const noexcept { return receiving_; }
+    [[nodiscard]] life_phase life() const noexcept { return life_; }
+    void enter(sending_phase next) noexcept;
+    void enter(receiving_phase next) noexcept;
+    void enter(life_phase next) noexcept;
+
+    [[nodiscard]] counters& bytes() noexcept { return bytes_; }
+    [[nodiscard]] send_queue& sends() noexcept { return sends_; }
+    [[nodiscard]] bool idle() const noexcept { return in_flight_.empty(); }
+
+    /// The errno that told of a reset or of a lost network; 0 before. Remembered, because the
+    /// kernel tells it only once.
+    [[nodiscard]] int end_errno() const noexcept { return end_errno_; }
+    [[nodiscard]] bool was_reset() const noexcept;
+    /// Takes note of what a completion tells about the connection.
+    void note_error(int negated_errno) noexcept;
+    void note_end_of_stream() noexcept;
+    /// What the application is told of a failed operation.
+    [[nodiscard]] std::error_code error_of(int negated_errno) const noexcept;
+    /// The error of an operation that must not be started now; empty when it may.
+    [[nodiscard]] std::error_code refuses_sending() const noexcept;
+    [[nodiscard]] std::error_code refuses_receiving() const noexcept;
+
+    [[nodiscard]] fin_operation& fin() noexcept { return fin_; }
+    /// Puts FIN behind every byte that was handed over.
+    void request_fin() noexcept;
+
+    /// Cancels what is in flight and neither flushes nor discards; all of it if `everything`.
+    void cancel_operations(bool everything) noexcept;
+
+    [[nodiscard]] ending_driver* ending() const noexcept { return ending_; }
+    void set_ending(ending_driver* driver) noexcept { ending_ = driver; }
+
+    [[nodiscard]] inbox* own_inbox() const noexcept { return inbox_; }
+    inbox& make_inbox();
+
+    /// What a destroyed stream does: by default the connection is aborted.
+    void abandon() noexcept;
+    void note_canceled(cancel_reason reason) noexcept {
+        canceled_by_scope_ = reason == cancel_reason::scope;
+    }
+    void note_in_use() noexcept { canceled_by_scope_ = false; }
+
+    void loop_ends() noexcept override { end_abandoned(*this, abandonment::canceled); }
+
+private:
+    friend class connection_operation;
+
+    connection(loop& on, int fd, const origin& from) noexcept;
+    ~connection();
+
+    /// The last thing that a completion does; nothing may be touched after it.
+    void changed() noexcept {
+        if (ending_) ending_->changed();
+    }
+
+    loop& loop_;
+    int fd_;
+    std::uint32_t references_ = 0;
+    std::uint64_t number_;
+    origin origin_;
+    sending_phase sending_ = sending_phase::open;
+    receiving_phase receiving_ = receiving_phase::open;
+    life_phase life_ = life_phase::open;
+    bool canceled_by_scope_ = false;
+    int end_errno_ = 0;
+    counters bytes_;
+    intrusive_list<connection_operation, connection> in_flight_;
+    send_queue sends_;
+    fin_operation fin_;
+    inbox* inbox_ = nullptr;
+    ending_driver* ending_ = nullptr;
+};
+
+/// A counted reference to a connection's state block.
+class connection_ref {
+public:
+    connection_ref() noexcept = default;
+    explicit connection_ref(connection& to) noexcept : to_(&to) { to_->retain(); }
+    connection_ref(const connection_ref& other) noexcept : to_(other.to_) {
+        if (to_) to_->retain();
+    }
+    connection_ref(connection_ref&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
+    connection_ref& operator=(connection_ref other) noexcept {
+        std::swap(to_, other.to_);
+        return *this;
+    }
+    ~connection_ref() {
+        if (to_) to_->release();
+    }
+
+    explicit operator bool() const noexcept { return to_ != nullptr; }
+    connection& operator*() const noexcept { return *to_; }
+    connection* operator->() const noexcept { return to_; }
+
+private:
+    connection* to_ = nullptr;
+};
+
+}  // namespace ringdown

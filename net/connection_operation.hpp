@@ -1,0 +1,45 @@
+#pragma once
+
+#include <ringdown/runtime/intrusive_list.hpp>
+#include <ringdown/runtime/ring_operation.hpp>
+
+namespace ringdown {
+
+class connection;
+
+/// What the ending of a connection does with an operation that it finds in flight.
+enum class at_ending : unsigned char {
+    cancel,  ///< Ends it early: what the application waits for.
+    keep,    ///< Lets it go on: what flushes or discards.
+};
+
+/// A ring operation on a connection, which knows every one that is in flight on it.
+class connection_operation : public ring_operation, public list_hook<connection> {
+public:
+    [[nodiscard]] virtual at_ending when_ending() const noexcept { return at_ending::cancel; }
+
+    using ring_operation::request_cancel;
+
+protected:
+    explicit connection_operation(connection& on, const char* name) noexcept;
+    ~connection_operation() = default;
+
+    template <class Prepare>
+    void launch(Prepare prepare) {
+        track();
+        submit(prepare);
+    }
+
+    /// A completion has arrived; `in_flight` is false if it was the last.
+    virtual void settled(completion what) noexcept = 0;
+
+    [[nodiscard]] connection& target() const noexcept { return connection_; }
+
+private:
+    void track() noexcept;
+    void completed(completion what) noexcept final;
+
+    connection& connection_;
+};
+
+}  // namespace ringdown

@@ -1,0 +1,166 @@
+#include <ringdown/net/inbox.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <ringdown/net/connection.hpp>
+#include <ringdown/runtime/assert.hpp>
+
+namespace ringdown {
+namespace {
+
+// Enough that the reader never waits for the kernel, few enough that others get theirs.
+constexpr unsigned queued_max = 8;
+
+}  // namespace
+
+inbox::inbox(connection& from)
+    : connection_operation(from, "recv"), pool_(from.on().service<buffer_pool>()) {}
+
+inbox::~inbox() {
+    while (queued_ > 0) pool_.give_back(pop());
+}
+
+bool inbox::sealed() const noexcept { return target().life() != life_phase::open; }
+
+bool inbox::read(inbox_reader& reader) {
+    require(!reader_, "two receives at once on one stream; await one before the next");
+    if (queued_ > 0) {
+        reader.arrived();
+        return false;
+    }
+    if (end_) {
+        reader.fail(*end_);
+        return false;
+    }
+    reader_ = &reader;
+    arm();
+    return true;
+}
+
+void inbox::forget(inbox_reader& reader) noexcept {
+    if (reader_ != &reader) return;
+    reader_ = nullptr;
+    reader.fail(canceled());
+}
+
+void inbox::arm() {
+    if (in_flight()) return;
+    if (!pool_.kernel_selects() && !pool_.pick(picked_)) {
+        pool_.notify(*this);
+        return;
+    }
+    picked_in_flight_ = !pool_.kernel_selects();
+    launch([this](io_uring_sqe& sqe) { prepare(sqe); });
+}
+
+void inbox::prepare(io_uring_sqe& sqe) noexcept {
+    const int fd = target().descriptor();
+    if (!pool_.kernel_selects()) {
+        io_uring_prep_recv(&sqe, fd, pool_.memory(picked_), pool_.buffer_bytes(), 0);
+        return;
+    }
+    if (target().on().has(capability::multishot_recv))
+        io_uring_prep_recv_multishot(&sqe, fd, nullptr, 0, 0);
+    else
+        io_uring_prep_recv(&sqe, fd, nullptr, pool_.buffer_bytes(), 0);
+    sqe.flags |= IOSQE_BUFFER_SELECT;
+    sqe.buf_group = buffer_pool::group;
+}
+
+void inbox::settled(completion what) noexcept {
+    const bool filled = what.result > 0;
+    if (picked_in_flight_) {
+        picked_in_flight_ = false;
+        if (filled) received(picked_, static_cast<std::size_t>(what.result));
+        else pool_.give_back(picked_);
+    } else if (what.flags & IORING_CQE_F_BUFFER) {
+        const auto buffer = static_cast<std::uint16_t>(what.flags >> IORING_CQE_BUFFER_SHIFT);
+        pool_.taken_by_kernel();
+        if (filled) received(buffer, static_cast<std::size_t>(what.result));
+        else pool_.give_back(buffer);
+    }
+
+    connection& from = target();
+    if (what.result == 0) {
+        from.note_end_of_stream();
+        end_ = from.end_errno() == 0 ? make_error_code(errc::end_of_stream) : from.error_of(0);
+    } else if (what.result < 0 && what.result != -ENOBUFS && what.result != -ECANCELED) {
+        from.note_error(what.result);
+        end_ = from.error_of(what.result);
+    }
+    if (sealed()) return;
+    if (end_) tell_reader();
+    else if (!in_flight() && reader_ && what.result == -ENOBUFS && pool_.available() == 0)
+        pool_.notify(*this);
+    else if (!in_flight() && reader_) arm();
+}
+
+void inbox::buffer_returned() noexcept {
+    if (!sealed() && reader_) arm();
+}
+
+void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
+    if (sealed()) {
+        target().bytes().discarded += bytes;
+        pool_.give_back(buffer);
+        return;
+    }
+    put(buffer, bytes);
+    if (reader_) tell_reader();
+    else if (queued_ >= queued_max) request_cancel();
+}
+
+void inbox::tell_reader() noexcept {
+    inbox_reader* told = std::exchange(reader_, nullptr);
+    if (!told) return;
+    if (queued_ > 0) told->arrived();
+    else told->fail(*end_);
+}
+
+void inbox::put(std::uint16_t buffer, std::size_t bytes) noexcept {
+    pool_.link(buffer).bytes = static_cast<std::uint32_t>(bytes);
+    if (queued_++ == 0) first_ = buffer;
+    else pool_.link(last_).next = buffer;
+    last_ = buffer;
+}
+
+std::uint16_t inbox::pop() noexcept {
+    const std::uint16_t buffer = first_;
+    first_ = pool_.link(buffer).next;
+    offset_ = 0;
+    --queued_;
+    return buffer;
+}
+
+lease inbox::take() noexcept {
+    const std::uint32_t taken_before = offset_;
+    const std::uint16_t buffer = pop();
+    const std::size_t bytes = pool_.link(buffer).bytes;
+    target().bytes().received += bytes - taken_before;
+    return pool_.make_lease(buffer, taken_before, bytes);
+}
+
+std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
+    const std::size_t left = pool_.link(first_).bytes - offset_;
+    const std::size_t bytes = std::min(left, into.size());
+    std::memcpy(into.data(), pool_.memory(first_) + offset_, bytes);
+    if (bytes == left) pool_.give_back(pop());
+    else offset_ += static_cast<std::uint32_t>(bytes);
+    target().bytes().received += bytes;
+    return bytes;
+}
+
+void inbox::seal() noexcept {
+    buffer_waiter::unlink();
+    while (queued_ > 0) {
+        const std::uint32_t taken_before = offset_;
+        const std::uint16_t buffer = pop();
+        target().bytes().discarded += pool_.link(buffer).bytes - taken_before;
+        pool_.give_back(buffer);
+    }
+    if (reader_) std::exchange(reader_, nullptr)->fail(canceled());
+}
+
+}  // namespace ringdown

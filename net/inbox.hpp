@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include <ringdown/net/connection_operation.hpp>
+#include <ringdown/net/receive.hpp>
+#include <ringdown/runtime/buffers.hpp>
+#include <ringdown/runtime/frame_pool.hpp>
+
+namespace ringdown {
+
+/// What a connection has received into the loop's buffers and the application has not taken.
+///
+/// One receive stays armed and completes many times. A reader that lags behind stops it after a
+/// few buffers, so that one connection cannot take them all. When the connection ends, the
+/// receive stays armed and what it brings is dropped.
+class inbox final : public pooled, public connection_operation, private buffer_waiter {
+public:
+    explicit inbox(connection& from);
+    ~inbox();
+
+    [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
+
+    /// False when the reader was told at once; else it waits. One reader at a time.
+    bool read(inbox_reader& reader);
+    /// The waiting reader was cancelled; what arrives later is kept for the next one.
+    void forget(inbox_reader& reader) noexcept;
+
+    /// For a reader that was told of an arrival.
+    /// @{
+    lease take() noexcept;
+    std::size_t copy_out(std::span<std::byte> into) noexcept;
+    /// @}
+
+    /// The connection ends: tells the reader, and drops everything from now on.
+    void seal() noexcept;
+
+private:
+    void arm();
+    void prepare(io_uring_sqe& sqe) noexcept;
+    void settled(completion what) noexcept override;
+    void buffer_returned() noexcept override;
+    void received(std::uint16_t buffer, std::size_t bytes) noexcept;
+    void put(std::uint16_t buffer, std::size_t bytes) noexcept;
+    std::uint16_t pop() noexcept;
+    void tell_reader() noexcept;
+    [[nodiscard]] bool sealed() const noexcept;
+
+    buffer_pool& pool_;
+    inbox_reader* reader_ = nullptr;
+    std::optional<std::error_code> end_;
+    unsigned queued_ = 0;
+    std::uint16_t first_ = 0;
+    std::uint16_t last_ = 0;
+    std::uint32_t offset_ = 0;   // bytes of the first buffer that were copied out already
+    std::uint16_t picked_ = 0;   // the buffer in flight, where the kernel does not select
+    bool picked_in_flight_ = false;
+};
+
+}  // namespace ringdown

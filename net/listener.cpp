@@ -1,0 +1,136 @@
+#include <ringdown/net/listener.hpp>
+
+#include <cerrno>
+
+#include <sys/socket.h>
+
+#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/ring_operation.hpp>
+
+namespace ringdown {
+namespace {
+
+// What says something about one connection that is gone already, not about accepting.
+bool concerns_one_peer(int result) noexcept {
+    return result == -ECONNABORTED || result == -EINTR || result == -EAGAIN ||
+           result == -EPROTO || result == -ECONNRESET;
+}
+
+}  // namespace
+
+/// The accept in flight. Outlives its listener until its last completion.
+class listener::accept_operation final : public pooled, public ring_operation, public resident {
+public:
+    accept_operation(loop& on, listener& owner, std::shared_ptr<listening_socket> from)
+        : ring_operation(on, "accept"), owner_(&owner), from_(std::move(from)) {}
+
+    void arm() {
+        if (in_flight()) return;
+        ring_loop().admit(*this);
+        submit([this](io_uring_sqe& sqe) {
+            if (ring_loop().has(capability::multishot_accept))
+                io_uring_prep_multishot_accept(&sqe, from_->descriptor(), nullptr, nullptr,
+                                               SOCK_CLOEXEC);
+            else
+                io_uring_prep_accept(&sqe, from_->descriptor(), nullptr, nullptr, SOCK_CLOEXEC);
+        });
+    }
+    void cancel() { request_cancel(); }
+    void disown() {
+        owner_ = nullptr;
+        if (in_flight()) request_cancel();
+        else delete this;
+    }
+
+private:
+    void loop_ends() noexcept override { request_cancel(); }
+
+    void completed(completion what) noexcept override {
+        if (!in_flight()) list_hook<resident>::unlink();
+        if (owner_) {
+            owner_->completed(what.result);
+            return;
+        }
+        if (what.result >= 0) ring_loop().calls().close(what.result);
+        if (!in_flight()) delete this;
+    }
+
+    listener* owner_;
+    std::shared_ptr<listening_socket> from_;
+};
+
+listener::listener(loop& on, std::shared_ptr<listening_socket> from)
+    : on_(on),
+      from_(std::move(from)),
+      local_(from_->local()),
+      accepting_(new accept_operation(on, *this, from_)) {
+    waiting_.reserve(256);
+}
+
+listener::~listener() {
+    if (accepting_) accepting_->disown();
+}
+
+task<result<stream>> listener::accept() {
+    for (;;) {
+        if (handed_out_ < waiting_.size()) {
+            stream next = std::move(waiting_[handed_out_++]);
+            if (handed_out_ == waiting_.size()) {
+                waiting_.clear();
+                handed_out_ = 0;
+            }
+            co_return next;
+        }
+        if (stopped_) co_return std::unexpected(make_error_code(errc::ending));
+        if (const int error = std::exchange(paused_by_, 0))
+            co_return std::unexpected(system_error(error));
+        accepting_->arm();
+        changed_.reset();
+        const auto waited = co_await changed_.wait(on_);
+        if (!waited) co_return std::unexpected(waited.error());
+    }
+}
+
+void listener::completed(int result) noexcept {
+    if (result >= 0) take(result);
+    else if (result != -ECANCELED && !concerns_one_peer(result)) paused_by_ = result;
+    changed_.set();
+}
+
+void listener::take(int fd) {
+    ++accepted_;
+    connection::origin from;
+    from.kind = from_->kind();
+    waiting_.emplace_back(stream(connection::adopt(on_, fd, from)));
+}
+
+task<result<void>> listener::stop() {
+    if (!from_) co_return result<void>{};
+    stopped_ = true;
+    from_->refuse_newcomers();
+    while (accepting_ && accepting_->in_flight()) {
+        accepting_->cancel();
+        changed_.reset();
+        // Not a wait that a cancelled scope may cut short: the accept may still bring a connection.
+        co_await changed_.join(on_);
+    }
+    const int refused = take_waiting();
+    changed_.set();
+    if (refused != -EAGAIN) co_return std::unexpected(system_error(refused));
+    std::exchange(accepting_, nullptr)->disown();
+    from_.reset();
+    co_return result<void>{};
+}
+
+// Accepts until the kernel's queue is empty (-EAGAIN) or something else stops it.
+int listener::take_waiting() {
+    system& calls = on_.calls();
+    calls.set_nonblocking(from_->descriptor(), true);
+    for (;;) {
+        const int fd = calls.accept(from_->descriptor(), SOCK_CLOEXEC);
+        if (fd >= 0) take(fd);
+        else if (fd == -EAGAIN || !concerns_one_peer(fd)) return fd;
+    }
+}
+
+}  // namespace ringdown

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ringdown/net/address.hpp>
+#include <ringdown/net/stream.hpp>
+#include <ringdown/runtime/event.hpp>
+
+namespace ringdown {
+
+struct listen_options {
+    int backlog = 4096;      ///< Connections that may wait to be accepted.
+    bool reuse_address = true;  ///< SO_REUSEADDR: a restart may take a port with TIME_WAIT on it.
+    bool reuse_port = false;    ///< SO_REUSEPORT. Closing one of several resets its share.
+};
+
+/// A listening descriptor, which several loops may accept from.
+///
+/// One descriptor that is shared loses no connection when one of them stops accepting.
+/// Threads: any.
+class listening_socket {
+public:
+    /// Binds and listens.
+    ///
+    /// Errors: throws `std::system_error` whose text names the address (`address_in_use`, …).
+    explicit listening_socket(const address& at, const listen_options& options = {},
+                              system& calls = kernel());
+    /// Takes over a descriptor that listens already, handed over by another process.
+    ///
+    /// Errors: throws `std::system_error` when it does not listen.
+    explicit listening_socket(int fd, system& calls = kernel());
+    listening_socket(const listening_socket&) = delete;
+    listening_socket& operator=(const listening_socket&) = delete;
+    ~listening_socket();
+
+    [[nodiscard]] int descriptor() const noexcept { return fd_; }
+    /// Where it listens; a port of 0 has become the one that the kernel picked.
+    [[nodiscard]] address local() const;
+    [[nodiscard]] connection_kind kind() const noexcept { return kind_; }
+
+    /// Refuses newcomers, while those that wait can still be accepted. Cannot be taken back.
+    ///
+    /// TCP: a filter drops segments that open a connection, so no late client is half-served.
+    /// Unix sockets have no such filter; there it does nothing.
+    void refuse_newcomers() noexcept;
+
+private:
+    void close_on_failure(int refused, const std::string& what);
+
+    system& calls_;
+    int fd_;
+    connection_kind kind_ = connection_kind::tcp;
+    std::string unlink_path_;
+};
+
+/// Accepts connections on one loop.
+///
+/// Connections are taken as they come and kept until asked for. A listener that is destroyed
+/// aborts those that nobody asked for; `stop` serves them.
+class listener {
+public:
+    listener(loop& on, std::shared_ptr<listening_socket> from);
+    listener(const listener&) = delete;
+    listener& operator=(const listener&) = delete;
+    ~listener();
+
+    /// The next connection.
+    ///
+    /// Errors: `too_many_files_open` and the like, after which accepting has paused until the
+    /// next call; `errc::ending` when stopped and nothing is left to be taken;
+    /// `operation_canceled`.
+    /// Cancellation: safe; a connection that was accepted is kept for the next call.
+    /// Source: accept(2), IORING_ACCEPT_MULTISHOT (Linux 5.19).
+    task<result<stream>> accept();
+
+    /// Refuses newcomers and accepts everyone who waits in the kernel's queue; `accept` goes on
+    /// to hand them out and then answers `errc::ending`. The socket is closed when no loop that
+    /// shares it accepts any more.
+    ///
+    /// Errors: `too_many_files_open` and the like when some still wait; call again when there
+    /// are descriptors.
+    /// Cancellation: none; it waits for the kernel alone.
+    task<result<void>> stop();
+
+    [[nodiscard]] const address& local() const noexcept { return local_; }
+    /// Connections accepted so far, handed out or not.
+    [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
+
+private:
+    class accept_operation;
+
+    void completed(int result) noexcept;
+    void take(int fd);
+    int take_waiting();
+
+    loop& on_;
+    std::shared_ptr<listening_socket> from_;
+    address local_;
+    accept_operation* accepting_;
+    std::vector<stream> waiting_;
+    std::size_t handed_out_ = 0;  // of `waiting_`
+    event changed_;
+    std::uint64_t accepted_ = 0;
+    int paused_by_ = 0;  // the negated errno; 0 while accepting runs
+    bool stopped_ = false;
+};
+
+}  // namespace ringdown

@@ -1,0 +1,75 @@
+#include <cerrno>
+#include <system_error>
+
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <ringdown/net/listener.hpp>
+
+namespace ringdown {
+
+listening_socket::listening_socket(const address& at, const listen_options& options, system& calls)
+    : calls_(calls) {
+    kind_ = at.family() == AF_UNIX ? connection_kind::unix_stream : connection_kind::tcp;
+    fd_ = calls_.socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    close_on_failure(fd_, "cannot make a socket for " + at.text());
+    const int on = 1;
+    if (options.reuse_address && kind_ == connection_kind::tcp)
+        calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (options.reuse_port) calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    close_on_failure(calls_.bind(fd_, at.data(), at.size()), "cannot listen on " + at.text());
+    if (at.family() == AF_UNIX && at.text().find("unix:@") != 0)
+        unlink_path_ = at.text().substr(sizeof "unix:" - 1);
+    close_on_failure(calls_.listen(fd_, options.backlog), "cannot listen on " + at.text());
+}
+
+listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(fd) {
+    int listens = 0;
+    socklen_t bytes = sizeof listens;
+    const int refused = calls_.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes);
+    if (refused < 0 || !listens)
+        throw std::system_error(system_error(refused < 0 ? refused : -EINVAL),
+                                "descriptor " + std::to_string(fd) + " does not listen");
+    if (local().family() == AF_UNIX) kind_ = connection_kind::unix_stream;
+    // Accepted sockets inherit it, and a kernel linger would block their close.
+    const linger off{};
+    calls_.setsockopt(fd_, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+}
+
+void listening_socket::close_on_failure(int refused, const std::string& what) {
+    if (refused >= 0) return;
+    if (fd_ >= 0) calls_.close(fd_);
+    throw std::system_error(system_error(refused), what);
+}
+
+listening_socket::~listening_socket() {
+    calls_.close(fd_);
+    if (!unlink_path_.empty()) ::unlink(unlink_path_.c_str());
+}
+
+address listening_socket::local() const {
+    address name;
+    socklen_t bytes = address::capacity;
+    calls_.getsockname(fd_, name.data(), &bytes);
+    name.resize(bytes);
+    return name;
+}
+
+void listening_socket::refuse_newcomers() noexcept {
+    if (kind_ != connection_kind::tcp) return;
+    // The filter sees the TCP header: byte 13 holds the flags. SYN without ACK opens a connection.
+    constexpr unsigned flags_offset = 13, syn = 0x02, ack = 0x10;
+    sock_filter drop_syn[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, flags_offset),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, syn | ack),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, syn, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, ~0U),
+    };
+    const sock_fprog program{.len = 5, .filter = drop_syn};
+    calls_.setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+}  // namespace ringdown

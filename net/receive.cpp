@@ -1,0 +1,90 @@
+#include <ringdown/net/receive.hpp>
+
+#include <cerrno>
+#include <cstring>
+
+#include <ringdown/net/inbox.hpp>
+
+namespace ringdown {
+
+recv_operation::recv_operation(connection& from, std::span<std::byte> into) noexcept
+    : connection_operation(from, "recv"), inbox_reader(from.on()), into_(into) {}
+
+bool recv_operation::begin() {
+    connection& from = target();
+    if (const auto refusal = from.refuses_receiving()) {
+        fail(refusal);
+    } else if (into_.empty()) {
+        fail(std::make_error_code(std::errc::invalid_argument));
+    } else if (inbox* through = from.own_inbox()) {
+        from.note_in_use();
+        // Once leases were asked for, everything comes through the inbox, in order.
+        waits_ = through->read(*this);
+    } else {
+        from.note_in_use();
+        waits_ = true;
+        launch([&](io_uring_sqe& sqe) {
+            io_uring_prep_recv(&sqe, from.descriptor(), into_.data(), into_.size(), 0);
+        });
+    }
+    if (!waits_) list_hook<waiting>::unlink();
+    return waits_;
+}
+
+void recv_operation::arrived() noexcept {
+    answer_ = target().own_inbox()->copy_out(into_);
+    if (waits_) wake();
+}
+
+void recv_operation::fail(std::error_code why) noexcept {
+    answer_ = std::unexpected(why);
+    if (waits_) wake();
+}
+
+void recv_operation::settled(completion what) noexcept {
+    connection& from = target();
+    if (what.result > 0) {
+        from.bytes().received += static_cast<std::size_t>(what.result);
+        answer_ = static_cast<std::size_t>(what.result);
+        wake();
+        return;
+    }
+    if (what.result == 0) from.note_end_of_stream();
+    else from.note_error(what.result);
+    const bool ended = what.result == 0 && from.end_errno() == 0;
+    fail(ended ? make_error_code(errc::end_of_stream) : from.error_of(what.result));
+}
+
+void recv_operation::cancel(cancel_reason reason) noexcept {
+    target().note_canceled(reason);
+    if (in_flight()) request_cancel();
+    else if (inbox* through = target().own_inbox()) through->forget(*this);
+}
+
+bool lease_operation::begin() {
+    if (const auto refusal = from_.refuses_receiving()) {
+        fail(refusal);
+    } else {
+        from_.note_in_use();
+        waits_ = from_.make_inbox().read(*this);
+    }
+    if (!waits_) list_hook<waiting>::unlink();
+    return waits_;
+}
+
+void lease_operation::arrived() noexcept {
+    answer_ = from_.own_inbox()->take();
+    if (waits_) wake();
+}
+
+void lease_operation::fail(std::error_code why) noexcept {
+    answer_ = std::unexpected(why);
+    if (waits_) wake();
+}
+
+void lease_operation::cancel(cancel_reason reason) noexcept {
+    from_.note_canceled(reason);
+    from_.own_inbox()->forget(*this);
+}
+
+}  // namespace ringdown

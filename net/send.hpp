@@ -1,0 +1,69 @@
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <system_error>
+
+#include <sys/uio.h>
+
+#include <ringdown/net/connection.hpp>
+#include <ringdown/net/send_queue.hpp>
+#include <ringdown/runtime/waiting.hpp>
+
+namespace ringdown {
+
+/// How much of a send the kernel accepted, and why not all of it.
+struct [[nodiscard]] sent {
+    std::size_t bytes = 0;
+    std::error_code error;  ///< Empty when everything was accepted.
+
+    explicit operator bool() const noexcept { return !error; }
+};
+
+/// A send on its way, or waiting for those before it. Made by the verbs of `stream`.
+class [[nodiscard]] send_operation final : public queued_operation, public waiting {
+public:
+    enum class form : std::uint8_t {
+        plain,      ///< IORING_OP_SEND
+        last,       ///< IORING_OP_SEND, with FIN on its last segment.
+        zero_copy,  ///< IORING_OP_SEND_ZC
+    };
+
+    send_operation(connection& on, std::span<const std::byte> data, form how) noexcept;
+    send_operation(connection& on, std::span<const iovec> parts) noexcept;
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> task) {
+        if (!suspend(task, task.promise().governing())) {
+            outcome_.error = canceled();
+            return false;
+        }
+        return hand_over();
+    }
+    sent await_resume() const noexcept { return outcome_; }
+
+private:
+    bool hand_over();
+    void prepare(io_uring_sqe& sqe) noexcept;
+    void launch_rest();
+    void advance(int result) noexcept;
+    void conclude(std::error_code error) noexcept;
+
+    void start() noexcept override { launch_rest(); }
+    void refuse() noexcept override;
+    void settled(completion what) noexcept override;
+    void cancel(cancel_reason reason) noexcept override;
+
+    std::span<const std::byte> data_;
+    msghdr message_{};
+    std::size_t total_;
+    form form_;
+    bool concluded_ = false;
+    bool canceled_ = false;
+    sent outcome_;
+};
+
+}  // namespace ringdown

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <optional>
+
+#include <sys/socket.h>
+
+#include <ringdown/runtime/operation.hpp>
+#include <ringdown/runtime/uapi.hpp>
+
+namespace ringdown::operations {
+
+/// setsockopt(2) on the ring since Linux 6.7, in place before.
+template <class Value>
+struct set_socket_option {
+    static constexpr const char* name = "setsockopt";
+
+    int fd;
+    int level;
+    int option;
+    Value value;
+
+    std::optional<int> in_place(loop& on) noexcept {
+        if (on.has(capability::socket_option_commands)) return {};
+        return on.calls().setsockopt(fd, level, option, &value, sizeof value);
+    }
+    void prepare(io_uring_sqe& sqe) noexcept {
+        uapi::prepare_socket_option(sqe, uapi::socket_setsockopt, fd, level, option, &value,
+                                    sizeof value);
+    }
+    result<void> decode(completion what) const noexcept {
+        if (what.result < 0) return std::unexpected(system_error(what.result));
+        return {};
+    }
+};
+
+/// getsockopt(2): on the ring since Linux 6.7 for level SOL_SOCKET, in place otherwise.
+template <class Value>
+struct get_socket_option {
+    static constexpr const char* name = "getsockopt";
+
+    int fd;
+    int level;
+    int option;
+    Value value{};
+
+    std::optional<int> in_place(loop& on) noexcept {
+        if (level == SOL_SOCKET && on.has(capability::socket_option_commands)) return {};
+        socklen_t bytes = sizeof value;
+        return on.calls().getsockopt(fd, level, option, &value, &bytes);
+    }
+    void prepare(io_uring_sqe& sqe) noexcept {
+        uapi::prepare_socket_option(sqe, uapi::socket_getsockopt, fd, level, option, &value,
+                                    sizeof value);
+    }
+    result<Value> decode(completion what) const noexcept {
+        if (what.result < 0) return std::unexpected(system_error(what.result));
+        return value;
+    }
+};
+
+}  // namespace ringdown::operations

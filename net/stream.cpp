@@ -1,0 +1,76 @@
+#include <ringdown/net/stream.hpp>
+
+#include <cerrno>
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+
+#include <ringdown/net/peer_name.hpp>
+
+namespace ringdown {
+
+task<result<void>> stream::shutdown_send() {
+    const connection_ref kept = to_;
+    connection& to = *kept;
+    if (to.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
+    to.request_fin();
+    const auto waited = co_await to.fin().settled_event().wait(to.on());
+    if (!waited) co_return std::unexpected(waited.error());
+    const int outcome = to.fin().result();
+    if (outcome == -ECANCELED) co_return std::unexpected(canceled());
+    if (outcome < 0) co_return std::unexpected(system_error(outcome));
+    co_return result<void>{};
+}
+
+address stream::peer() {
+    connection& to = connection_of();
+    if (to.from().peer.family() == AF_UNSPEC && to.life() < life_phase::joined)
+        to.set_peer(peer_name(to.on().calls(), to.descriptor()));
+    return to.from().peer;
+}
+
+namespace {
+
+template <class Value>
+int option_of(system& calls, int fd, int level, int name, Value& value) {
+    socklen_t bytes = sizeof value;
+    return calls.getsockopt(fd, level, name, &value, &bytes);
+}
+
+// What the kernel's count of acknowledged bytes will be when nothing of ours is outstanding.
+std::uint64_t acknowledged_before(system& calls, int fd) {
+    tcp_info info{};
+    int outstanding = 0;
+    option_of(calls, fd, IPPROTO_TCP, TCP_INFO, info);
+    calls.ioctl(fd, SIOCOUTQ, outstanding);
+    return info.tcpi_bytes_acked + static_cast<std::uint64_t>(outstanding);
+}
+
+}  // namespace
+
+result<stream> adopt(loop& on, int fd) {
+    system& calls = on.calls();
+    int type = 0;
+    int domain = 0;
+    if (const int refused = option_of(calls, fd, SOL_SOCKET, SO_TYPE, type); refused < 0)
+        return std::unexpected(system_error(refused));
+    option_of(calls, fd, SOL_SOCKET, SO_DOMAIN, domain);
+    const bool tcp = domain == AF_INET || domain == AF_INET6;
+    if (type != SOCK_STREAM || (!tcp && domain != AF_UNIX))
+        return std::unexpected(std::make_error_code(std::errc::protocol_not_supported));
+
+    connection::origin from;
+    from.kind = tcp ? connection_kind::tcp : connection_kind::unix_stream;
+    from.peer = peer_name(calls, fd);
+    if (from.peer.family() == AF_UNSPEC)
+        return std::unexpected(std::make_error_code(std::errc::not_connected));
+    if (tcp) from.acknowledged_before = acknowledged_before(calls, fd);
+    calls.set_nonblocking(fd, false);
+    const linger off{};
+    calls.setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+    return stream(connection::adopt(on, fd, from));
+}
+
+}  // namespace ringdown

@@ -1,0 +1,86 @@
+#include <ringdown/runtime/buffers.hpp>
+
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+
+#include <ringdown/runtime/assert.hpp>
+
+namespace ringdown {
+namespace {
+
+constexpr std::size_t page = 4096;
+
+}  // namespace
+
+buffer_pool::buffer_pool(loop& on)
+    : on_(on),
+      count_(on.options().buffers),
+      bytes_each_(on.options().buffer_bytes),
+      available_(count_),
+      links_(count_) {
+    if (!std::has_single_bit(count_) || count_ > 32768 || bytes_each_ == 0)
+        throw std::invalid_argument("loop_options: buffers is a power of two up to 32768, "
+                                    "buffer_bytes is at least 1");
+    memory_ = std::make_unique_for_overwrite<std::byte[]>(count_ * bytes_each_);
+
+    if (on_.has(capability::buffer_ring)) {
+        const std::size_t bytes = (count_ * sizeof(io_uring_buf) + page - 1) / page * page;
+        ring_ = static_cast<io_uring_buf*>(std::aligned_alloc(page, bytes));
+        if (!ring_) throw std::bad_alloc();
+        io_uring_buf_reg request{};
+        request.ring_addr = reinterpret_cast<std::uintptr_t>(ring_);
+        request.ring_entries = count_;
+        request.bgid = group;
+        ring_[0].resv = 0;  // the tail overlays it
+        if (on_.calls().ring_register(on_.own_ring().descriptor(), IORING_REGISTER_PBUF_RING,
+                                      &request, 1) < 0) {
+            std::free(ring_);
+            ring_ = nullptr;
+        }
+    }
+    free_.reserve(count_);
+    for (unsigned id = 0; id < count_; ++id) offer(static_cast<std::uint16_t>(id));
+}
+
+buffer_pool::~buffer_pool() {
+    require(available_ == count_,
+            "a lease outlived its loop; let every lease end before the loop is destroyed");
+    if (!ring_) return;
+    io_uring_buf_reg request{};
+    request.bgid = group;
+    on_.calls().ring_register(on_.own_ring().descriptor(), IORING_UNREGISTER_PBUF_RING, &request,
+                              1);
+    std::free(ring_);
+}
+
+bool buffer_pool::pick(std::uint16_t& id) noexcept {
+    if (free_.empty()) return false;
+    id = free_.back();
+    free_.pop_back();
+    --available_;
+    return true;
+}
+
+void buffer_pool::give_back(std::uint16_t id) noexcept {
+    ++available_;
+    offer(id);
+    while (!waiters_.empty() && available_ > 0) waiters_.pop_front().buffer_returned();
+}
+
+void buffer_pool::offer(std::uint16_t id) noexcept {
+    if (!ring_) {
+        free_.push_back(id);
+        return;
+    }
+    io_uring_buf& slot = ring_[tail_ & (count_ - 1)];
+    slot.addr = reinterpret_cast<std::uintptr_t>(memory(id));
+    slot.len = static_cast<unsigned>(bytes_each_);
+    slot.bid = id;
+    // The kernel reads the slot after it has read the tail.
+    std::atomic_ref(ring_[0].resv).store(++tail_, std::memory_order_release);
+}
+
+}  // namespace ringdown

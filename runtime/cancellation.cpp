@@ -1,0 +1,19 @@
+#include <ringdown/runtime/cancellation.hpp>
+
+namespace ringdown {
+
+cancellation::cancellation(cancellation* parent) noexcept {
+    if (!parent) return;
+    parent->children_.push_back(*this);
+    requested_ = parent->requested_;
+}
+
+void cancellation::request(cancel_reason reason) noexcept {
+    if (requested_) return;
+    requested_ = true;
+    // One cancelled wait may wake others, so nothing is held while each is asked.
+    while (!waits_.empty()) waits_.pop_front().cancel(reason);
+    children_.for_each([reason](cancellation& child) { child.request(reason); });
+}
+
+}  // namespace ringdown

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <ringdown/runtime/cancellation.hpp>
+#include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/loop.hpp>
+#include <ringdown/runtime/task.hpp>
+#include <ringdown/runtime/timer.hpp>
+
+namespace ringdown {
+
+namespace detail {
+
+class canceling_timer final : public timer {
+public:
+    canceling_timer(loop& on, cancellation& governed) noexcept
+        : timer(on.timers()), governed_(governed) {}
+    [[nodiscard]] bool fired() const noexcept { return fired_; }
+
+private:
+    void expired() noexcept override {
+        fired_ = true;
+        governed_.request(cancel_reason::deadline);
+    }
+
+    cancellation& governed_;
+    bool fired_ = false;
+};
+
+}  // namespace detail
+
+/// Awaits `timed`, and cancels it at `deadline`.
+///
+/// Answers what the task answers: a task that achieved something in spite of the deadline keeps
+/// it. A task of `result<T>` that ends with `operation_canceled` because the deadline passed
+/// answers `errc::deadline_passed` instead.
+/// Errors: those of the task. Cancellation: reaches the task.
+template <class T>
+task<T> with_deadline(loop& on, loop::time_point deadline, task<T> timed) {
+    cancellation* ambient = co_await current_cancellation{};
+    cancellation governing(ambient);
+    detail::canceling_timer timer(on, governing);
+    timer.set(deadline);
+    if constexpr (std::is_void_v<T>) {
+        co_await timed.under(governing);
+    } else {
+        T answer = co_await timed.under(governing);
+        if constexpr (requires { { answer.error() } -> std::convertible_to<std::error_code>; }) {
+            const bool outer = ambient && ambient->requested();
+            if (timer.fired() && !outer && !answer && answer.error() == canceled())
+                answer = std::unexpected(make_error_code(errc::deadline_passed));
+        }
+        co_return answer;
+    }
+}
+
+/// Awaits one operation with a deadline: `co_await with_deadline(on, when, as_task(operation))`.
+///
+/// Lifetime: what `awaitable` refers to stays until the task has ended.
+template <class Awaitable>
+auto as_task(Awaitable awaitable) -> task<decltype(awaitable.await_resume())> {
+    co_return co_await awaitable;
+}
+
+}  // namespace ringdown

@@ -1,0 +1,76 @@
+#include <ringdown/runtime/frame_pool.hpp>
+
+#include <array>
+#include <new>
+
+// Under AddressSanitizer every block comes from the heap, or a use after free would go unseen.
+#if defined(__SANITIZE_ADDRESS__)
+#define RINGDOWN_POOLED 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RINGDOWN_POOLED 0
+#endif
+#endif
+#ifndef RINGDOWN_POOLED
+#define RINGDOWN_POOLED 1
+#endif
+
+namespace ringdown {
+namespace {
+
+constexpr std::size_t granule = 64;
+constexpr std::size_t classes = 64;  // blocks up to 4 KiB are kept, larger ones are rare
+
+struct free_block {
+    free_block* next;
+};
+
+struct free_lists {
+    std::array<free_block*, classes> heads{};
+    frame_pool::counters counters;
+
+    ~free_lists() {
+        for (free_block*& head : heads) {
+            while (head) {
+                free_block* next = head->next;
+                ::operator delete(head);
+                head = next;
+            }
+        }
+    }
+};
+
+thread_local free_lists lists;
+
+constexpr std::size_t class_of(std::size_t bytes) noexcept { return (bytes + granule - 1) / granule; }
+
+}  // namespace
+
+void* frame_pool::allocate(std::size_t bytes) {
+    ++lists.counters.live;
+    const std::size_t size_class = class_of(bytes);
+    if (RINGDOWN_POOLED && size_class < classes) {
+        if (free_block*& head = lists.heads[size_class]) {
+            free_block* block = head;
+            head = block->next;
+            return block;
+        }
+    }
+    ++lists.counters.from_heap;
+    return ::operator new(size_class * granule);
+}
+
+void frame_pool::release(void* block, std::size_t bytes) noexcept {
+    --lists.counters.live;
+    const std::size_t size_class = class_of(bytes);
+    if (RINGDOWN_POOLED && size_class < classes) {
+        free_block*& head = lists.heads[size_class];
+        head = ::new (block) free_block{head};
+    } else {
+        ::operator delete(block);
+    }
+}
+
+const frame_pool::counters& frame_pool::statistics() noexcept { return lists.counters; }
+
+}  // namespace ringdown

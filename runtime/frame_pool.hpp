@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ringdown {
+
+/// Recycles the memory of coroutine frames and state blocks, one free list per size and thread.
+///
+/// Private to the runtime: a block freed on another thread simply joins that thread's lists.
+class frame_pool {
+public:
+    static void* allocate(std::size_t bytes);
+    static void release(void* block, std::size_t bytes) noexcept;
+
+    struct counters {
+        std::int64_t live = 0;         ///< Blocks handed out less blocks given back, on this thread.
+        std::uint64_t from_heap = 0;   ///< Blocks that no free list could serve.
+    };
+    static const counters& statistics() noexcept;
+};
+
+/// Gives a class the pool's allocation.
+struct pooled {
+    static void* operator new(std::size_t bytes) { return frame_pool::allocate(bytes); }
+    static void operator delete(void* block, std::size_t bytes) noexcept {
+        frame_pool::release(block, bytes);
+    }
+};
+
+}  // namespace ringdown

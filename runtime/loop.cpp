@@ -1,0 +1,140 @@
+#include <ringdown/runtime/loop.hpp>
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <ringdown/runtime/mailbox.hpp>
+#include <ringdown/runtime/ring_operation.hpp>
+
+namespace ringdown {
+namespace {
+
+fin_method decide_fin(fin_method asked, system& calls) {
+    if (const char* forced = std::getenv("RINGDOWN_FIN")) {
+        const std::string_view word = forced;
+        if (word == "system_call") asked = fin_method::system_call;
+        else if (word == "operation") asked = fin_method::operation;
+        else if (word == "probe") asked = fin_method::probe;
+        else
+            throw std::invalid_argument("RINGDOWN_FIN: '" + std::string(word) +
+                                        "' is none of system_call, operation, probe");
+    }
+    if (asked != fin_method::probe) return asked;
+    return probe_shutdown_in_place(calls) ? fin_method::operation : fin_method::system_call;
+}
+
+}  // namespace
+
+loop::loop(const loop_options& options)
+    : options_(options),
+      calls_(options.calls ? *options.calls : kernel()),
+      ring_(calls_, options.ring),
+      mailbox_(std::make_unique<mailbox>(*this)) {
+    options_.fin = decide_fin(options.fin, calls_);
+}
+
+loop::~loop() = default;
+
+void loop::spawn(task<void> child) {
+    require(root_.has_value(), "loop::spawn was called while the loop does not run; "
+                               "spawn from the task given to run");
+    root_->spawn(std::move(child));
+}
+
+void loop::post(std::move_only_function<void()> call) { mailbox_->post(std::move(call)); }
+
+void loop::stop() {
+    post([this] {
+        if (root_) root_->cancel();
+    });
+}
+
+std::size_t loop::operations_in_flight() const noexcept {
+    return in_flight_ - (mailbox_->in_flight() ? 1 : 0);
+}
+
+void loop::begin_run() {
+    require(!root_, "loop::run was called inside itself");
+    if (!enabled_) ring_.enable();
+    enabled_ = true;
+    mailbox_->open();
+    root_.emplace(*this, nullptr);
+}
+
+void loop::run_until(const bool& ended) {
+    while (!ended && !root_->failed()) turn();
+    end_run();
+}
+
+void loop::end_run() {
+    // Waits are cancelled before connections are ended and resumed after it, so that a connection
+    // is reported as ended by the loop, not as dropped by the task that was cancelled.
+    root_->cancel();
+    for (;;) {
+        end_residents();
+        if (root_->children() == 0 && ready_.empty() && ending_residents_.empty() &&
+            operations_in_flight() == 0)
+            break;
+        turn();
+    }
+    mailbox_->close();
+    while (in_flight_ > 0) turn();
+    const scope& ended = *root_;
+    std::exception_ptr failure;
+    try {
+        ended.rethrow();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    root_.reset();
+    if (failure) std::rethrow_exception(failure);
+}
+
+void loop::end_residents() noexcept {
+    while (!residents_.empty()) {
+        resident& guest = residents_.pop_front();
+        ending_residents_.push_back(guest);
+        guest.loop_ends();
+    }
+}
+
+void loop::turn() {
+    const bool wait = ready_.empty();
+    ring_.enter(wait, wait ? timers_.next() : std::nullopt);
+    ring_.reap([this](std::uint64_t user_data, completion what) {
+        auto* done = reinterpret_cast<ring_operation*>(user_data);
+        if (!done) return;  // a cancel request
+        if (!what.more()) {
+            done->in_flight_ = false;
+            --in_flight_;
+        }
+        done->completed(what);
+    });
+    if (!timers_.empty()) timers_.expire(now());
+    resume_ready();
+}
+
+// One batch: what becomes ready meanwhile waits for the next turn, so that the ring is never starved.
+void loop::resume_ready() {
+    intrusive_list<waiting, waiting> batch;
+    batch.take(ready_);
+    while (!batch.empty()) batch.pop_front().task_.resume();
+}
+
+bool waiting::suspend(std::coroutine_handle<> task, cancellation* governing) noexcept {
+    if (governing) {
+        if (governing->requested()) return false;
+        governing->add(*this);
+    }
+    task_ = task;
+    return true;
+}
+
+void waiting::wake() noexcept {
+    unlink();
+    loop_.ready_.push_back(*this);
+}
+
+}  // namespace ringdown

@@ -1,0 +1,175 @@
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <typeindex>
+#include <utility>
+#include <vector>
+
+#include <ringdown/runtime/ring.hpp>
+#include <ringdown/runtime/scope.hpp>
+#include <ringdown/runtime/task.hpp>
+#include <ringdown/runtime/timer.hpp>
+#include <ringdown/runtime/waiting.hpp>
+
+namespace ringdown {
+
+class mailbox;
+class ring_operation;
+
+/// How FIN is sent.
+enum class fin_method {
+    system_call,  ///< shutdown(2) where the ring operation would be submitted.
+    operation,    ///< IORING_OP_SHUTDOWN, which known kernels hand to a worker thread.
+    probe,        ///< The ring operation where the kernel runs it in place, else the system call.
+};
+
+struct loop_options {
+    ring_options ring;
+    unsigned buffers = 256;             ///< Provided buffers for leases; a power of two.
+    unsigned buffer_bytes = 16 * 1024;  ///< Size of each.
+    /// Known kernels run the operation in a worker always, and finding out costs such a worker,
+    /// so by default nothing is probed. `RINGDOWN_FIN` (system_call, operation, probe) overrides.
+    fin_method fin = fin_method::system_call;
+    system* calls = nullptr;            ///< What stands for the kernel; null is Linux itself.
+};
+
+/// Something on a loop that must come to its end before the loop's run does.
+class resident : public list_hook<resident> {
+public:
+    /// The loop is about to end its run; removes itself from the loop when it has ended.
+    virtual void loop_ends() noexcept = 0;
+
+protected:
+    ~resident() = default;
+};
+
+/// Something that exists once for a loop, made when first asked for.
+class loop_service {
+public:
+    virtual ~loop_service() = default;
+};
+
+/// An event loop on one io_uring: runs what is ready, submits and waits in one system call,
+/// reaps every completion, and starts over.
+///
+/// Belongs to the thread that first calls `run`; only `post` and `stop` may be called by others.
+/// Errors: the constructor throws `std::system_error` (no io_uring, no memory, no descriptor) or
+/// `std::invalid_argument` (an environment variable), each with one clear line.
+class loop {
+public:
+    using time_point = system::time_point;
+
+    explicit loop(const loop_options& options = {});
+    loop(const loop&) = delete;
+    loop& operator=(const loop&) = delete;
+    ~loop();
+
+    /// Runs until `main` has ended, then cancels what else was spawned, ends every connection
+    /// that is still open, and returns when the last operation has been joined.
+    ///
+    /// Errors: an exception that leaves `main`, or a task spawned on the loop, is thrown.
+    template <class T>
+    T run(task<T> main);
+
+    /// Starts a task beside the main one; cancelled and joined when the main one ends.
+    ///
+    /// Only while `run` is running.
+    void spawn(task<void> child);
+
+    /// Runs `call` on the loop's thread, soon. May be called from any thread.
+    void post(std::move_only_function<void()> call);
+
+    /// Cancels everything that runs on the loop. May be called from any thread.
+    void stop();
+
+    [[nodiscard]] time_point now() const noexcept { return calls_.now(); }
+    [[nodiscard]] const loop_options& options() const noexcept { return options_; }
+    [[nodiscard]] bool has(capability which) const noexcept { return ring_.has(which); }
+    [[nodiscard]] const capability_set& capabilities() const noexcept {
+        return ring_.capabilities();
+    }
+    /// How FIN is sent here: never `probe`, which has been decided.
+    [[nodiscard]] fin_method fin() const noexcept { return options_.fin; }
+    [[nodiscard]] const ring::counters& statistics() const noexcept { return ring_.statistics(); }
+    /// Operations that the kernel has not completed for the last time, the loop's own not counted.
+    [[nodiscard]] std::size_t operations_in_flight() const noexcept;
+
+    /// For what is built on the loop.
+    /// @{
+    [[nodiscard]] system& calls() noexcept { return calls_; }
+    [[nodiscard]] ring& own_ring() noexcept { return ring_; }
+    [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
+    void admit(resident& guest) noexcept { residents_.push_back(guest); }
+    template <class Service>
+    Service& service();
+    /// @}
+
+private:
+    friend class ring_operation;
+    friend class waiting;
+
+    void begin_run();
+    void run_until(const bool& ended);
+    void end_run();
+    void turn();
+    void resume_ready();
+    void end_residents() noexcept;
+
+    loop_options options_;
+    system& calls_;
+    ring ring_;
+    timer_queue timers_;
+    std::size_t in_flight_ = 0;
+    intrusive_list<waiting, waiting> ready_;
+    intrusive_list<resident, resident> residents_;
+    intrusive_list<resident, resident> ending_residents_;
+    std::vector<std::pair<std::type_index, std::unique_ptr<loop_service>>> services_;
+    std::unique_ptr<mailbox> mailbox_;
+    std::optional<scope> root_;
+    bool enabled_ = false;
+};
+
+template <class Service>
+Service& loop::service() {
+    for (auto& [type, made] : services_)
+        if (type == typeid(Service)) return static_cast<Service&>(*made);
+    services_.emplace_back(typeid(Service), std::make_unique<Service>(*this));
+    return static_cast<Service&>(*services_.back().second);
+}
+
+namespace detail {
+
+template <class T>
+task<void> keep(task<T> running, std::optional<T>& value, bool& ended) {
+    value.emplace(co_await running);
+    ended = true;
+}
+
+inline task<void> keep(task<void> running, bool& ended) {
+    co_await running;
+    ended = true;
+}
+
+}  // namespace detail
+
+template <class T>
+T loop::run(task<T> main) {
+    begin_run();
+    bool ended = false;
+    if constexpr (std::is_void_v<T>) {
+        root_->spawn(detail::keep(std::move(main), ended));
+        run_until(ended);
+    } else {
+        std::optional<T> value;
+        root_->spawn(detail::keep(std::move(main), value, ended));
+        run_until(ended);
+        return std::move(*value);
+    }
+}
+
+}  // namespace ringdown

@@ -1,0 +1,51 @@
+#include <ringdown/runtime/mailbox.hpp>
+
+#include <cstdint>
+#include <system_error>
+
+#include <poll.h>
+
+#include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/loop.hpp>
+
+namespace ringdown {
+
+mailbox::mailbox(loop& on) : ring_operation(on, "mailbox"), event_(on.calls().eventfd()) {
+    if (event_ < 0) throw std::system_error(system_error(event_), "cannot make an eventfd");
+}
+
+mailbox::~mailbox() { ring_loop().calls().close(event_); }
+
+void mailbox::open() {
+    submit([this](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, event_, POLLIN); });
+}
+
+void mailbox::post(std::move_only_function<void()> call) {
+    {
+        const std::lock_guard lock(mutex_);
+        posted_.push_back(std::move(call));
+        if (posted_.size() > 1) return;  // whoever put the first one has rung
+    }
+    const std::uint64_t one = 1;
+    ring_loop().calls().write(event_, &one, sizeof one);
+}
+
+void mailbox::completed(completion what) noexcept {
+    if (what.result == -ECANCELED) return;
+    if (!in_flight()) open();  // a multishot poll may be ended by an overflowed queue
+    std::uint64_t rings;
+    ring_loop().calls().read(event_, &rings, sizeof rings);
+    run_posted();
+}
+
+// Calls only start things: whatever they resume goes through the loop's ready list.
+void mailbox::run_posted() {
+    {
+        const std::lock_guard lock(mutex_);
+        running_.swap(posted_);
+    }
+    for (auto& call : running_) call();
+    running_.clear();
+}
+
+}  // namespace ringdown

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include <ringdown/runtime/ring_operation.hpp>
+
+namespace ringdown {
+
+/// How other threads reach a loop: they leave calls here and ring an eventfd that the loop polls.
+class mailbox final : public ring_operation {
+public:
+    explicit mailbox(loop& on);
+    ~mailbox();
+
+    void open();
+    void close() { request_cancel(); }
+
+    /// From any thread.
+    void post(std::move_only_function<void()> call);
+
+private:
+    void completed(completion what) noexcept override;
+    void run_posted();
+
+    int event_ = -1;
+    std::mutex mutex_;
+    std::vector<std::move_only_function<void()>> posted_;
+    std::vector<std::move_only_function<void()>> running_;
+};
+
+}  // namespace ringdown

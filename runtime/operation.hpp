@@ -1,0 +1,73 @@
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <optional>
+#include <utility>
+
+#include <ringdown/runtime/cancellation.hpp>
+#include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/loop.hpp>
+#include <ringdown/runtime/ring_operation.hpp>
+
+namespace ringdown {
+
+/// What defines a ring operation, all of it: a name, fields, how they are put into a submission
+/// entry, and what a completion means.
+template <class D>
+concept operation_descriptor = requires(D& d, io_uring_sqe& sqe, completion what) {
+    { D::name } -> std::convertible_to<const char*>;
+    d.prepare(sqe);
+    d.decode(what);
+};
+
+/// A descriptor may answer at once, without the ring: with a system call where the kernel has no
+/// such ring operation, or would run it in a worker thread.
+template <class D>
+concept answers_in_place = requires(D& d, loop& on) {
+    { d.in_place(on) } -> std::same_as<std::optional<int>>;
+};
+
+/// A ring operation as a task awaits it. Lives in the awaiting coroutine's frame; allocates nothing.
+///
+/// Cancellation: the kernel is asked to end it; a result that it had achieved is returned.
+template <operation_descriptor Descriptor>
+class [[nodiscard]] operation final : public ring_operation, public waiting {
+public:
+    operation(loop& on, Descriptor descriptor) noexcept
+        : ring_operation(on, Descriptor::name), waiting(on), descriptor_(std::move(descriptor)) {}
+
+    bool await_ready() const noexcept { return false; }
+
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> task) {
+        if (!suspend(task, task.promise().governing())) {
+            last_ = {-ECANCELED, 0};
+            return false;
+        }
+        if constexpr (answers_in_place<Descriptor>) {
+            if (const std::optional<int> answer = descriptor_.in_place(on())) {
+                unlink();
+                last_ = {*answer, 0};
+                return false;
+            }
+        }
+        submit([this](io_uring_sqe& sqe) { descriptor_.prepare(sqe); });
+        return true;
+    }
+
+    auto await_resume() { return descriptor_.decode(last_); }
+
+private:
+    void cancel(cancel_reason) noexcept override { request_cancel(); }
+
+    void completed(completion what) noexcept override {
+        last_ = what;
+        if (!in_flight()) wake();
+    }
+
+    Descriptor descriptor_;
+    completion last_;
+};
+
+}  // namespace ringdown

@@ -1,0 +1,43 @@
+#include <ringdown/runtime/ring_operation.hpp>
+
+#include <cstdio>
+
+#include <ringdown/runtime/assert.hpp>
+#include <ringdown/runtime/loop.hpp>
+
+namespace ringdown {
+
+ring_operation::~ring_operation() {
+    if (!in_flight_) [[likely]]
+        return;
+    char what[160];
+    std::snprintf(what, sizeof what,
+                  "operation '%s' was destroyed while in flight; await it, or cancel its scope and "
+                  "join it",
+                  name_);
+    misuse(what);
+}
+
+io_uring_sqe& ring_operation::next_entry() {
+    require(!in_flight_, "an operation was submitted twice");
+    return loop_.ring_.entry();
+}
+
+void ring_operation::mark(io_uring_sqe& sqe) noexcept {
+    sqe.user_data = reinterpret_cast<std::uintptr_t>(this);
+    in_flight_ = true;
+    cancel_requested_ = false;
+    ++loop_.in_flight_;
+}
+
+void ring_operation::request_cancel() {
+    if (!in_flight_ || cancel_requested_) return;
+    cancel_requested_ = true;
+    io_uring_sqe& sqe = loop_.ring_.entry();
+    io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uintptr_t>(this), 0);
+    // Nobody waits for the request itself: its user data is null, and success stays silent.
+    sqe.user_data = 0;
+    if (loop_.has(capability::skip_success)) sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+}  // namespace ringdown

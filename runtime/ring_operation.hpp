@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+
+#include <ringdown/runtime/ring.hpp>
+
+namespace ringdown {
+
+class loop;
+
+/// Something that the kernel completes: the address that goes out as `user_data`.
+///
+/// In flight from its submission to the completion without MORE. Until then the kernel may use
+/// every buffer that it names, so it stays where it is and is not destroyed.
+class ring_operation {
+public:
+    ring_operation(const ring_operation&) = delete;
+    ring_operation& operator=(const ring_operation&) = delete;
+
+    [[nodiscard]] bool in_flight() const noexcept { return in_flight_; }
+    [[nodiscard]] const char* name() const noexcept { return name_; }
+
+protected:
+    ring_operation(loop& on, const char* name) noexcept : loop_(on), name_(name) {}
+    ~ring_operation();
+
+    /// A submission entry for this operation, which is in flight from now on. The caller fills it,
+    /// all but its user data, which `submit_as` writes last.
+    template <class Prepare>
+    void submit(Prepare prepare) {
+        io_uring_sqe& sqe = next_entry();
+        prepare(sqe);
+        mark(sqe);
+    }
+
+    /// Asks the kernel to end the operation early; its own final completion still comes.
+    void request_cancel();
+
+    /// A completion has arrived; `in_flight` is false if it was the last. Resumes nothing.
+    virtual void completed(completion what) noexcept = 0;
+
+    [[nodiscard]] loop& ring_loop() const noexcept { return loop_; }
+
+private:
+    friend class loop;
+
+    io_uring_sqe& next_entry();
+    void mark(io_uring_sqe& sqe) noexcept;
+
+    loop& loop_;
+    const char* name_;
+    bool in_flight_ = false;
+    bool cancel_requested_ = false;
+};
+
+}  // namespace ringdown

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <ringdown/runtime/cancellation.hpp>
+#include <ringdown/runtime/task.hpp>
+#include <ringdown/runtime/waiting.hpp>
+
+namespace ringdown {
+
+/// Owns the tasks spawned in it, and does not end before they have.
+///
+/// Its form for users is `co_await with_scope(…)`, because a destructor cannot wait.
+/// Errors: the first exception that leaves a child cancels the scope and is thrown by its join.
+/// Cancellation: reaches every child; the join still waits for each.
+class scope final : private child_owner, private waiting {
+public:
+    scope(loop& on, cancellation* ambient) noexcept : waiting(on), governing_(ambient) {}
+    ~scope() {
+        require(children_ == 0, "a scope was destroyed before its tasks ended; co_await its join");
+    }
+
+    /// Starts `child` at once, up to its first suspension.
+    void spawn(task<void> child) {
+        ++children_;
+        std::move(child).start(*this, &governing_);
+    }
+
+    /// Asks every operation inside the scope to stop. Cannot be taken back.
+    void cancel() noexcept { governing_.request(); }
+
+    [[nodiscard]] std::size_t children() const noexcept { return children_; }
+    [[nodiscard]] bool failed() const noexcept { return failure_ != nullptr; }
+    [[nodiscard]] cancellation& governing() noexcept { return governing_; }
+
+    /// Waits until every child has ended; `with_scope` does.
+    auto join() noexcept {
+        struct awaiter {
+            scope& joined;
+            bool await_ready() const noexcept { return joined.children_ == 0; }
+            void await_suspend(std::coroutine_handle<> task) const noexcept {
+                // Not cancellable by itself: the children are asked, and then waited for.
+                joined.suspend(task, nullptr);
+            }
+            void await_resume() const noexcept {}
+        };
+        return awaiter{*this};
+    }
+
+    void rethrow() const {
+        if (failure_) std::rethrow_exception(failure_);
+    }
+
+private:
+    void child_finished(std::coroutine_handle<> finished,
+                        std::exception_ptr failure) noexcept override {
+        finished.destroy();
+        if (failure && !failure_) {
+            failure_ = std::move(failure);
+            governing_.request();
+        }
+        if (--children_ == 0 && suspended()) wake();
+    }
+
+    void cancel(cancel_reason reason) noexcept override { governing_.request(reason); }
+
+    cancellation governing_;
+    std::exception_ptr failure_;
+    std::size_t children_ = 0;
+};
+
+/// Runs `body(scope)`, a coroutine, and every task that it spawns; ends when all of them have.
+///
+/// Answers what `body` answers. When `body` throws, the scope is cancelled and joined first.
+/// Lifetime: `body` is kept until then, so it may capture.
+template <class Body>
+auto with_scope(loop& on, Body body) -> std::invoke_result_t<Body&, scope&> {
+    using answer = typename std::invoke_result_t<Body&, scope&>::value_type;
+    cancellation* ambient = co_await current_cancellation{};
+    scope children(on, ambient);
+    std::exception_ptr failure;
+    if constexpr (std::is_void_v<answer>) {
+        try {
+            auto running = body(children);
+            co_await running.under(children.governing());
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) children.cancel();
+        co_await children.join();
+        if (failure) std::rethrow_exception(failure);
+        children.rethrow();
+    } else {
+        std::optional<answer> value;
+        try {
+            auto running = body(children);
+            value.emplace(co_await running.under(children.governing()));
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) children.cancel();
+        co_await children.join();
+        if (failure) std::rethrow_exception(failure);
+        children.rethrow();
+        co_return std::move(*value);
+    }
+}
+
+}  // namespace ringdown

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <coroutine>
+
+#include <ringdown/runtime/cancellation.hpp>
+#include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/loop.hpp>
+#include <ringdown/runtime/timer.hpp>
+
+namespace ringdown {
+
+/// What `sleep_until` and `sleep_for` answer.
+class [[nodiscard]] sleep final : private timer, private waiting {
+public:
+    sleep(loop& on, loop::time_point until) noexcept
+        : timer(on.timers()), waiting(on), until_(until) {}
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> task) {
+        canceled_ = !suspend(task, task.promise().governing());
+        if (!canceled_) set(until_);
+        return !canceled_;
+    }
+    result<void> await_resume() const {
+        if (canceled_) return std::unexpected(canceled());
+        return {};
+    }
+
+private:
+    void expired() noexcept override { wake(); }
+    void cancel(cancel_reason) noexcept override {
+        canceled_ = true;
+        unset();
+        wake();
+    }
+
+    loop::time_point until_;
+    bool canceled_ = false;
+};
+
+/// Waits until `until`, by the loop's own timers.
+///
+/// Errors: `operation_canceled`. Cancellation: at once.
+inline sleep sleep_until(loop& on, loop::time_point until) noexcept { return {on, until}; }
+
+/// Waits for `time`.
+inline sleep sleep_for(loop& on, loop::time_point::duration time) noexcept {
+    return {on, on.now() + time};
+}
+
+}  // namespace ringdown
