@@ -73,8 +73,10 @@ std::optional<address> parse_any(std::string_view text) {
 
 }  // namespace
 
-address::address() noexcept : storage_{}, bytes_(sizeof(sa_family_t)) {
-    storage_.any.sa_family = AF_UNSPEC;
+address::address() noexcept : address(AF_UNSPEC) {}
+
+address::address(int family) noexcept : storage_{}, bytes_(sizeof(sa_family_t)) {
+    storage_.any.sa_family = static_cast<sa_family_t>(family);
 }
 
 address::address(const sockaddr* from, socklen_t bytes) noexcept

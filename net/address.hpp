@@ -17,6 +17,8 @@ namespace ringdown {
 /// writes. Names are not resolved.
 class address {
 public:
+    /// An unnamed address of a family, such as a unix peer has.
+    explicit address(int family) noexcept;
     /// The unspecified address (AF_UNSPEC), which also stands for an unnamed peer.
     address() noexcept;
     address(const sockaddr* from, socklen_t bytes) noexcept;

@@ -46,7 +46,18 @@ connection& connection::adopt(loop& on, int fd, const origin& from) {
 connection::connection(loop& on, int fd, const origin& from) noexcept
     : loop_(on), fd_(fd), number_(next_number()), origin_(from), fin_(*this) {}
 
-connection::~connection() { delete inbox_; }
+connection::~connection() {
+    delete inbox_;
+    delete ending_;
+}
+
+void connection::closed() noexcept {
+    enter(life_phase::closed);
+    fd_ = -1;
+    unlink();
+    while (!watchers_.empty()) watchers_.pop_front().connection_closed();
+    if (references_ == 0) delete this;
+}
 
 void connection::release() noexcept {
     if (--references_ == 0 && life_ == life_phase::closed) delete this;
@@ -55,6 +66,7 @@ void connection::release() noexcept {
 void connection::enter(sending_phase next) noexcept {
     require(legal(sending_, next), "illegal move of a connection's sending phase");
     sending_ = next;
+    if (next == sending_phase::fin_sent) note_first(first_end::local);
 }
 
 void connection::enter(receiving_phase next) noexcept {
@@ -75,12 +87,14 @@ void connection::note_error(int negated_errno) noexcept {
     if (end_errno_ != 0 || life_ >= life_phase::aborting) return;
     if (!reset_by_peer(error) && !network_gave_up(error)) return;
     end_errno_ = error;
+    note_first(first_end::peer);
     if (receiving_ == receiving_phase::open || receiving_ == receiving_phase::discarding)
         enter(receiving_phase::reset);
 }
 
 void connection::note_end_of_stream() noexcept {
     if (life_ >= life_phase::aborting) return;
+    note_first(first_end::peer);
     if (receiving_ == receiving_phase::open || receiving_ == receiving_phase::discarding)
         enter(receiving_phase::finished);
 }

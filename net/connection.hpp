@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <utility>
 
@@ -21,6 +22,15 @@ public:
     virtual ~ending_driver() = default;
     /// An operation completed, or an end was seen. May destroy the connection.
     virtual void changed() noexcept = 0;
+};
+
+/// Told when a connection has been closed.
+class closed_watcher : public list_hook<closed_watcher> {
+public:
+    virtual void connection_closed() noexcept = 0;
+
+protected:
+    ~closed_watcher() = default;
 };
 
 /// Why a connection is left to its loop.
@@ -45,6 +55,7 @@ public:
     struct origin {
         connection_kind kind = connection_kind::tcp;
         address peer;  ///< AF_UNSPEC where it is not known yet.
+        bool ipv6 = false;
         /// What the kernel's count of acknowledged bytes stood at for a sent count of 0: SYN is
         /// counted for the side that connected.
         std::uint64_t acknowledged_before = 0;
@@ -78,6 +89,8 @@ public:
     void enter(receiving_phase next) noexcept;
     void enter(life_phase next) noexcept;
 
+    [[nodiscard]] first_end ended_first() const noexcept { return ended_first_; }
+
     [[nodiscard]] counters& bytes() noexcept { return bytes_; }
     [[nodiscard]] send_queue& sends() noexcept { return sends_; }
     [[nodiscard]] bool idle() const noexcept { return in_flight_.empty(); }
@@ -108,12 +121,22 @@ public:
     [[nodiscard]] inbox* own_inbox() const noexcept { return inbox_; }
     inbox& make_inbox();
 
-    /// What a destroyed stream does: by default the connection is aborted.
+    /// What a destroyed stream does.
     void abandon() noexcept;
+    struct drop_policy {
+        drop_action action = drop_action::abort;
+        std::chrono::nanoseconds within{0};  ///< Deadline of `drop_action::finish`.
+    };
+    void when_dropped(const drop_policy& policy) noexcept { drop_policy_ = policy; }
+    [[nodiscard]] const drop_policy& when_dropped() const noexcept { return drop_policy_; }
     void note_canceled(cancel_reason reason) noexcept {
         canceled_by_scope_ = reason == cancel_reason::scope;
     }
     void note_in_use() noexcept { canceled_by_scope_ = false; }
+
+    void watch(closed_watcher& watcher) noexcept { watchers_.push_back(watcher); }
+    /// The descriptor is released: tells the watchers. Destroys the block unless something still refers to it.
+    void closed() noexcept;
 
     void loop_ends() noexcept override { end_abandoned(*this, abandonment::canceled); }
 
@@ -121,6 +144,9 @@ private:
     friend class connection_operation;
 
     connection(loop& on, int fd, const origin& from) noexcept;
+    void note_first(first_end which) noexcept {
+        if (ended_first_ == first_end::none) ended_first_ = which;
+    }
     ~connection();
 
     /// The last thing that a completion does; nothing may be touched after it.
@@ -136,6 +162,7 @@ private:
     sending_phase sending_ = sending_phase::open;
     receiving_phase receiving_ = receiving_phase::open;
     life_phase life_ = life_phase::open;
+    first_end ended_first_ = first_end::none;
     bool canceled_by_scope_ = false;
     int end_errno_ = 0;
     counters bytes_;
@@ -144,6 +171,8 @@ private:
     fin_operation fin_;
     inbox* inbox_ = nullptr;
     ending_driver* ending_ = nullptr;
+    intrusive_list<closed_watcher, closed_watcher> watchers_;
+    drop_policy drop_policy_;
 };
 
 /// A counted reference to a connection's state block.

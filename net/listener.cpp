@@ -101,6 +101,8 @@ void listener::take(int fd) {
     ++accepted_;
     connection::origin from;
     from.kind = from_->kind();
+    from.ipv6 = local_.family() == AF_INET6;
+    if (from.kind == connection_kind::unix_stream) from.peer = address(AF_UNIX);
     waiting_.emplace_back(stream(connection::adopt(on_, fd, from)));
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <optional>
+#include <netinet/in.h>
 
 #include <ringdown/net/address.hpp>
 #include <ringdown/runtime/operation.hpp>
@@ -10,29 +10,36 @@ namespace ringdown {
 
 namespace operations {
 
-/// SO_PEERNAME, which answers for a peer that is gone where getpeername(2) no longer does.
-/// The kernel reports the true size nowhere for a ring command, so the family decides.
+/// SO_PEERNAME, which answers for a peer that is gone where getpeername(2) no longer does. As a
+/// ring command it completes with the size of the name.
 struct peer_name {
     static constexpr const char* name = "peername";
 
     int fd;
+    bool ipv6;
     address* into;
 
     void prepare(io_uring_sqe& sqe) const noexcept {
+        // It refuses to fill more than the name has, so the family has to be known.
+        const unsigned bytes = ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
         uapi::prepare_socket_option(sqe, uapi::socket_getsockopt, fd, SOL_SOCKET,
-                                    uapi::so_peername, into->data(), address::capacity);
+                                    uapi::so_peername, into->data(), bytes);
     }
 };
 
 }  // namespace operations
 
-/// The same in place.
+/// The same in place, for any family; AF_UNSPEC when there is no peer.
 inline address peer_name(system& calls, int fd) noexcept {
     address peer;
-    socklen_t bytes = address::capacity;
-    if (calls.getsockopt(fd, SOL_SOCKET, uapi::so_peername, peer.data(), &bytes) < 0) return {};
-    peer.resize(bytes);
-    return peer;
+    for (const socklen_t size : {sizeof(sockaddr_in6), sizeof(sockaddr_in), sizeof(sa_family_t)}) {
+        socklen_t bytes = size;
+        if (calls.getsockopt(fd, SOL_SOCKET, uapi::so_peername, peer.data(), &bytes) < 0) continue;
+        peer.resize(size);
+        // Names of unix peers are longer, and clients have none: the family is all that is told.
+        return peer.family() == AF_UNIX ? address(AF_UNIX) : peer;
+    }
+    return {};
 }
 
 }  // namespace ringdown

@@ -29,6 +29,15 @@ enum class life_phase : std::uint8_t {
     closed,    ///< The descriptor is released and the report made.
 };
 
+/// Which side's end of the connection was seen first.
+enum class first_end : std::uint8_t { none, local, peer };
+
+/// What becomes of a connection whose stream is destroyed while it is open.
+enum class drop_action : std::uint8_t {
+    abort,   ///< RST: a FIN after a truncated answer would look complete to the peer.
+    finish,  ///< A graceful ending in the background.
+};
+
 constexpr bool legal(sending_phase from, sending_phase to) noexcept {
     return static_cast<int>(to) == static_cast<int>(from) + 1;
 }

@@ -136,6 +136,12 @@ public:
                           linger{on, on ? static_cast<int>(time.count()) : 0});
     }
 
+    /// Chooses what a destroyed stream does to an open connection; by default it aborts.
+    void on_drop(drop_action action,
+                 std::chrono::nanoseconds within = std::chrono::seconds(30)) noexcept {
+        connection_of().when_dropped({action, within});
+    }
+
     /// The peer's address, known even when the peer is already gone; AF_UNSPEC after closing.
     [[nodiscard]] address peer();
     /// The connection's number within the process, as in its report.

@@ -20,6 +20,8 @@ using namespace std::chrono_literals;
 // A running server accepts within this time; who connected later may still have been waiting in
 // the accept queue when the drain began.
 constexpr auto accept_time = 250ms;
+// ... and connects, even if the first SYN was lost, within this.
+constexpr auto connect_time = 1500ms;
 
 class verifier {
 public:
@@ -105,6 +107,10 @@ private:
         result_.outcomes.push_back(said != nullptr ? outcome::reported : without_report(seen));
         if (result_.outcomes.back() == outcome::missing) {
             fail("it was served, but has no report", &seen);
+        }
+        if (!seen.established &&
+            (seen.over < times_.drained || seen.opened < times_.drained - connect_time)) {
+            fail("it could not connect, and the server was not draining", &seen);
         }
         if (said == nullptr) {
             return;

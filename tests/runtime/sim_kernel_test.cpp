@@ -1,3 +1,6 @@
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -8,6 +11,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <ringdown/runtime/ring.hpp>
 #include <ringdown/runtime/uapi.hpp>
@@ -28,7 +33,8 @@ struct seen {
 
 std::ostream& operator<<(std::ostream& out, const std::vector<seen>& all) {
     for (const seen& each : all)
-        out << '{' << each.name << ", " << each.result << ", " << std::hex << each.flags << std::dec << '}';
+        out << '{' << each.name << ", " << each.result << ", " << std::hex << each.flags << std::dec
+            << '}';
     return out;
 }
 
@@ -92,7 +98,7 @@ struct setting {
 constexpr unsigned more = IORING_CQE_F_MORE;
 constexpr unsigned nonempty = IORING_CQE_F_SOCK_NONEMPTY;
 
-}  // namespace
+} // namespace
 
 TEST_CASE("sim_kernel: tiny queues lose no operation, whatever is refused or overflows") {
     std::uint64_t overflows = 0, full = 0;
@@ -114,7 +120,8 @@ TEST_CASE("sim_kernel: tiny queues lose no operation, whatever is refused or ove
             with.queue.enter(true);
             with.queue.reap([&](auto which, completion) { ++ends[which]; });
         }
-        for (auto& [name, times] : ends) CHECK(times == 1);
+        for (auto& [name, times] : ends)
+            CHECK(times == 1);
         CHECK(with.kernel.operations_in_flight() == 0);
         CHECK(with.kernel.violations().empty());
         overflows += with.queue.statistics().overflows;
@@ -145,7 +152,7 @@ TEST_CASE("sim_kernel: an operation in flight holds back the FIN of a closed des
     with.receive(1, fd);
     CHECK(with.pass().empty());
     CHECK(with.kernel.close(fd) == 0);
-    CHECK(with.kernel.adopt_peer(peer_script()) == fd);  // the number is free at once
+    CHECK(with.kernel.adopt_peer(peer_script()) == fd); // the number is free at once
     CHECK(with.pass().empty());
     CHECK_FALSE(with.kernel.truth(0).fin_sent);
     CHECK(with.kernel.truth(0).closed_in_use);
@@ -238,9 +245,8 @@ TEST_CASE("sim_kernel: an abort sends RST at once and ends what is in flight") {
     peer.send_capacity = 3'000;
     const int fd = with.kernel.adopt_peer(peer);
     const std::string data(10'000, 'x');
-    with.add(1, [&](auto* sqe) {
-        io_uring_prep_send(sqe, fd, data.data(), data.size(), MSG_WAITALL);
-    });
+    with.add(
+        1, [&](auto* sqe) { io_uring_prep_send(sqe, fd, data.data(), data.size(), MSG_WAITALL); });
     with.add(2, [&](auto* sqe) { io_uring_prep_poll_multishot(sqe, fd, POLLRDHUP); });
     CHECK(with.pass().empty());
     CHECK(with.unacknowledged(fd) == 3'000);
@@ -272,7 +278,8 @@ TEST_CASE("sim_kernel: a chain goes on, is severed, or is hard") {
     SUBCASE("severed by a short MSG_WAITALL") {
         link(3, IOSQE_IO_LINK);
         with.add(4, [&](auto* sqe) { io_uring_prep_close(sqe, fd); });
-        CHECK(with.pass() == std::vector<seen>{{1, 4, 0}, {2, 0, 0}, {3, 1, nonempty}, {4, -ECANCELED, 0}});
+        CHECK(with.pass() ==
+              std::vector<seen>{{1, 4, 0}, {2, 0, 0}, {3, 1, nonempty}, {4, -ECANCELED, 0}});
         CHECK_FALSE(with.kernel.truth(0).closed);
     }
     SUBCASE("hard") {
@@ -284,6 +291,37 @@ TEST_CASE("sim_kernel: a chain goes on, is severed, or is hard") {
     CHECK(with.kernel.truth(0).fin_acknowledged);
 }
 
+TEST_CASE("sim_kernel: a cancel comes in time, too late, or while it is running; no byte is lost") {
+    std::map<int, int> answers;
+    for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+        CAPTURE(seed);
+        setting with({.seed = seed, .late_cancel = seed % 2 * 1ms});
+        const int fd = with.kernel.adopt_peer(peer_script().pause(seed % 8 * 5us).write("data"));
+        with.receive(1, fd);
+        with.pass(seed % 5 * 20us);
+        with.cancel(2, 1);
+        std::map<std::uint64_t, int> results;
+        const auto asked = with.kernel.now();
+        auto ended = asked;
+        while (with.kernel.now() < asked + 10ms) {
+            with.queue.enter(true, asked + 10ms);
+            with.queue.reap([&](auto name, completion what) {
+                CHECK(results.emplace(name, what.result).second);
+                if (name == 1) ended = with.kernel.now();
+            });
+        }
+        CHECK(results.contains(2));
+        ++answers[results[2]];
+        if (results[2] == 0) CHECK(ended >= asked + seed % 2 * 1ms);
+        const int left = with.kernel.recv(fd, with.buffer, 100, MSG_DONTWAIT);
+        if (results.contains(1)) CHECK(std::max(results[1], 0) + std::max(left, 0) == 4);
+        CHECK(with.kernel.operations_in_flight() == 0);
+    }
+    CHECK(answers[0] > 10);
+    CHECK(answers[-EALREADY] > 10);
+    CHECK(answers[-ENOENT] > 10);
+}
+
 TEST_CASE("sim_kernel: multishot receive fills provided buffers until there are none") {
     setting with;
     alignas(4096) static char memory[4096];
@@ -292,9 +330,11 @@ TEST_CASE("sim_kernel: multishot receive fills provided buffers until there are 
     io_uring_buf_reg request{};
     request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
     request.ring_entries = 2;
-    CHECK(with.kernel.ring_register(with.queue.descriptor(), IORING_REGISTER_PBUF_RING, &request, 1) == 0);
+    CHECK(with.kernel.ring_register(with.queue.descriptor(), IORING_REGISTER_PBUF_RING, &request,
+                                    1) == 0);
     char space[2][3];
-    for (unsigned short i = 0; i < 2; ++i) io_uring_buf_ring_add(group, space[i], 3, i, 1, i);
+    for (unsigned short i = 0; i < 2; ++i)
+        io_uring_buf_ring_add(group, space[i], 3, i, 1, i);
     io_uring_buf_ring_advance(group, 2);
     const int fd = with.kernel.adopt_peer(peer_script().write("abcdefg").finish());
     with.pass();
@@ -306,8 +346,8 @@ TEST_CASE("sim_kernel: multishot receive fills provided buffers until there are 
     };
     receive(1);
     constexpr unsigned data = IORING_CQE_F_BUFFER | nonempty;
-    CHECK(with.pass() == std::vector<seen>{
-                             {1, 3, data | more}, {1, 3, data | more | 1U << 16}, {1, -ENOBUFS, 0}});
+    CHECK(with.pass() ==
+          std::vector<seen>{{1, 3, data | more}, {1, 3, data | more | 1U << 16}, {1, -ENOBUFS, 0}});
     CHECK(std::string_view(space[1], 3) == "def");
     io_uring_buf_ring_add(group, space[1], 3, 1, 1, 0);
     io_uring_buf_ring_add(group, space[0], 3, 0, 1, 1);
@@ -375,6 +415,20 @@ TEST_CASE("sim_kernel: a dropped completion is noticed when all waits for it") {
     CHECK(with.kernel.hung());
 }
 
+TEST_CASE("sim_kernel: a wait that nothing can end stops the program") {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::freopen("/dev/null", "w", stderr);
+        std::signal(SIGABRT, SIG_DFL);
+        setting().queue.enter(true);
+        std::_Exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGABRT);
+}
+
 // What a library would do with one connection, raw: send, FIN, discard until the end, join, close.
 namespace {
 
@@ -382,7 +436,8 @@ std::vector<seen> talk(std::uint64_t seed, bool& delivered_whole) {
     setting with({.seed = seed, .submission_entries_max = 4, .completion_entries_max = 4});
     const int fd = with.kernel.adopt_peer(peer_script::random(seed));
     std::string data(30'000, ' ');
-    for (std::size_t i = 0; i < data.size(); ++i) data[i] = sim_payload(i);
+    for (std::size_t i = 0; i < data.size(); ++i)
+        data[i] = sim_payload(i);
     with.add(1, [&](auto* sqe) {
         io_uring_prep_send(sqe, fd, data.data(), data.size(), MSG_WAITALL);
         sqe->flags |= IOSQE_IO_LINK;
@@ -430,7 +485,7 @@ std::vector<seen> talk(std::uint64_t seed, bool& delivered_whole) {
     return log;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("sim_kernel: any peer and any order keep the truth, and a seed repeats itself") {
     unsigned whole = 0;

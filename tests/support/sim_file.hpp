@@ -20,25 +20,32 @@ class file;
 /// A submitted operation until its last completion.
 struct operation {
     enum class phase {
-        waiting,       // to be tried again when its file wakes it
-        worker,        // a kernel worker has it: cannot be stopped any more
-        notification,  // a zero-copy send whose result is out and whose buffer is still in use
+        waiting,      // to be tried again when its file wakes it
+        worker,       // a kernel worker has it: cannot be stopped any more
+        notification, // a zero-copy send whose result is out and whose buffer is still in use
     };
+
+    [[nodiscard]] bool is_send() const;
+    [[nodiscard]] bool is_zero_copy() const;
+    [[nodiscard]] bool is_multishot() const;
+    [[nodiscard]] bool is_whole() const; // MSG_WAITALL
+    [[nodiscard]] std::size_t wanted_bytes() const;
+    [[nodiscard]] unsigned wanted_events() const;
 
     std::uint64_t id = 0;
     io_uring_sqe sqe{};
-    std::vector<iovec> parts;  // what a SENDMSG named, copied as the kernel does at submission
+    std::vector<iovec> parts; // what a SENDMSG named, copied as the kernel does at submission
     file* on = nullptr;
     phase stage = phase::waiting;
     std::size_t done = 0;
     bool woken = false;
-    unsigned wakes = 0;         // since it was last tried
-    unsigned wake_key = 0;      // what the only one of them said; 0: look for yourself
+    unsigned wakes = 0;    // since it was last tried
+    unsigned wake_key = 0; // what the only one of them said; 0: look for yourself
     bool canceled = false;
-    bool cancel_lost = false;   // the cancel said -EALREADY: what is there is still delivered
-    time_point held_until{};    // sim_options::late_cancel
+    bool cancel_lost = false; // the cancel said -EALREADY: what is there is still delivered
+    time_point held_until{};  // sim_options::late_cancel
     std::uint64_t stream_end = 0;
-    std::unique_ptr<operation> next;  // the rest of its chain
+    std::unique_ptr<operation> next; // the rest of its chain
 };
 
 /// What a descriptor names. Lives until its descriptor is closed and no operation holds it.
@@ -74,7 +81,7 @@ public:
     [[nodiscard]] std::size_t in_use() const { return watchers_.size() + unposted; }
     [[nodiscard]] const std::vector<operation*>& watchers() const { return watchers_; }
 
-    std::size_t unposted = 0;  // last completions that are still on their way
+    std::size_t unposted = 0; // last completions that are still on their way
 
 private:
     void release_if_unused() {
@@ -119,4 +126,4 @@ private:
     std::uint64_t signals_;
 };
 
-}  // namespace ringdown::sim
+} // namespace ringdown::sim

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 using sim::event_file;
 using sim::tcp_socket;
 
-constexpr int first_descriptor = 1'000;  // far from real ones, so that a mix-up shows
+constexpr int first_descriptor = 1'000; // far from real ones, so that a mix-up shows
 
 sim_kernel::sim_kernel(const sim_options& options) : options_(options), world_(options.seed) {}
 
@@ -24,8 +24,9 @@ sim_kernel::~sim_kernel() = default;
 
 template <class File, class... Arguments>
 int sim_kernel::open(Arguments&&... arguments) {
-    int fd = first_descriptor;  // the lowest free one, which makes reuse show
-    while (descriptors_.contains(fd)) ++fd;
+    int fd = first_descriptor; // the lowest free one, which makes reuse show
+    while (descriptors_.contains(fd))
+        ++fd;
     files_.push_back(std::make_unique<File>(std::forward<Arguments>(arguments)...));
     descriptors_[fd] = files_.back().get();
     return fd;
@@ -66,10 +67,11 @@ std::size_t sim_kernel::operations_in_flight() const {
 
 void sim_kernel::raise(int signal) {
     for (auto& [fd, each] : descriptors_)
-        if (auto* event = dynamic_cast<event_file*>(each)) event->raise(static_cast<unsigned>(signal));
+        if (auto* event = dynamic_cast<event_file*>(each))
+            event->raise(static_cast<unsigned>(signal));
 }
 
-bool sim_kernel::count_completion() { return ++posted_ != options_.drop_completion; }
+bool sim_kernel::count_completion() { return !begun_ || ++posted_ != options_.drop_completion; }
 
 bool sim_kernel::sleep(std::optional<time_point> until) {
     const auto event = world_.next();
@@ -241,4 +243,4 @@ int sim_kernel::write(int fd, const void* buffer, std::size_t bytes) noexcept {
     return file ? file->write(buffer, bytes) : -EBADF;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

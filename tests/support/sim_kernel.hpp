@@ -13,20 +13,20 @@
 namespace ringdown {
 
 struct sim_options {
-    std::uint64_t seed = 1;  ///< Decides every order and every inconvenience.
+    std::uint64_t seed = 1; ///< Decides every order and every inconvenience.
     /// False: everything completes whole, at once and in order.
     bool disturbed = true;
-    unsigned submission_entries_max = 0;  ///< Smaller queues than the library asks for; 0: as asked.
+    unsigned submission_entries_max = 0; ///< Smaller queues than the library asks for; 0: as asked.
     unsigned completion_entries_max = 0;
-    capability_set missing = {};          ///< What this kernel is too old for.
+    capability_set missing = {}; ///< What this kernel is too old for.
 
-    /// Faults for mutation tests: a completion that never comes (1 is the first), and operations
-    /// that end this long after they were cancelled.
+    /// Faults for mutation tests: a completion that never comes (1 is the first after `disturb`),
+    /// and operations that end this long after they were cancelled.
     std::uint64_t drop_completion = 0;
     sim::duration late_cancel{};
 
-    sim::duration clock_max = std::chrono::hours(24);  ///< Later than this is a hang.
-    std::uint64_t enters_max = 2'000'000;              ///< More than these are a busy loop.
+    sim::duration clock_max = std::chrono::hours(24); ///< Later than this is a hang.
+    std::uint64_t enters_max = 2'000'000;             ///< More than these are a busy loop.
 };
 
 namespace sim {
@@ -47,10 +47,15 @@ public:
 
     /// A connected socket whose other end follows the script from now on.
     int adopt_peer(const peer_script& script);
-    void disturb() { world_.disturbed = options_.disturbed; }
-    void raise(int signal);  ///< Delivers it to every signalfd that wants it.
+    /// Begins with disturbances, and with counting completions.
+    void disturb() { begun_ = true, world_.disturbed = options_.disturbed; }
+    /// Lets time pass in the network alone, as after the last loop has ended.
+    void pass(sim::duration time) { world_.advance_to(world_.now() + time); }
+    void raise(int signal); ///< Delivers it to every signalfd that wants it.
     /// Calls back at a virtual time from now, between two completions; for a test's own events.
-    void after(sim::duration wait, std::function<void()> call) { world_.after(wait, std::move(call)); }
+    void after(sim::duration wait, std::function<void()> call) {
+        world_.after(wait, std::move(call));
+    }
 
     /// The connections, in the order of `adopt_peer`.
     [[nodiscard]] std::size_t connections() const { return connections_.size(); }
@@ -65,6 +70,7 @@ public:
     /// Descriptors that are still open (rings among them), and operations still in flight.
     [[nodiscard]] std::size_t open_descriptors() const { return descriptors_.size(); }
     [[nodiscard]] std::size_t operations_in_flight() const;
+    /// Whether everything stood still until the dropped completion was given back.
     [[nodiscard]] bool hung() const { return hung_; }
     [[nodiscard]] std::uint64_t completions_posted() const { return posted_; }
 
@@ -109,20 +115,21 @@ private:
     template <class Call>
     int on_socket(int fd, Call what);
     int close_descriptor(int fd);
-    bool count_completion();  ///< False for the one that is dropped.
+    bool count_completion(); ///< False for the one that is dropped.
     /// Goes to the next event or to `until`; false when there is neither.
     bool sleep(std::optional<time_point> until);
     [[noreturn]] void fail(const std::string& why) const;
 
     sim_options options_;
     sim::world world_;
-    std::vector<std::unique_ptr<sim::file>> files_;  // closed ones too: the network still knows them
+    std::vector<std::unique_ptr<sim::file>> files_; // closed ones too: the network still knows them
     std::map<int, sim::file*> descriptors_;
     std::vector<sim::tcp_socket*> connections_;
     std::vector<sim::ring*> registered_;
     std::uint64_t posted_ = 0;
     std::uint64_t enters_ = 0;
+    bool begun_ = false;
     bool hung_ = false;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

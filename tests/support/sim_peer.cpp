@@ -11,7 +11,9 @@ using namespace std::chrono_literals;
 peer_script peer_script::random(std::uint64_t seed) {
     std::mt19937_64 dice(seed);
     auto below = [&](std::uint64_t limit) { return dice() % limit; };
-    auto some_bytes = [&] { return std::array<std::uint64_t, 4>{1, 100, 5'000, 200'000}[below(4)]; };
+    auto some_bytes = [&] {
+        return std::array<std::uint64_t, 4>{1, 100, 5'000, 200'000}[below(4)];
+    };
     auto some_time = [&] { return std::array<duration, 5>{0ns, 7us, 90us, 2ms, 300ms}[below(5)]; };
 
     peer_script peer;
@@ -33,24 +35,31 @@ peer_script peer_script::random(std::uint64_t seed) {
     if (below(2) == 0) peer.await_fin();
     peer.pause(some_time());
     switch (below(8)) {
-        case 0: return peer.reset();
-        case 1: return peer.vanish();
-        case 2: return peer.close();
-        case 3: return peer.upload();
-        case 4: return peer;  // silent from now on
-        case 5: return peer.finish().pause(some_time()).reset();
-        default: return peer.finish();
+    case 0:
+        return peer.reset();
+    case 1:
+        return peer.vanish();
+    case 2:
+        return peer.close();
+    case 3:
+        return peer.upload();
+    case 4:
+        return peer; // silent from now on
+    case 5:
+        return peer.finish().pause(some_time()).reset();
+    default:
+        return peer.finish();
     }
 }
 
 std::string peer_script::describe() const {
-    static constexpr std::array names{"pause",     "write", "upload", "await_bytes",
-                                      "await_written", "await_fin", "read", "finish",
-                                      "close",     "reset", "vanish"};
+    static constexpr std::array names{"pause",         "write",     "upload", "await_bytes",
+                                      "await_written", "await_fin", "read",   "finish",
+                                      "close",         "reset",     "vanish"};
     auto time = [](duration what) { return std::to_string(what / 1us) + "us"; };
     std::string text = "latency " + time(latency) + ", ack_delay " + time(ack_delay) + ", window " +
-                       std::to_string(window) + ", reads " + std::to_string(read_bytes) + " every " +
-                       time(read_every) + ":";
+                       std::to_string(window) + ", reads " + std::to_string(read_bytes) +
+                       " every " + time(read_every) + ":";
     for (const step& each : steps) {
         text.append(" ").append(names[static_cast<unsigned>(each.what)]);
         if (each.bytes || !each.payload.empty())
@@ -62,15 +71,9 @@ std::string peer_script::describe() const {
 
 namespace sim {
 
-constexpr std::size_t segment_bytes = 16 * 1024;
-
 peer::peer(world& in, tcp_socket& to, peer_script script)
-    : outward(in, script.latency),
-      inward(in, script.latency),
-      world_(in),
-      socket_(to),
-      script_(std::move(script)),
-      window_edge_(script_.window) {}
+    : outward(in, script.latency), inward(in, script.latency), world_(in), socket_(to),
+      script_(std::move(script)), window_edge_(script_.window) {}
 
 void peer::run() {
     while (life_ == life::open && !pausing_ && step_ < script_.steps.size() &&
@@ -81,30 +84,41 @@ void peer::run() {
 bool peer::perform(const peer_script::step& next) {
     using act = peer_script::act;
     switch (next.what) {
-        case act::pause:
-            pausing_ = true;
-            world_.after(next.time, [this] { pausing_ = false, ++step_, run(); });
-            return false;
-        case act::await_bytes: return read_ >= next.bytes;
-        case act::await_written: return unsent_.empty();
-        case act::await_fin: return fin_arrived_ && (!script_.read_bytes || read_ == arrived_);
-        case act::write:
-            write_payload(next.bytes);
-            write(next.payload);
-            break;
-        case act::upload: endless_ = true; break;
-        case act::read:
-            script_.read_bytes = next.bytes;
-            script_.read_every = next.time;
-            read_on();
-            break;
-        case act::finish: finishing_ = true; break;
-        case act::close: close(); return true;
-        case act::reset: reset(); return true;
-        case act::vanish:
-            life_ = life::gone;
-            socket_.watch_timeout();
-            return true;
+    case act::pause:
+        pausing_ = true;
+        world_.after(next.time, [this] { pausing_ = false, ++step_, run(); });
+        return false;
+    case act::await_bytes:
+        return read_ >= next.bytes;
+    case act::await_written:
+        return unsent_.empty();
+    case act::await_fin:
+        return fin_arrived_ && (!script_.read_bytes || read_ == arrived_);
+    case act::write:
+        write_payload(next.bytes);
+        write(next.payload);
+        break;
+    case act::upload:
+        endless_ = true;
+        break;
+    case act::read:
+        script_.read_bytes = next.bytes;
+        script_.read_every = next.time;
+        read_on();
+        break;
+    case act::finish:
+        finishing_ = true;
+        break;
+    case act::close:
+        close();
+        return true;
+    case act::reset:
+        reset();
+        return true;
+    case act::vanish:
+        life_ = life::gone;
+        socket_.watch_timeout();
+        return true;
     }
     pump();
     return true;
@@ -155,7 +169,8 @@ void peer::write(std::string_view bytes) {
 
 void peer::write_payload(std::uint64_t bytes) {
     std::string text;
-    for (std::uint64_t i = 0; i < bytes; ++i) text += sim_payload(written_ + i);
+    for (std::uint64_t i = 0; i < bytes; ++i)
+        text += sim_payload(written_ + i);
     write(text);
 }
 
@@ -180,7 +195,7 @@ void peer::pump() {
 
 void peer::window_opened() {
     pump();
-    run();  // it may have waited until everything has left
+    run(); // it may have waited until everything has left
 }
 
 void peer::close() {
@@ -197,5 +212,5 @@ void peer::reset() {
 
 void peer::reset_arrived() { life_ = life::gone; }
 
-}  // namespace sim
-}  // namespace ringdown
+} // namespace sim
+} // namespace ringdown

@@ -15,7 +15,17 @@ namespace ringdown {
 struct peer_script {
     using duration = sim::duration;
     enum class act {
-        pause, write, upload, await_bytes, await_written, await_fin, read, finish, close, reset, vanish,
+        pause,
+        write,
+        upload,
+        await_bytes,
+        await_written,
+        await_fin,
+        read,
+        finish,
+        close,
+        reset,
+        vanish,
     };
     struct step {
         act what;
@@ -28,17 +38,19 @@ struct peer_script {
     /// Sends so many bytes of `sim_payload`, or these. Does not wait until they have left.
     peer_script& write(std::uint64_t bytes) { return add({act::write, bytes}); }
     peer_script& write(std::string payload) { return add({act::write, 0, {}, std::move(payload)}); }
-    peer_script& upload() { return add({act::upload}); }  ///< Writes without end, from now on.
+    peer_script& upload() { return add({act::upload}); } ///< Writes without end, from now on.
     peer_script& await_bytes(std::uint64_t read) { return add({act::await_bytes, read}); }
     peer_script& await_written() { return add({act::await_written}); }
     /// Waits for our FIN, and for the end of stream behind our data if it reads at all.
     peer_script& await_fin() { return add({act::await_fin}); }
     /// Reads so much every so often from now on; 0 bytes: nothing.
-    peer_script& read(std::uint64_t bytes, duration every) { return add({act::read, bytes, every}); }
-    peer_script& finish() { return add({act::finish}); }  ///< FIN behind what it wrote.
-    peer_script& close() { return add({act::close}); }    ///< As close(2): RST if data is unread.
+    peer_script& read(std::uint64_t bytes, duration every) {
+        return add({act::read, bytes, every});
+    }
+    peer_script& finish() { return add({act::finish}); } ///< FIN behind what it wrote.
+    peer_script& close() { return add({act::close}); }   ///< As close(2): RST if data is unread.
     peer_script& reset() { return add({act::reset}); }
-    peer_script& vanish() { return add({act::vanish}); }  ///< No packet gets through any more.
+    peer_script& vanish() { return add({act::vanish}); } ///< No packet gets through any more.
 
     /// Some peer, every kind of end among them.
     static peer_script random(std::uint64_t seed);
@@ -49,10 +61,10 @@ struct peer_script {
     duration ack_delay{};
     std::uint64_t read_bytes = 64 * 1024;
     duration read_every = std::chrono::microseconds(5);
-    std::uint64_t window = 64 * 1024;            ///< The peer's receive buffer.
-    std::uint64_t send_capacity = 64 * 1024;     ///< Of our socket.
-    std::uint64_t receive_capacity = 64 * 1024;  ///< Of our socket.
-    bool we_connected = false;                   ///< Then our SYN counts in tcpi_bytes_acked.
+    std::uint64_t window = 64 * 1024;           ///< The peer's receive buffer.
+    std::uint64_t send_capacity = 64 * 1024;    ///< Of our socket.
+    std::uint64_t receive_capacity = 64 * 1024; ///< Of our socket.
+    bool we_connected = false;                  ///< Then our SYN counts in tcpi_bytes_acked.
 
 private:
     peer_script& add(step what) { return steps.push_back(std::move(what)), *this; }
@@ -67,19 +79,21 @@ namespace sim {
 
 class tcp_socket;
 
+inline constexpr std::size_t segment_bytes = 16 * 1024;
+
 /// The other end: the peer's kernel and its application.
 class peer {
 public:
     peer(world& in, tcp_socket& to, peer_script script);
 
-    void run();  ///< Goes on with the script as far as it can.
+    void run(); ///< Goes on with the script as far as it can.
     void segment_arrived(std::string_view data, bool fin);
     void reset_arrived();
-    void window_opened();  ///< Our socket has room again.
+    void window_opened(); ///< Our socket has room again.
     [[nodiscard]] bool answers() const { return life_ != life::gone; }
 
-    wire outward;  ///< To the peer.
-    wire inward;   ///< From the peer.
+    wire outward; ///< To the peer.
+    wire inward;  ///< From the peer.
 
 private:
     enum class life { open, closed, gone };
@@ -103,7 +117,7 @@ private:
     bool fin_arrived_ = false;
     std::uint64_t arrived_ = 0;
     std::uint64_t read_ = 0;
-    std::uint64_t window_edge_;  // as last told
+    std::uint64_t window_edge_; // as last told
     std::deque<std::string> unsent_;
     std::uint64_t written_ = 0;
     std::size_t on_the_wire_ = 0;
@@ -112,5 +126,5 @@ private:
     bool fin_sent_ = false;
 };
 
-}  // namespace sim
-}  // namespace ringdown
+} // namespace sim
+} // namespace ringdown

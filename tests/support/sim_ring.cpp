@@ -10,8 +10,18 @@ namespace {
 
 // The layout of the queues is ours to choose; the library learns it from io_uring_params.
 enum offset : unsigned {
-    sq_head = 0, sq_tail = 4, sq_mask = 8, sq_entries = 12, sq_flags = 16, sq_dropped = 20,
-    cq_head = 64, cq_tail = 68, cq_mask = 72, cq_entries = 76, cq_overflow = 80, cq_flags = 84,
+    sq_head = 0,
+    sq_tail = 4,
+    sq_mask = 8,
+    sq_entries = 12,
+    sq_flags = 16,
+    sq_dropped = 20,
+    cq_head = 64,
+    cq_tail = 68,
+    cq_mask = 72,
+    cq_entries = 76,
+    cq_overflow = 80,
+    cq_flags = 84,
     cqes = 128,
 };
 
@@ -20,7 +30,7 @@ unsigned queue_size(unsigned asked, unsigned most) {
     return most ? std::min(size, std::bit_floor(most)) : size;
 }
 
-}  // namespace
+} // namespace
 
 int ring::check(const sim_options& options, unsigned entries, unsigned flags) {
     unsigned known = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
@@ -94,7 +104,7 @@ int ring::enter(unsigned to_submit, unsigned min_complete, unsigned flags,
         run_woken();
         post_ready(false);
         if (completions_waiting() >= min_complete) return submitted;
-        if (anything_ready()) continue;  // held back by the dice
+        if (anything_ready()) continue; // held back by the dice
         if (until && world_.now() >= *until) return submitted ? submitted : -ETIME;
         if (!submitted && world_.one_in(16)) return -EINTR;
         if (!kernel_.sleep(until)) kernel_.fail("waits for ever: nothing can complete any more");
@@ -145,7 +155,8 @@ void ring::run_woken() {
     for (auto& [id, each] : operations_)
         if (runnable(*each) && !world_.one_in(5)) woken.push_back(id);
     if (world_.disturbed)
-        for (std::size_t i = woken.size(); i > 1; --i) std::swap(woken[i - 1], woken[world_.below(i)]);
+        for (std::size_t i = woken.size(); i > 1; --i)
+            std::swap(woken[i - 1], woken[world_.below(i)]);
     for (const std::uint64_t id : woken)
         if (operation* each = find(id)) attempt(*each);
 }
@@ -175,8 +186,10 @@ void ring::post(const ready& what) {
         --names_in_use_[what.cqe.user_data];
         if (what.on) --what.on->unposted;
     }
-    if (kernel_.count_completion()) place(what.cqe);
-    else dropped_ = what.cqe;
+    if (kernel_.count_completion())
+        place(what.cqe);
+    else
+        dropped_ = what.cqe;
 }
 
 void ring::place(const cqe& what) {
@@ -197,7 +210,8 @@ void ring::place(const cqe& what) {
 void ring::flush_backlog() {
     const std::deque<cqe> waiting = std::exchange(backlog_, {});
     at(sq_flags) &= ~unsigned{IORING_SQ_CQ_OVERFLOW};
-    for (const cqe& each : waiting) place(each);
+    for (const cqe& each : waiting)
+        place(each);
 }
 
 void ring::return_dropped() {
@@ -213,13 +227,16 @@ bool ring::crowded() const {
 
 int ring::set_up(unsigned opcode, void* argument, unsigned count) {
     switch (opcode) {
-        case IORING_REGISTER_ENABLE_RINGS: return enabled_ = true, 0;
-        case IORING_REGISTER_PROBE: return probe(*static_cast<io_uring_probe*>(argument), count);
-        case IORING_REGISTER_PBUF_RING:
-            return register_buffers(*static_cast<io_uring_buf_reg*>(argument));
-        case IORING_UNREGISTER_PBUF_RING:
-            return groups_.erase(static_cast<io_uring_buf_reg*>(argument)->bgid) ? 0 : -ENOENT;
-        default: return -EINVAL;
+    case IORING_REGISTER_ENABLE_RINGS:
+        return enabled_ = true, 0;
+    case IORING_REGISTER_PROBE:
+        return probe(*static_cast<io_uring_probe*>(argument), count);
+    case IORING_REGISTER_PBUF_RING:
+        return register_buffers(*static_cast<io_uring_buf_reg*>(argument));
+    case IORING_UNREGISTER_PBUF_RING:
+        return groups_.erase(static_cast<io_uring_buf_reg*>(argument)->bgid) ? 0 : -ENOENT;
+    default:
+        return -EINVAL;
     }
 }
 
@@ -229,10 +246,9 @@ int ring::probe(io_uring_probe& answer, unsigned count) const {
     answer.last_op = IORING_OP_LAST - 1;
     answer.ops_len = static_cast<__u8>(known);
     for (unsigned i = 0; i < known; ++i) {
-        const bool absent =
-            (i == IORING_OP_SOCKET && missing.has(capability::multishot_accept)) ||
-            (i == IORING_OP_SEND_ZC && (missing.has(capability::multishot_recv) ||
-                                        missing.has(capability::zero_copy_send)));
+        const bool absent = (i == IORING_OP_SOCKET && missing.has(capability::multishot_accept)) ||
+                            (i == IORING_OP_SEND_ZC && (missing.has(capability::multishot_recv) ||
+                                                        missing.has(capability::zero_copy_send)));
         answer.ops[i].op = static_cast<__u8>(i);
         answer.ops[i].flags = absent ? 0 : IO_URING_OP_SUPPORTED;
     }
@@ -254,8 +270,10 @@ void ring::released() {
         world_.violation("a ring was closed with operations in flight:" + describe());
     for (auto& [id, each] : std::exchange(operations_, {})) {
         if (!each->on) continue;
-        if (each->stage == operation::phase::notification) each->on->forget(*each);
-        else each->on->let_go(*each, false);
+        if (each->stage == operation::phase::notification)
+            each->on->forget(*each);
+        else
+            each->on->let_go(*each, false);
     }
     ready_.clear();
 }
@@ -269,4 +287,4 @@ std::string ring::describe() const {
     return text;
 }
 
-}  // namespace ringdown::sim
+} // namespace ringdown::sim

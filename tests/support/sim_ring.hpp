@@ -20,8 +20,8 @@ struct buffer_group {
     io_uring_buf_ring* memory = nullptr;
     unsigned entries = 0;
     unsigned short head = 0;
-    unsigned short seen = 0;             // entries up to here were checked
-    std::set<unsigned short> available;  // a buffer provided twice would be handed out twice
+    unsigned short seen = 0;            // entries up to here were checked
+    std::set<unsigned short> available; // a buffer provided twice would be handed out twice
 };
 
 /// The kernel's side of an io_uring: takes submissions, runs operations, posts completions.
@@ -49,7 +49,7 @@ private:
     struct ready {
         ring::cqe cqe;
         file* on;
-        bool in_place;  // came to be during submission, which posts it even without GETEVENTS
+        bool in_place; // came to be during submission, which posts it even without GETEVENTS
         bool last;
     };
     using outcome = std::optional<completion>;
@@ -64,7 +64,7 @@ private:
     void place(const cqe& what);
     void flush_backlog();
     [[nodiscard]] unsigned completions_waiting() const;
-    [[nodiscard]] bool crowded() const;  // a multishot operation ends when the queue is full
+    [[nodiscard]] bool crowded() const; // a multishot operation ends when the queue is full
     unsigned& at(unsigned offset) const;
     int probe(io_uring_probe& answer, unsigned count) const;
     int register_buffers(const io_uring_buf_reg& request);
@@ -85,7 +85,7 @@ private:
     int cancel(std::uint64_t user_data);
     void end_cancelled(operation& which);
     void end_notification(operation& which);
-    const io_uring_buf* next_buffer(unsigned group);  // null: none left
+    const io_uring_buf* next_buffer(unsigned group); // null: none left
     void take_buffer(unsigned group);
     operation* find(std::uint64_t id);
 
@@ -97,12 +97,12 @@ private:
     bool enabled_ = false;
     bool submitting_ = false;
     std::uint64_t next_id_ = 0;
-    std::map<std::uint64_t, std::unique_ptr<operation>> operations_;  // by age
-    std::map<std::uint64_t, unsigned> names_in_use_;  // user data whose last completion is to come
+    std::map<std::uint64_t, std::unique_ptr<operation>> operations_; // by age
+    std::map<std::uint64_t, unsigned> names_in_use_; // user data whose last completion is to come
     std::vector<ready> ready_;
     std::deque<cqe> backlog_;
     std::optional<cqe> dropped_;
     std::map<unsigned, buffer_group> groups_;
 };
 
-}  // namespace ringdown::sim
+} // namespace ringdown::sim

@@ -1,30 +1,20 @@
 #include "sim_socket.hpp"
 
-#include <arpa/inet.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace ringdown::sim {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t segment_bytes = 16 * 1024;
-constexpr int so_peername = 28;
-// What connect(AF_UNSPEC) was seen to add to SIOCOUTQ: it moves the sequence number past the window.
+// What connect(AF_UNSPEC) was seen to add to SIOCOUTQ: it moves the sequence number past the
+// window.
 constexpr int disconnect_garbage = 65'538;
 
 tcp_socket::tcp_socket(world& in) : world_(in), peer_(in, *this, {}) {}
 
 tcp_socket::tcp_socket(world& in, const peer_script& script, unsigned short peer_port)
-    : world_(in),
-      script_(script),
-      peer_port_(peer_port),
-      state_(established),
-      window_edge_(script.window),
-      last_ack_(in.now()),
-      last_data_(in.now()),
-      progress_(in.now()),
+    : world_(in), script_(script), peer_port_(peer_port), state_(established),
+      window_edge_(script.window), last_ack_(in.now()), last_data_(in.now()), progress_(in.now()),
       peer_(in, *this, script) {
     world_.after({}, [this] { peer_.run(); });
 }
@@ -51,7 +41,8 @@ int tcp_socket::send(const char* data, std::size_t bytes, bool more) {
 void tcp_socket::transmit() {
     while (state_ != closed && !truth.fin_sent) {
         const std::uint64_t left = stream_.size() - sent_;
-        const std::uint64_t bytes = std::min({left, segment_bytes, window_edge_ - sent_});
+        const std::uint64_t bytes =
+            std::min({left, std::uint64_t{segment_bytes}, window_edge_ - sent_});
         const bool fin = fin_queued_ && bytes == left;
         if (!fin && (bytes == 0 || (corked_ && left < segment_bytes))) break;
         peer_.outward.carry([this, from = sent_, bytes, fin] {
@@ -120,7 +111,8 @@ void tcp_socket::released() {
     } else if (linger_ && linger_seconds_ == 0) {
         disconnect();
     } else {
-        if (linger_) world_.violation("close with a linger time blocks the loop (kernel.md, fact 5)");
+        if (linger_)
+            world_.violation("close with a linger time blocks the loop (kernel.md, fact 5)");
         shutdown(SHUT_RDWR);
     }
 }
@@ -152,7 +144,7 @@ void tcp_socket::acknowledged(std::uint64_t bytes, bool fin, std::uint64_t windo
             state_ = fin_wait2;
             wake(0);
         } else {
-            end(0);  // TIME_WAIT after CLOSING is another object: this one is closed
+            end(0); // TIME_WAIT after CLOSING is another object: this one is closed
         }
     }
     notify();
@@ -191,7 +183,8 @@ void tcp_socket::reset_arrived() {
 
 // After close the window stays as it was: nobody reads, so nothing more may come than that.
 std::size_t tcp_socket::receive_room() const {
-    return script_.receive_capacity - std::min<std::size_t>(script_.receive_capacity, incoming_.size());
+    return script_.receive_capacity -
+           std::min<std::size_t>(script_.receive_capacity, incoming_.size());
 }
 
 bool tcp_socket::outstanding() const {
@@ -234,75 +227,11 @@ unsigned tcp_socket::poll_mask() {
     if (!incoming_.empty()) mask |= POLLIN | POLLRDNORM;
     const std::size_t used = stream_.size() - acked_;
     const bool writable = send_shutdown_ || used * 3 <= script_.send_capacity * 2;
-    if (writable) mask |= POLLOUT | POLLWRNORM;
-    else no_space_ = true;
+    if (writable)
+        mask |= POLLOUT | POLLWRNORM;
+    else
+        no_space_ = true;
     return mask;
 }
 
-int tcp_socket::get_option(int level, int name, void* value, socklen_t& bytes) {
-    if (level == IPPROTO_TCP && name == TCP_INFO) return fill_info(value, bytes), 0;
-    if (level == SOL_SOCKET && name == SO_LINGER) {
-        const int linger[2]{linger_, linger_seconds_};
-        bytes = std::min<socklen_t>(bytes, sizeof linger);
-        return std::memcpy(value, linger, bytes), 0;
-    }
-    if (level == SOL_SOCKET && name == so_peername) {
-        sockaddr_in name_of_peer{};
-        name_of_peer.sin_family = AF_INET;
-        name_of_peer.sin_port = htons(peer_port_);
-        name_of_peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if (!peer_port_ || disconnected_) return -ENOTCONN;
-        if (bytes > sizeof name_of_peer) return -EINVAL;  // yes: more room than needed is refused
-        return std::memcpy(value, &name_of_peer, bytes), 0;
-    }
-    int answer = options_[{level, name}];
-    if (level == SOL_SOCKET && name == SO_ERROR) answer = -take_error();
-    if (level == SOL_SOCKET && name == SO_TYPE) answer = SOCK_STREAM;
-    if (level == SOL_SOCKET && name == SO_DOMAIN) answer = AF_INET;
-    if (level == SOL_SOCKET && name == SO_PROTOCOL) answer = IPPROTO_TCP;
-    bytes = std::min<socklen_t>(bytes, sizeof answer);
-    return std::memcpy(value, &answer, bytes), 0;
-}
-
-int tcp_socket::set_option(int level, int name, const void* value, socklen_t bytes) {
-    int values[2]{};
-    if (bytes < sizeof values[0]) return -EINVAL;
-    std::memcpy(values, value, std::min<std::size_t>(bytes, sizeof values));
-    if (level == SOL_SOCKET && name == SO_LINGER) {
-        if (bytes < sizeof values) return -EINVAL;
-        linger_ = values[0] != 0;
-        linger_seconds_ = values[1];
-    }
-    if (level == IPPROTO_TCP && name == TCP_USER_TIMEOUT) {
-        user_timeout_ms_ = values[0];
-        timeout_armed_ = false;
-        watch_timeout();
-    }
-    options_[{level, name}] = values[0];
-    return 0;
-}
-
-void tcp_socket::fill_info(void* value, socklen_t& bytes) const {
-    auto milliseconds = [&](time_point since) {
-        return static_cast<unsigned>((world_.now() - since) / 1ms);
-    };
-    tcp_info info{};
-    info.tcpi_state = state_;
-    info.tcpi_last_ack_recv = milliseconds(last_ack_);
-    info.tcpi_last_data_recv = milliseconds(last_data_);
-    // SYN and FIN take a place in the sequence as well, and count.
-    const bool fin_unsent = fin_queued_ && !truth.fin_sent;
-    info.tcpi_notsent_bytes = static_cast<unsigned>(
-        disconnected_ ? static_cast<unsigned>(queued_out()) : stream_.size() - sent_ + fin_unsent);
-    if (!disconnected_) {
-        info.tcpi_bytes_acked = acked_ + truth.fin_acknowledged + script_.we_connected;
-        info.tcpi_bytes_sent = sent_;
-        info.tcpi_bytes_received = truth.from_peer + truth.peer_finished;
-        info.tcpi_unacked =
-            static_cast<unsigned>((sent_ - acked_ + segment_bytes - 1) / segment_bytes);
-    }
-    bytes = std::min<socklen_t>(bytes, sizeof info);
-    std::memcpy(value, &info, bytes);
-}
-
-}  // namespace ringdown::sim
+} // namespace ringdown::sim

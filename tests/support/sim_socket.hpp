@@ -11,23 +11,24 @@ namespace ringdown {
 
 /// What really happened to a simulated connection, to hold a report against.
 struct sim_truth {
-    std::uint64_t accepted = 0;      ///< Payload bytes that our kernel took from the library.
-    std::uint64_t arrived = 0;       ///< Of these, what the peer's kernel took.
-    std::uint64_t acknowledged = 0;  ///< Of these, what our kernel learned before it stopped counting.
-    std::uint64_t from_peer = 0;     ///< Payload bytes of the peer that our kernel took.
-    std::uint64_t taken = 0;         ///< Of these, received or discarded by the library.
-    bool fin_sent = false;           ///< It left, behind every byte; queued is not sent.
-    bool fin_with_data = false;      ///< In one segment with the last bytes.
+    std::uint64_t accepted = 0; ///< Payload bytes that our kernel took from the library.
+    std::uint64_t arrived = 0;  ///< Of these, what the peer's kernel took.
+    std::uint64_t acknowledged =
+        0;                       ///< Of these, what our kernel learned before it stopped counting.
+    std::uint64_t from_peer = 0; ///< Payload bytes of the peer that our kernel took.
+    std::uint64_t taken = 0;     ///< Of these, received or discarded by the library.
+    bool fin_sent = false;       ///< It left, behind every byte; queued is not sent.
+    bool fin_with_data = false;  ///< In one segment with the last bytes.
     bool fin_arrived = false;
     bool fin_acknowledged = false;
-    bool peer_finished = false;      ///< The peer's FIN arrived while the connection existed.
+    bool peer_finished = false; ///< The peer's FIN arrived while the connection existed.
     bool reset_sent = false;
-    bool reset_received = false;     ///< While the connection existed.
-    bool timed_out = false;          ///< Given up by our kernel, ETIMEDOUT.
-    bool closed = false;             ///< The library closed the descriptor.
-    bool closed_in_use = false;      ///< ... while an operation was still in flight on it.
+    bool reset_received = false; ///< While the connection existed.
+    bool timed_out = false;      ///< Given up by our kernel, ETIMEDOUT.
+    bool closed = false;         ///< The library closed the descriptor.
+    bool closed_in_use = false;  ///< ... while an operation was still in flight on it.
     std::size_t sends_at_once_max = 0;
-    std::string reset_cause = {};    ///< Why our kernel sent RST.
+    std::string reset_cause = {}; ///< Why our kernel sent RST.
 };
 
 namespace sim {
@@ -35,18 +36,23 @@ namespace sim {
 /// A TCP socket as our kernel sees it. Calls answer like system calls, and never block.
 class tcp_socket final : public file {
 public:
-    enum state : unsigned char {  // Linux's numbers
-        established = 1, fin_wait1 = 4, fin_wait2 = 5, closed = 7, close_wait = 8, last_ack = 9,
+    enum state : unsigned char { // Linux's numbers
+        established = 1,
+        fin_wait1 = 4,
+        fin_wait2 = 5,
+        closed = 7,
+        close_wait = 8,
+        last_ack = 9,
         closing = 11,
     };
 
-    explicit tcp_socket(world& in);  ///< Not connected.
+    explicit tcp_socket(world& in); ///< Not connected.
     tcp_socket(world& in, const peer_script& script, unsigned short peer_port);
 
     int send(const char* data, std::size_t bytes, bool more);
     int receive(char* to, std::size_t bytes, bool discard, bool peek);
     int shutdown(int how);
-    int disconnect();  ///< connect(AF_UNSPEC)
+    int disconnect(); ///< connect(AF_UNSPEC)
     int get_option(int level, int name, void* value, socklen_t& bytes);
     int set_option(int level, int name, const void* value, socklen_t bytes);
     [[nodiscard]] int queued_out() const;
@@ -67,7 +73,7 @@ public:
     void data_arrived(std::string_view data);
     void fin_arrived();
     void reset_arrived();
-    void watch_timeout();  ///< When what is outstanding is given up.
+    void watch_timeout(); ///< When what is outstanding is given up.
     [[nodiscard]] std::size_t receive_room() const;
 
     sim_truth truth;
@@ -88,16 +94,16 @@ private:
     bool send_shutdown_ = false;
     bool fin_queued_ = false;
     bool receive_shutdown_ = false;
-    bool peer_done_ = false;     // SOCK_DONE: the peer's FIN is in the stream
-    bool disconnected_ = false;  // the counters are worthless from then on
-    int error_ = 0;              // readable once
+    bool peer_done_ = false;    // SOCK_DONE: the peer's FIN is in the stream
+    bool disconnected_ = false; // the counters are worthless from then on
+    int error_ = 0;             // readable once
 
-    std::string stream_;         // everything ever accepted
+    std::string stream_; // everything ever accepted
     std::uint64_t sent_ = 0;
     std::uint64_t acked_ = 0;
     std::uint64_t window_edge_ = 0;
     bool corked_ = false;
-    bool no_space_ = false;      // somebody was refused and wants to be woken
+    bool no_space_ = false; // somebody was refused and wants to be woken
     std::string incoming_;
     time_point last_ack_, last_data_, progress_;
     bool timeout_armed_ = false;
@@ -108,5 +114,5 @@ private:
     peer peer_;
 };
 
-}  // namespace sim
-}  // namespace ringdown
+} // namespace sim
+} // namespace ringdown

@@ -35,7 +35,7 @@ public:
     void advance_to(time_point until) {
         while (!events_.empty() && events_.begin()->first <= until) {
             auto event = events_.extract(events_.begin());
-            now_ = std::max(now_, event.key());  // an event may itself have moved it
+            now_ = std::max(now_, event.key()); // an event may itself have moved it
             event.mapped()();
         }
         now_ = std::max(now_, until);
@@ -74,4 +74,4 @@ private:
     time_point last_{};
 };
 
-}  // namespace ringdown::sim
+} // namespace ringdown::sim

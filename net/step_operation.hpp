@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ringdown/net/connection.hpp>
+#include <ringdown/net/connection_operation.hpp>
+
+namespace ringdown {
+
+/// A ring operation that belongs to an object instead of a task: each completion calls a member of
+/// its owner. The ending of a connection is made of these.
+template <class Owner>
+class step_operation final : public connection_operation {
+public:
+    using handler = void (Owner::*)(completion) noexcept;
+
+    step_operation(connection& on, const char* name, Owner& owner, handler when_settled) noexcept
+        : connection_operation(on, name), owner_(owner), when_settled_(when_settled) {}
+
+    using connection_operation::launch;
+    [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
+
+private:
+    void settled(completion what) noexcept override { (owner_.*when_settled_)(what); }
+
+    Owner& owner_;
+    handler when_settled_;
+};
+
+}  // namespace ringdown

@@ -1,0 +1,68 @@
+#include <ringdown/shutdown/close.hpp>
+
+#include <ringdown/shutdown/ending.hpp>
+
+namespace ringdown {
+
+// False when the connection has ended already.
+bool ending_operation::begin() {
+    connection& of = *ended_;
+    if (form_ == form::watch) return of.life() != life_phase::closed;
+    if (!of.ending()) ending::begin(of, request_);
+    else if (form_ == form::abort) ending::of(of).abort(request_.cause);
+    return !ending::of(of).done();
+}
+
+void ending_operation::join() {
+    ended_->watch(*this);
+    if (form_ != form::watch) ending::of(*ended_).join();
+}
+
+void ending_operation::cancel(cancel_reason) noexcept {
+    if (form_ != form::watch) ending::of(*ended_).leave();
+}
+
+const teardown_report& ending_operation::await_resume() const noexcept {
+    return ending::of(*ended_).report();
+}
+
+ending_operation graceful_close(stream& ended, const ending_policy& policy) {
+    return end_connection(ended, {requested_ending::graceful, teardown_cause::application, policy});
+}
+
+ending_operation abort_close(stream& ended) {
+    return end_connection(ended, {requested_ending::abort, teardown_cause::application, {}});
+}
+
+ending_operation end_connection(stream& ended, const ending_request& request) {
+    const bool abort = request.requested == requested_ending::abort;
+    return {ended.connection_of(), request,
+            abort ? ending_operation::form::abort : ending_operation::form::graceful};
+}
+
+void begin_ending(stream& ended, const ending_request& request) {
+    connection& of = ended.connection_of();
+    if (!of.ending()) ending::begin(of, request);
+}
+
+ending_operation ended(connection& watched) {
+    return {watched, {}, ending_operation::form::watch};
+}
+
+task<std::optional<teardown_report>> close(stream& ended, lingering how) {
+    ending_request request;
+    request.requested = how.how();
+    request.policy.within = how.within();
+    // The classic closes know one limit, their time.
+    request.policy.idle = std::chrono::nanoseconds::max();
+    request.policy.discard_bytes_max = ~std::uint64_t{0} - 1;
+    if (how.how() == requested_ending::background) {
+        begin_ending(ended, request);
+        co_return std::nullopt;
+    }
+    auto closing = end_connection(ended, request);
+    const teardown_report& report = co_await closing;
+    co_return report;
+}
+
+}  // namespace ringdown

@@ -1,0 +1,116 @@
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <optional>
+
+#include <ringdown/net/stream.hpp>
+#include <ringdown/runtime/task.hpp>
+#include <ringdown/runtime/waiting.hpp>
+#include <ringdown/shutdown/policy.hpp>
+#include <ringdown/shutdown/report.hpp>
+
+namespace ringdown {
+
+/// Waits for the end of a connection, and answers its report. Made by the verbs below.
+class [[nodiscard]] ending_operation final : public waiting, private closed_watcher {
+public:
+    enum class form : std::uint8_t {
+        graceful,  ///< Begins an ending, or joins the one under way.
+        abort,     ///< The same, and cuts short one under way.
+        watch,     ///< Begins nothing, and cancels nothing when it is cancelled itself.
+    };
+
+    ending_operation(connection& ended, const ending_request& request, form how) noexcept
+        : waiting(ended.on()), ended_(ended), request_(request), form_(how) {}
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> task) {
+        if (!begin()) return false;
+        join();
+        if (!suspend(task, task.promise().governing())) {
+            suspend(task, nullptr);
+            cancel(cancel_reason::scope);
+        }
+        return true;
+    }
+    const teardown_report& await_resume() const noexcept;
+
+private:
+    bool begin();
+    void join();
+    void cancel(cancel_reason reason) noexcept override;
+    void connection_closed() noexcept override { wake(); }
+
+    connection_ref ended_;
+    ending_request request_;
+    form form_;
+};
+
+/// Ends a connection without losing what was sent: every byte handed over is flushed, FIN put
+/// behind it, what the peer still sends is discarded until its own FIN, then it is closed.
+///
+/// Past the policy's deadline, idle time or discard cap it aborts, and the report says `degraded`
+/// and why. From the call on, new operations on the stream fail with `errc::ending`, and receives
+/// in flight are cancelled. Where two tasks end one connection, the first call counts, and both
+/// get the report.
+/// Lifetime: buffers of sends that are flushed stay until those sends have ended.
+/// Cancellation: when the last task that waits is cancelled, the connection is aborted (cause
+/// `canceled`); its report is still answered.
+/// Source: RFC 9293 section 3.6; `ending`.
+ending_operation graceful_close(stream& ended, const ending_policy& policy = {});
+
+/// Ends a connection now, by RST, whatever is in flight; nothing lingers and nothing stays in
+/// TIME_WAIT. What the peer has not acknowledged is lost, and counted by the report.
+///
+/// A graceful ending under way is cut short. Unix sockets know no RST: they are just closed.
+/// Cancellation: safe, it waits for the kernel alone.
+/// Source: connect(2) with AF_UNSPEC.
+ending_operation abort_close(stream& ended);
+
+/// One of the three classic closes, with the deadline that belongs to it.
+class lingering {
+public:
+    /// Returns at once; the loop ends the connection gracefully, to the deadline, then by RST.
+    static lingering background(std::chrono::nanoseconds within) noexcept {
+        return {requested_ending::background, within};
+    }
+    /// Waits until the peer's kernel has acknowledged everything, FIN included; at the deadline RST.
+    static lingering wait(std::chrono::nanoseconds within) noexcept {
+        return {requested_ending::wait, within};
+    }
+    /// RST at once.
+    static lingering abort() noexcept { return {requested_ending::abort, {}}; }
+
+    [[nodiscard]] requested_ending how() const noexcept { return how_; }
+    [[nodiscard]] std::chrono::nanoseconds within() const noexcept { return within_; }
+
+private:
+    lingering(requested_ending how, std::chrono::nanoseconds within) noexcept
+        : how_(how), within_(within) {}
+
+    requested_ending how_;
+    std::chrono::nanoseconds within_;
+};
+
+/// Closes as SO_LINGER would, without ever blocking the loop, and with a report.
+///
+/// Answers the report; for `background` nothing, since that one goes to the loop's ledger.
+/// Errors: none; the report tells. Cancellation: as `graceful_close`, none for `background`.
+/// Source: socket(7), SO_LINGER.
+task<std::optional<teardown_report>> close(stream& ended, lingering how);
+
+/// Ends the connection as asked, and waits for it; what the verbs above are made of.
+ending_operation end_connection(stream& ended, const ending_request& request);
+
+/// Begins an ending and does not wait; the report goes to the loop's ledger. Does nothing if the
+/// connection is ending already.
+void begin_ending(stream& ended, const ending_request& request);
+
+/// Waits until the connection has ended, however that came about, and answers its report.
+///
+/// Cancellation: none; it ends when the connection does.
+ending_operation ended(connection& watched);
+
+}  // namespace ringdown

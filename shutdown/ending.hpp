@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <ringdown/net/connection.hpp>
+#include <ringdown/net/step_operation.hpp>
+#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/timer.hpp>
+#include <ringdown/shutdown/delivery_sample.hpp>
+#include <ringdown/shutdown/policy.hpp>
+#include <ringdown/shutdown/report.hpp>
+
+namespace ringdown {
+
+/// Ends one connection, from the request to its report.
+///
+/// The order never changes: seal, flush or cancel, join, sample, close. Every event leads to
+/// `advance`, which looks at the phases of the connection and takes the next step that they
+/// allow; no step depends on the order of events.
+/// Lifetime: the connection's state block owns it.
+class ending final : public pooled, public ending_driver, private timer {
+public:
+    /// Seals the connection and starts. A connection ends once: it has no ending yet.
+    static ending& begin(connection& of, const ending_request& request);
+
+    /// The ending of a connection that has one.
+    static ending& of(connection& ended) noexcept { return static_cast<ending&>(*ended.ending()); }
+
+    /// Resets the connection now, unless its ending was decided already.
+    void abort(teardown_cause why) noexcept;
+
+    /// Makes the deadline no later than this.
+    void tighten(time_point deadline) noexcept;
+
+    [[nodiscard]] bool done() const noexcept { return connection_.life() == life_phase::closed; }
+    /// Once done.
+    [[nodiscard]] const teardown_report& report() const noexcept { return report_; }
+
+    /// A task waits for the ending.
+    void join() noexcept { ++tasks_; }
+    /// A task that waited was cancelled; the last one takes the ending with it.
+    void leave() noexcept {
+        if (--tasks_ == 0) abort(teardown_cause::canceled);
+    }
+
+private:
+    ending(connection& of, const ending_request& request) noexcept;
+
+    void changed() noexcept override { advance(); }
+    void expired() noexcept override;
+
+    void start();
+    void advance() noexcept;
+    void observe() noexcept;
+    void step();
+    void step_sending();
+    void step_discarding();
+    void decide(const delivery_sample& sample) noexcept;
+    void drop_late_bytes() noexcept;
+    void close();
+    void finish();
+
+    void ask_peer_name();
+    void ask_queue();
+    void schedule() noexcept;
+    void look_for_acknowledgements(time_point now) noexcept;
+    [[nodiscard]] bool waits_for_acknowledgement() const noexcept;
+
+    void discard_settled(completion what) noexcept;
+    void queue_settled(completion what) noexcept;
+    void watch_settled(completion what) noexcept;
+    void peer_name_settled(completion what) noexcept;
+    void close_settled(completion what) noexcept;
+
+    [[nodiscard]] teardown_report make_report() const noexcept;
+    [[nodiscard]] teardown_initiator initiator() const noexcept;
+    [[nodiscard]] teardown_cause cause() const noexcept;
+    [[nodiscard]] actual_ending outcome() const noexcept;
+    [[nodiscard]] std::uint64_t acknowledged() const noexcept;
+
+    connection& connection_;
+    ending_request request_;
+    time_point asked_at_;
+    time_point deadline_;
+
+    // What the peer is known to have let through, for the idle time.
+    time_point progress_at_;
+    std::optional<std::uint64_t> acknowledged_before_;
+
+    step_operation<ending> discard_;
+    step_operation<ending> queue_;
+    step_operation<ending> watch_;
+    step_operation<ending> peer_name_;
+    step_operation<ending> close_;
+    bool queue_wanted_ = false;  // something happened since SIOCOUTQ was last asked
+    bool crossed_ = false;       // the peer's FIN came before it had acknowledged ours
+
+    // Absent while the ending may still take another turn.
+    std::optional<delivery_sample> decided_;
+    std::optional<teardown_cause> aborted_by_;
+    std::error_code error_;
+    teardown_report report_;
+    std::uint32_t tasks_ = 0;
+};
+
+}  // namespace ringdown

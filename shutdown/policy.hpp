@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include <ringdown/runtime/system.hpp>
+#include <ringdown/shutdown/report.hpp>
+
+namespace ringdown {
+
+/// The limits of an ending that waits for the peer; past any of them it aborts, and says so.
+struct ending_policy {
+    /// From the moment that the ending is asked for; includes the flush.
+    std::chrono::nanoseconds within = std::chrono::seconds(30);
+    /// An absolute deadline as well; the earlier of both holds.
+    std::optional<system::time_point> deadline;
+    /// Longest time without a byte received or acknowledged.
+    std::chrono::nanoseconds idle = std::chrono::seconds(5);
+    /// Most bytes that are received and dropped.
+    std::uint64_t discard_bytes_max = 16 << 20;
+};
+
+/// An ending, asked for.
+struct ending_request {
+    requested_ending requested = requested_ending::graceful;
+    teardown_cause cause = teardown_cause::application;
+    ending_policy policy;
+};
+
+}  // namespace ringdown
