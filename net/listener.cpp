@@ -71,20 +71,25 @@ listener::~listener() {
     if (accepting_) accepting_->disown();
 }
 
+std::optional<stream> listener::next_accepted() {
+    if (handed_out_ == waiting_.size()) return {};
+    std::optional<stream> next(std::move(waiting_[handed_out_++]));
+    if (handed_out_ == waiting_.size()) {
+        waiting_.clear();
+        handed_out_ = 0;
+    }
+    return next;
+}
+
 task<result<stream>> listener::accept() {
     for (;;) {
-        if (handed_out_ < waiting_.size()) {
-            stream next = std::move(waiting_[handed_out_++]);
-            if (handed_out_ == waiting_.size()) {
-                waiting_.clear();
-                handed_out_ = 0;
-            }
-            co_return next;
+        if (auto next = next_accepted()) co_return std::move(*next);
+        if (phase_ == phase::stopped) co_return std::unexpected(make_error_code(errc::ending));
+        if (phase_ == phase::accepting) {
+            if (const int error = std::exchange(paused_by_, 0))
+                co_return std::unexpected(system_error(error));
+            accepting_->arm();
         }
-        if (stopped_) co_return std::unexpected(make_error_code(errc::ending));
-        if (const int error = std::exchange(paused_by_, 0))
-            co_return std::unexpected(system_error(error));
-        accepting_->arm();
         changed_.reset();
         const auto waited = co_await changed_.wait(on_);
         if (!waited) co_return std::unexpected(waited.error());
@@ -107,21 +112,29 @@ void listener::take(int fd) {
 }
 
 task<result<void>> listener::stop() {
-    if (!from_) co_return result<void>{};
-    stopped_ = true;
+    if (phase_ == phase::stopped) co_return result<void>{};
+    phase_ = phase::stopping;
     from_->refuse_newcomers();
-    while (accepting_ && accepting_->in_flight()) {
+    while (phase_ == phase::stopping && accepting_->in_flight()) {
         accepting_->cancel();
         changed_.reset();
         // Not a wait that a cancelled scope may cut short: the accept may still bring a connection.
         co_await changed_.join(on_);
     }
+    if (phase_ == phase::stopped) co_return result<void>{};  // closed meanwhile
     const int refused = take_waiting();
     changed_.set();
     if (refused != -EAGAIN) co_return std::unexpected(system_error(refused));
+    close();
+    co_return result<void>{};
+}
+
+void listener::close() noexcept {
+    if (phase_ == phase::stopped) return;
+    phase_ = phase::stopped;
     std::exchange(accepting_, nullptr)->disown();
     from_.reset();
-    co_return result<void>{};
+    changed_.set();
 }
 
 // Accepts until the kernel's queue is empty (-EAGAIN) or something else stops it.

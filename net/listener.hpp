@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,13 @@ public:
     /// Cancellation: none; it waits for the kernel alone.
     task<result<void>> stop();
 
+    /// A connection that was accepted and not asked for yet; does not wait.
+    std::optional<stream> next_accepted();
+
+    /// Stops without serving the queue: the kernel resets who still waits there. Connections that
+    /// were accepted are still handed out.
+    void close() noexcept;
+
     [[nodiscard]] const address& local() const noexcept { return local_; }
     /// Connections accepted so far, handed out or not.
     [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
@@ -105,7 +113,7 @@ private:
     event changed_;
     std::uint64_t accepted_ = 0;
     int paused_by_ = 0;  // the negated errno; 0 while accepting runs
-    bool stopped_ = false;
+    enum class phase : std::uint8_t { accepting, stopping, stopped } phase_ = phase::accepting;
 };
 
 }  // namespace ringdown

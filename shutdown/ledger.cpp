@@ -3,9 +3,16 @@
 namespace ringdown {
 namespace {
 
-template <std::size_t N>
-void add_each(std::array<std::uint64_t, N>& to, const std::array<std::uint64_t, N>& from) noexcept {
-    for (std::size_t i = 0; i < N; ++i) to[i] += from[i];
+template <class Apply>
+void each(teardown_counters& to, const teardown_counters& from, Apply apply) noexcept {
+    const auto all = [&](auto& values, const auto& others) {
+        for (std::size_t i = 0; i < values.size(); ++i) apply(values[i], others[i]);
+    };
+    apply(to.reports, from.reports);
+    all(to.by_initiator, from.by_initiator);
+    all(to.by_cause, from.by_cause);
+    all(to.by_ending, from.by_ending);
+    all(to.by_delivery, from.by_delivery);
 }
 
 }  // namespace
@@ -19,11 +26,11 @@ void teardown_counters::add(const teardown_report& report) noexcept {
 }
 
 void teardown_counters::add(const teardown_counters& others) noexcept {
-    reports += others.reports;
-    add_each(by_initiator, others.by_initiator);
-    add_each(by_cause, others.by_cause);
-    add_each(by_ending, others.by_ending);
-    add_each(by_delivery, others.by_delivery);
+    each(*this, others, [](std::uint64_t& to, std::uint64_t from) { to += from; });
+}
+
+void teardown_counters::subtract(const teardown_counters& earlier) noexcept {
+    each(*this, earlier, [](std::uint64_t& to, std::uint64_t from) { to -= from; });
 }
 
 }  // namespace ringdown

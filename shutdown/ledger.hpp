@@ -19,6 +19,7 @@ struct teardown_counters {
 
     void add(const teardown_report& report) noexcept;
     void add(const teardown_counters& others) noexcept;
+    void subtract(const teardown_counters& earlier) noexcept;
 
     [[nodiscard]] std::uint64_t count(teardown_initiator value) const noexcept {
         return by_initiator[static_cast<std::size_t>(value)];

@@ -20,3 +20,4 @@
 #include <ringdown/shutdown/ledger.hpp>
 #include <ringdown/shutdown/peer_closed.hpp>
 #include <ringdown/shutdown/report.hpp>
+#include <ringdown/shutdown/server.hpp>

@@ -1,0 +1,28 @@
+// Sends back what it receives, and ends each connection after its peer has.
+#include "support/serve.hpp"
+
+using namespace ringdown;
+
+namespace {
+
+task<void> echo(stream peer, const ending_request& ending) {
+    for (;;) {
+        const auto bytes = co_await peer.recv_lease();
+        if (!bytes) break;
+        const auto sent = co_await peer.send(bytes->data());
+        if (!sent) break;
+    }
+    co_await examples::end_as_asked(peer, ending);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Sends back what it receives.", "echo");
+    examples::serving_options options;
+    examples::add_serving_options(app, options);
+    return examples::run_program(app, argc, argv, [&] {
+        return examples::serve(
+            options, [&](stream peer) { return echo(std::move(peer), options.ending); });
+    });
+}

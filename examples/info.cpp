@@ -1,0 +1,45 @@
+// ringdown-info: what the kernel here offers, what of it is masked, and how FIN is sent.
+#include <cstdio>
+#include <cstdlib>
+
+#include <sys/utsname.h>
+
+#include <ringdown/runtime/capabilities.hpp>
+#include <ringdown/runtime/loop.hpp>
+
+#include "support/options.hpp"
+
+namespace {
+
+const char* name_of(ringdown::fin_method method) {
+    return method == ringdown::fin_method::operation ? "operation (IORING_OP_SHUTDOWN)"
+                                                     : "system_call (shutdown(2) in place)";
+}
+
+int print_info() {
+    utsname system{};
+    uname(&system);
+    const auto offered = ringdown::probe_capabilities(ringdown::kernel());
+    const ringdown::loop on;
+    std::printf("%s %s\n\n%-24s %-8s %s\n", system.sysname, system.release, "capability", "kernel",
+                "used");
+    for (const auto which : ringdown::all_capabilities())
+        std::printf("%-24s %-8s %s\n", ringdown::name(which).data(),
+                    offered.has(which) ? "yes" : "no",
+                    on.has(which)        ? "yes"
+                    : offered.has(which) ? "no, masked by RINGDOWN_DISABLE"
+                                         : "no");
+    std::printf("\nIORING_OP_SHUTDOWN runs in place: %s\nFIN is sent by: %s\n",
+                ringdown::probe_shutdown_in_place(ringdown::kernel()) ? "yes" : "no, in a worker",
+                name_of(on.fin()));
+    std::printf("\nRINGDOWN_DISABLE=name,name masks capabilities; RINGDOWN_FIN=system_call, "
+                "operation or probe chooses how FIN is sent.\n");
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Prints what this kernel offers to Ringdown.", "ringdown-info");
+    return examples::run_program(app, argc, argv, print_info);
+}

@@ -1,0 +1,44 @@
+// Hands every client the same bytes and asks for the ending in the same breath: the ending's
+// deadline covers the flush.
+#include <vector>
+
+#include <ringdown/runtime/scope.hpp>
+
+#include "support/serve.hpp"
+
+using namespace ringdown;
+
+namespace {
+
+std::vector<std::byte> pattern(std::uint64_t size) {
+    std::vector<std::byte> bytes(size);
+    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i % 251);
+    return bytes;
+}
+
+task<void> hand_over(stream& peer, std::span<const std::byte> bytes) {
+    // What the kernel did not accept of it, the report tells.
+    co_await peer.send(bytes);
+}
+
+task<void> give_once(stream peer, std::span<const std::byte> bytes, const ending_request& ending) {
+    co_await with_scope(peer.on(), [&](scope& inside) -> task<void> {
+        inside.spawn(hand_over(peer, bytes));
+        co_await examples::end_as_asked(peer, ending);
+    });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Gives every client N bytes and ends the connection.", "once");
+    examples::serving_options options;
+    std::uint64_t size = 0;
+    examples::add_serving_options(app, options);
+    examples::add_size(app, "--bytes", size, "how many bytes; byte i is i mod 251")->required();
+    return examples::run_program(app, argc, argv, [&] {
+        const std::vector<std::byte> bytes = pattern(size);
+        return examples::serve(
+            options, [&](stream peer) { return give_once(std::move(peer), bytes, options.ending); });
+    });
+}

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <ringdown/net/address.hpp>
+#include <ringdown/shutdown/policy.hpp>
+
+namespace examples {
+
+/// What every example server is told on its command line.
+struct serving_options {
+    ringdown::address listen;
+    ringdown::ending_request ending;
+    std::chrono::nanoseconds drain{std::chrono::seconds(10)};
+    std::string reports;
+    unsigned threads = 1;
+};
+
+/// Adds `--ending`, `--deadline`, `--idle` and `--discard-max`.
+void add_ending_options(CLI::App& app, ringdown::ending_request& ending);
+
+/// Adds those and `--listen`, `--drain`, `--reports`, `--threads`.
+void add_serving_options(CLI::App& app, serving_options& options);
+
+/// Adds an option for an address, such as `--listen`.
+CLI::Option* add_address(CLI::App& app, const std::string& name, ringdown::address& value,
+                         const std::string& description);
+
+/// Adds an option for a duration such as `250ms` or `5s`.
+CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::nanoseconds& value,
+                          const std::string& description);
+
+/// Adds an option for a size such as `4096` or `1MiB`.
+CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& value,
+                      const std::string& description);
+
+/// Runs `main_code(app)` after parsing; prints what went wrong, bad options or a failed set-up, as
+/// one line, and answers the exit status: 2 then, 0 for help.
+int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& main_code);
+
+}  // namespace examples
