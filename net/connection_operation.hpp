@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ringdown/runtime/intrusive_list.hpp>
+#include <ringdown/runtime/loop.hpp>
 #include <ringdown/runtime/ring_operation.hpp>
 
 namespace ringdown {

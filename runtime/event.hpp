@@ -4,6 +4,7 @@
 
 #include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/intrusive_list.hpp>
+#include <ringdown/runtime/loop.hpp>
 #include <ringdown/runtime/waiting.hpp>
 
 namespace ringdown {

@@ -123,18 +123,4 @@ void loop::resume_ready() {
     while (!batch.empty()) batch.pop_front().task_.resume();
 }
 
-bool waiting::suspend(std::coroutine_handle<> task, cancellation* governing) noexcept {
-    if (governing) {
-        if (governing->requested()) return false;
-        governing->add(*this);
-    }
-    task_ = task;
-    return true;
-}
-
-void waiting::wake() noexcept {
-    unlink();
-    loop_.ready_.push_back(*this);
-}
-
 }  // namespace ringdown

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <ringdown/runtime/ring.hpp>
+#include <ringdown/runtime/ring_operation.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/runtime/task.hpp>
 #include <ringdown/runtime/timer.hpp>
@@ -19,7 +20,6 @@
 namespace ringdown {
 
 class mailbox;
-class ring_operation;
 
 /// How FIN is sent.
 enum class fin_method {
@@ -133,6 +133,33 @@ private:
     std::optional<scope> root_;
     bool enabled_ = false;
 };
+
+// The hot path of every operation, so inline.
+
+template <class Prepare>
+void ring_operation::submit(Prepare prepare) {
+    require(!in_flight_, "an operation was submitted twice");
+    io_uring_sqe& sqe = loop_.ring_.entry();
+    prepare(sqe);
+    sqe.user_data = reinterpret_cast<std::uintptr_t>(this);
+    in_flight_ = true;
+    cancel_requested_ = false;
+    ++loop_.in_flight_;
+}
+
+inline bool waiting::suspend(std::coroutine_handle<> task, cancellation* governing) noexcept {
+    if (governing) {
+        if (governing->requested()) return false;
+        governing->add(*this);
+    }
+    task_ = task;
+    return true;
+}
+
+inline void waiting::wake() noexcept {
+    unlink();
+    loop_.ready_.push_back(*this);
+}
 
 template <class Service>
 Service& loop::service() {

@@ -1,7 +1,6 @@
 #include <ringdown/runtime/ring.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -10,18 +9,6 @@
 #include <ringdown/runtime/ring_setup.hpp>
 
 namespace ringdown {
-namespace {
-
-// The kernel is the other thread of these queues, hence acquire and release on heads and tails.
-unsigned load(unsigned* shared) noexcept {
-    return std::atomic_ref(*shared).load(std::memory_order_acquire);
-}
-void store(unsigned* shared, unsigned value) noexcept {
-    std::atomic_ref(*shared).store(value, std::memory_order_release);
-}
-
-}  // namespace
-
 ring::ring(system& calls, const ring_options& options)
     : ring(calls,
            probe_capabilities(calls)
@@ -104,15 +91,6 @@ void ring::enable() {
     }
 }
 
-unsigned ring::unsubmitted() const noexcept { return tail_ - load(submission_head_); }
-
-io_uring_sqe& ring::entry() {
-    if (unsubmitted() > submission_mask_) make_room();
-    io_uring_sqe& sqe = submission_[tail_++ & submission_mask_];
-    std::memset(&sqe, 0, sizeof sqe);
-    return sqe;
-}
-
 void ring::reserve(unsigned count) {
     require(count <= submission_mask_ + 1, "a chain is longer than the submission queue; "
                                            "ask for more entries in ring_options");
@@ -164,30 +142,11 @@ void ring::enter(bool wait, std::optional<time_point> until) {
     if (unsubmitted() > 0) submit();
 }
 
-bool ring::next_completion(std::uint64_t& user_data, completion& what) {
-    if (spilled_taken_ < spilled_.size()) {
-        const io_uring_cqe& cqe = spilled_[spilled_taken_++];
-        user_data = cqe.user_data;
-        what = {cqe.res, cqe.flags};
-        ++counters_.completions;
-        return true;
-    }
-    spilled_.clear();
-    spilled_taken_ = 0;
-
-    const unsigned head = *completion_head_;
-    if (head == load(completion_tail_)) {
-        if (!(load(submission_flags_) & IORING_SQ_CQ_OVERFLOW)) return false;
-        ++counters_.overflows;
-        call_enter(0, 0, IORING_ENTER_GETEVENTS, {});
-        if (head == load(completion_tail_)) return false;
-    }
-    const io_uring_cqe& cqe = completions_[head & completion_mask_];
-    user_data = cqe.user_data;
-    what = {cqe.res, cqe.flags};
-    store(completion_head_, head + 1);
-    ++counters_.completions;
-    return true;
+bool ring::fetch_overflowed() {
+    if (!(load(submission_flags_) & IORING_SQ_CQ_OVERFLOW)) return false;
+    ++counters_.overflows;
+    call_enter(0, 0, IORING_ENTER_GETEVENTS, {});
+    return *completion_head_ != load(completion_tail_);
 }
 
 void ring::spill_completions() {

@@ -7,27 +7,13 @@
 
 namespace ringdown {
 
-ring_operation::~ring_operation() {
-    if (!in_flight_) [[likely]]
-        return;
+void ring_operation::misuse_in_flight() const noexcept {
     char what[160];
     std::snprintf(what, sizeof what,
                   "operation '%s' was destroyed while in flight; await it, or cancel its scope and "
                   "join it",
                   name_);
     misuse(what);
-}
-
-io_uring_sqe& ring_operation::next_entry() {
-    require(!in_flight_, "an operation was submitted twice");
-    return loop_.ring_.entry();
-}
-
-void ring_operation::mark(io_uring_sqe& sqe) noexcept {
-    sqe.user_data = reinterpret_cast<std::uintptr_t>(this);
-    in_flight_ = true;
-    cancel_requested_ = false;
-    ++loop_.in_flight_;
 }
 
 void ring_operation::request_cancel() {

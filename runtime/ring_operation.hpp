@@ -22,16 +22,15 @@ public:
 
 protected:
     ring_operation(loop& on, const char* name) noexcept : loop_(on), name_(name) {}
-    ~ring_operation();
-
-    /// A submission entry for this operation, which is in flight from now on. The caller fills it,
-    /// all but its user data, which `submit_as` writes last.
-    template <class Prepare>
-    void submit(Prepare prepare) {
-        io_uring_sqe& sqe = next_entry();
-        prepare(sqe);
-        mark(sqe);
+    ~ring_operation() {
+        if (in_flight_) [[unlikely]]
+            misuse_in_flight();
     }
+
+    /// Puts the operation into the submission queue: `prepare(sqe)` fills its entry, all but the
+    /// user data. It is in flight from now on.
+    template <class Prepare>
+    void submit(Prepare prepare);
 
     /// Asks the kernel to end the operation early; its own final completion still comes.
     void request_cancel();
@@ -44,8 +43,7 @@ protected:
 private:
     friend class loop;
 
-    io_uring_sqe& next_entry();
-    void mark(io_uring_sqe& sqe) noexcept;
+    [[noreturn]] void misuse_in_flight() const noexcept;
 
     loop& loop_;
     const char* name_;
