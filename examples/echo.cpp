@@ -1,4 +1,7 @@
 // Sends back what it receives, and ends each connection after its peer has.
+#include <array>
+#include <span>
+
 #include "support/serve.hpp"
 
 using namespace ringdown;
@@ -6,10 +9,12 @@ using namespace ringdown;
 namespace {
 
 task<void> echo(stream peer, const ending_request& ending) {
+    // A buffer of its own: a client that never reads holds none of the loop's while we send.
+    std::array<std::byte, 4096> buffer;
     for (;;) {
-        const auto bytes = co_await peer.recv_lease();
+        const auto bytes = co_await peer.recv(buffer);
         if (!bytes) break;
-        const auto sent = co_await peer.send(bytes->data());
+        const auto sent = co_await peer.send(std::span(buffer).first(*bytes));
         if (!sent) break;
     }
     co_await examples::end_as_asked(peer, ending);

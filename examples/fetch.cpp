@@ -3,6 +3,7 @@
 #include <vector>
 
 #include <ringdown/net/connect.hpp>
+#include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/shutdown/close.hpp>
 
@@ -19,6 +20,8 @@ task<void> send_request(stream& server, std::span<const std::byte> bytes) {
         std::fprintf(stderr, "fetch: %zu of %zu bytes sent: %s\n", sent.bytes, bytes.size(),
                      sent.error.message().c_str());
 }
+
+task<result<lease>> receive(stream& server) { co_return co_await server.recv_lease(); }
 
 task<int> fetch(loop& on, address from, std::uint64_t send_bytes, ending_request ending) {
     auto connected = co_await connect(on, from, {.deadline = on.now() + ending.policy.within,
@@ -40,9 +43,12 @@ task<int> fetch(loop& on, address from, std::uint64_t send_bytes, ending_request
         inside.spawn(send_request(server, request));
         std::error_code end;
         while (!end) {
-            const auto bytes = co_await server.recv_lease();
+            auto receiving = receive(server);
+            const auto bytes =
+                co_await with_deadline(on, on.now() + ending.policy.idle, std::move(receiving));
             if (!bytes) end = bytes.error();
         }
+        if (end == errc::deadline_passed) ending.cause = teardown_cause::idle;
         whole = end == errc::end_of_stream;
         std::printf("received %llu bytes, then %s\n",
                     static_cast<unsigned long long>(server.bytes().received),

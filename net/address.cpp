@@ -29,7 +29,7 @@ std::optional<address> parse_unix(std::string_view path) {
     const bool abstract = path.starts_with('@');
     // A path keeps its terminating zero; an abstract name begins with one instead.
     const std::size_t limit = sizeof name.sun_path - (abstract ? 0 : 1);
-    if (path.empty() || path.size() > limit || path.contains('\0')) return {};
+    if (path.size() < (abstract ? 2 : 1) || path.size() > limit || path.contains('\0')) return {};
     std::ranges::copy(path, name.sun_path);
     if (abstract) name.sun_path[0] = '\0';
     const std::size_t bytes = unix_offset + path.size() + (abstract ? 0 : 1);

@@ -32,9 +32,8 @@ task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
                                       std::optional<loop::time_point> deadline) {
     operation<operations::connect> connecting(on, {fd, &to});
     if (!deadline) co_return co_await connecting;
-    co_return co_await with_deadline(on, *deadline, [](auto& operation) -> task<result<void>> {
-        co_return co_await operation;
-    }(connecting));
+    auto timed = [](auto& operation) -> task<result<void>> { co_return co_await operation; };
+    co_return co_await with_deadline(on, *deadline, timed(connecting));
 }
 
 }  // namespace

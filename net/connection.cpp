@@ -5,6 +5,7 @@
 
 #include <ringdown/net/connection_operation.hpp>
 #include <ringdown/net/inbox.hpp>
+#include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/assert.hpp>
 
 namespace ringdown {
@@ -99,6 +100,19 @@ void connection::note_end_of_stream() noexcept {
         enter(receiving_phase::finished);
 }
 
+void connection::note_nothing_received(completion what) noexcept {
+    // Every end of a TCP stream by FIN carries the flag; without it the state decides.
+    const bool by_fin = origin_.kind != connection_kind::tcp ||
+                        (what.flags & IORING_CQE_F_SOCK_NONEMPTY) ||
+                        tcp_info_of(loop_.calls(), fd_).state != tcp_state::closed;
+    if (by_fin) {
+        note_end_of_stream();
+        return;
+    }
+    const int error = socket_error_of(loop_.calls(), fd_);
+    note_error(error ? -error : -ECONNRESET);
+}
+
 std::error_code connection::error_of(int negated_errno) const noexcept {
     if (life_ >= life_phase::aborting) return canceled();
     if (end_errno_ != 0 && negated_errno != -ECANCELED)
@@ -123,6 +137,14 @@ void connection::request_fin() noexcept {
     if (sending_ != sending_phase::open) return;
     enter(sending_phase::flushing);
     sends_.push(fin_);
+}
+
+bool connection::cancels_in_flight() noexcept {
+    bool found = false;
+    in_flight_.for_each([&found](connection_operation& operation) {
+        found = found || operation.when_ending() == at_ending::cancel;
+    });
+    return found;
 }
 
 void connection::cancel_operations(bool everything) noexcept {

@@ -94,6 +94,16 @@ public:
     [[nodiscard]] counters& bytes() noexcept { return bytes_; }
     [[nodiscard]] send_queue& sends() noexcept { return sends_; }
     [[nodiscard]] bool idle() const noexcept { return in_flight_.empty(); }
+    /// True while an operation is in flight that an ending cancels.
+    [[nodiscard]] bool cancels_in_flight() noexcept;
+    /// Two receives in flight are not served in order, so a stream has one at a time.
+    /// @{
+    void begin_receive() noexcept {
+        require(!receive_in_flight_, "two receives at once on one stream; await one before the next");
+        receive_in_flight_ = true;
+    }
+    void end_receive() noexcept { receive_in_flight_ = false; }
+    /// @}
 
     /// The errno that told of a reset or of a lost network; 0 before. Remembered, because the
     /// kernel tells it only once.
@@ -102,11 +112,22 @@ public:
     /// Takes note of what a completion tells about the connection.
     void note_error(int negated_errno) noexcept;
     void note_end_of_stream() noexcept;
+    /// Takes note of a receive that brought nothing: the peer's FIN, or a reset whose error some
+    /// other operation has swallowed.
+    void note_nothing_received(completion what) noexcept;
     /// What the application is told of a failed operation.
     [[nodiscard]] std::error_code error_of(int negated_errno) const noexcept;
     /// The error of an operation that must not be started now; empty when it may.
     [[nodiscard]] std::error_code refuses_sending() const noexcept;
     [[nodiscard]] std::error_code refuses_receiving() const noexcept;
+
+    /// Bytes of a send that was cut short are the application's again: it has been told how many
+    /// went, and goes on, or not. Until it sends again, a FIN would make the stream look complete.
+    /// @{
+    void note_cut(std::size_t bytes) noexcept { cut_bytes_ = bytes; }
+    void note_continued() noexcept { bytes_.handed -= std::exchange(cut_bytes_, 0); }
+    [[nodiscard]] bool cut_short() const noexcept { return cut_bytes_ > 0; }
+    /// @}
 
     [[nodiscard]] fin_operation& fin() noexcept { return fin_; }
     /// Puts FIN behind every byte that was handed over.
@@ -164,8 +185,10 @@ private:
     life_phase life_ = life_phase::open;
     first_end ended_first_ = first_end::none;
     bool canceled_by_scope_ = false;
+    bool receive_in_flight_ = false;
     int end_errno_ = 0;
     counters bytes_;
+    std::uint64_t cut_bytes_ = 0;
     intrusive_list<connection_operation, connection> in_flight_;
     send_queue sends_;
     fin_operation fin_;

@@ -10,13 +10,17 @@
 namespace ringdown {
 namespace {
 
-// Enough that the reader never waits for the kernel, few enough that others get theirs.
-constexpr unsigned queued_max = 8;
+// Enough that the reader never waits for the kernel; when buffers are short, one is enough.
+unsigned queued_max(const buffer_pool& pool) noexcept {
+    return pool.available() > pool.count() / 2 ? 8 : 1;
+}
 
 }  // namespace
 
 inbox::inbox(connection& from)
-    : connection_operation(from, "recv"), pool_(from.on().service<buffer_pool>()) {}
+    : connection_operation(from, "recv"),
+      peek_(from, "peek", *this, &inbox::peeked),
+      pool_(from.on().service<buffer_pool>()) {}
 
 inbox::~inbox() {
     while (queued_ > 0) pool_.give_back(pop());
@@ -47,12 +51,39 @@ void inbox::forget(inbox_reader& reader) noexcept {
 
 void inbox::arm() {
     if (in_flight()) return;
-    if (!pool_.kernel_selects() && !pool_.pick(picked_)) {
-        pool_.notify(*this);
+    // Where the kernel does not pick a buffer when data comes, none is tied up until it has.
+    if (pool_.available() == 0 || (!pool_.kernel_selects() && !data_waits_)) {
+        peek();
         return;
     }
-    picked_in_flight_ = !pool_.kernel_selects();
+    picked_in_flight_ = !pool_.kernel_selects() && pool_.pick(picked_);
     launch([this](io_uring_sqe& sqe) { prepare(sqe); });
+}
+
+void inbox::peek() noexcept {
+    if (data_waits_) {
+        pool_.notify(*this);
+    } else if (!peek_.in_flight()) {
+        peek_.launch([this](io_uring_sqe& sqe) {
+            io_uring_prep_recv(&sqe, target().descriptor(), &peeked_byte_, 1, MSG_PEEK);
+        });
+    }
+}
+
+void inbox::peeked(completion what) noexcept {
+    data_waits_ = what.result > 0;
+    if (!data_waits_ && what.result != -ECANCELED) end(what);
+    if (!sealed() && reader_ && !end_) arm();
+}
+
+// The stream has ended, by FIN or by an error; what is queued is read before that is told.
+void inbox::end(completion what) noexcept {
+    connection& from = target();
+    if (what.result == 0) from.note_nothing_received(what);
+    else from.note_error(what.result);
+    const bool by_fin = what.result == 0 && from.end_errno() == 0;
+    end_ = by_fin ? make_error_code(errc::end_of_stream) : from.error_of(what.result);
+    if (!sealed() && queued_ == 0) tell_reader();
 }
 
 void inbox::prepare(io_uring_sqe& sqe) noexcept {
@@ -82,19 +113,9 @@ void inbox::settled(completion what) noexcept {
         else pool_.give_back(buffer);
     }
 
-    connection& from = target();
-    if (what.result == 0) {
-        from.note_end_of_stream();
-        end_ = from.end_errno() == 0 ? make_error_code(errc::end_of_stream) : from.error_of(0);
-    } else if (what.result < 0 && what.result != -ENOBUFS && what.result != -ECANCELED) {
-        from.note_error(what.result);
-        end_ = from.error_of(what.result);
-    }
-    if (sealed()) return;
-    if (end_) tell_reader();
-    else if (!in_flight() && reader_ && what.result == -ENOBUFS && pool_.available() == 0)
-        pool_.notify(*this);
-    else if (!in_flight() && reader_) arm();
+    data_waits_ = false;
+    if (what.result <= 0 && what.result != -ENOBUFS && what.result != -ECANCELED) end(what);
+    if (!sealed() && !in_flight() && reader_ && !end_) arm();
 }
 
 void inbox::buffer_returned() noexcept {
@@ -109,7 +130,7 @@ void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
     }
     put(buffer, bytes);
     if (reader_) tell_reader();
-    else if (queued_ >= queued_max) request_cancel();
+    else if (queued_ >= queued_max(pool_)) request_cancel();
 }
 
 void inbox::tell_reader() noexcept {
@@ -154,6 +175,7 @@ std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
 
 void inbox::seal() noexcept {
     buffer_waiter::unlink();
+    peek_.request_cancel();
     while (queued_ > 0) {
         const std::uint32_t taken_before = offset_;
         const std::uint16_t buffer = pop();

@@ -7,6 +7,7 @@
 
 #include <ringdown/net/connection_operation.hpp>
 #include <ringdown/net/receive.hpp>
+#include <ringdown/net/step_operation.hpp>
 #include <ringdown/runtime/buffers.hpp>
 #include <ringdown/runtime/frame_pool.hpp>
 
@@ -42,12 +43,19 @@ private:
     void arm();
     void prepare(io_uring_sqe& sqe) noexcept;
     void settled(completion what) noexcept override;
+    void peek() noexcept;
+    void peeked(completion what) noexcept;
+    void end(completion what) noexcept;
     void buffer_returned() noexcept override;
     void received(std::uint16_t buffer, std::size_t bytes) noexcept;
     void put(std::uint16_t buffer, std::size_t bytes) noexcept;
     std::uint16_t pop() noexcept;
     void tell_reader() noexcept;
     [[nodiscard]] bool sealed() const noexcept;
+
+    // Without a buffer the kernel sees neither data nor the end, so a byte is looked at instead.
+    step_operation<inbox> peek_;
+    std::byte peeked_byte_{};
 
     buffer_pool& pool_;
     inbox_reader* reader_ = nullptr;
@@ -57,6 +65,7 @@ private:
     std::uint16_t last_ = 0;
     std::uint32_t offset_ = 0;   // bytes of the first buffer that were copied out already
     std::uint16_t picked_ = 0;   // the buffer in flight, where the kernel does not select
+    bool data_waits_ = false;    // in the kernel, as the last look has shown
     bool picked_in_flight_ = false;
 };
 

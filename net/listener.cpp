@@ -22,13 +22,18 @@ bool concerns_one_peer(int result) noexcept {
 class listener::accept_operation final : public pooled, public ring_operation, public resident {
 public:
     accept_operation(loop& on, listener& owner, std::shared_ptr<listening_socket> from)
-        : ring_operation(on, "accept"), owner_(&owner), from_(std::move(from)) {}
+        : ring_operation(on, "accept"), owner_(&owner), from_(std::move(from)) {
+        from_->join();
+    }
+    ~accept_operation() { from_->leave(); }
 
     void arm() {
         if (in_flight()) return;
         ring_loop().admit(*this);
         submit([this](io_uring_sqe& sqe) {
-            if (ring_loop().has(capability::multishot_accept))
+            // The kernel wakes the accept that has waited longest. One that stays armed keeps its
+            // place, and its loop would get every connection; a new one goes to the end.
+            if (ring_loop().has(capability::multishot_accept) && !from_->shared())
                 io_uring_prep_multishot_accept(&sqe, from_->descriptor(), nullptr, nullptr,
                                                SOCK_CLOEXEC);
             else
@@ -115,18 +120,27 @@ task<result<void>> listener::stop() {
     if (phase_ == phase::stopped) co_return result<void>{};
     phase_ = phase::stopping;
     from_->refuse_newcomers();
+    // An accept that is cancelled in the breath of its submission takes who waits, and no longer.
+    // So the queue is empty when one brings nobody.
+    for (std::uint64_t before = accepted_ + 1; before != accepted_;) {
+        before = accepted_;
+        paused_by_ = 0;
+        co_await accept_and_cancel();
+        if (phase_ == phase::stopped) co_return result<void>{};  // closed meanwhile
+        if (paused_by_) co_return std::unexpected(system_error(paused_by_));
+    }
+    close();
+    co_return result<void>{};
+}
+
+task<void> listener::accept_and_cancel() {
+    accepting_->arm();
     while (phase_ == phase::stopping && accepting_->in_flight()) {
         accepting_->cancel();
         changed_.reset();
         // Not a wait that a cancelled scope may cut short: the accept may still bring a connection.
         co_await changed_.join(on_);
     }
-    if (phase_ == phase::stopped) co_return result<void>{};  // closed meanwhile
-    const int refused = take_waiting();
-    changed_.set();
-    if (refused != -EAGAIN) co_return std::unexpected(system_error(refused));
-    close();
-    co_return result<void>{};
 }
 
 void listener::close() noexcept {
@@ -135,17 +149,6 @@ void listener::close() noexcept {
     std::exchange(accepting_, nullptr)->disown();
     from_.reset();
     changed_.set();
-}
-
-// Accepts until the kernel's queue is empty (-EAGAIN) or something else stops it.
-int listener::take_waiting() {
-    system& calls = on_.calls();
-    calls.set_nonblocking(from_->descriptor(), true);
-    for (;;) {
-        const int fd = calls.accept(from_->descriptor(), SOCK_CLOEXEC);
-        if (fd >= 0) take(fd);
-        else if (fd == -EAGAIN || !concerns_one_peer(fd)) return fd;
-    }
 }
 
 }  // namespace ringdown

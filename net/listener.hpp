@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -48,6 +49,15 @@ public:
     /// Unix sockets have no such filter; there it does nothing.
     void refuse_newcomers() noexcept;
 
+    /// Listeners come and go; with several, none must take every connection.
+    /// @{
+    void join() noexcept { listeners_.fetch_add(1, std::memory_order_relaxed); }
+    void leave() noexcept { listeners_.fetch_sub(1, std::memory_order_relaxed); }
+    [[nodiscard]] bool shared() const noexcept {
+        return listeners_.load(std::memory_order_relaxed) > 1;
+    }
+    /// @}
+
 private:
     void close_on_failure(int refused, const std::string& what);
 
@@ -55,6 +65,7 @@ private:
     int fd_;
     connection_kind kind_ = connection_kind::tcp;
     std::string unlink_path_;
+    std::atomic<int> listeners_{0};
 };
 
 /// Accepts connections on one loop.
@@ -102,7 +113,7 @@ private:
 
     void completed(int result) noexcept;
     void take(int fd);
-    int take_waiting();
+    task<void> accept_and_cancel();
 
     loop& on_;
     std::shared_ptr<listening_socket> from_;

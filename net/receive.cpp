@@ -22,6 +22,7 @@ bool recv_operation::begin() {
         waits_ = through->read(*this);
     } else {
         from.note_in_use();
+        from.begin_receive();
         waits_ = true;
         launch([&](io_uring_sqe& sqe) {
             io_uring_prep_recv(&sqe, from.descriptor(), into_.data(), into_.size(), 0);
@@ -43,13 +44,14 @@ void recv_operation::fail(std::error_code why) noexcept {
 
 void recv_operation::settled(completion what) noexcept {
     connection& from = target();
+    from.end_receive();
     if (what.result > 0) {
         from.bytes().received += static_cast<std::size_t>(what.result);
         answer_ = static_cast<std::size_t>(what.result);
         wake();
         return;
     }
-    if (what.result == 0) from.note_end_of_stream();
+    if (what.result == 0) from.note_nothing_received(what);
     else from.note_error(what.result);
     const bool ended = what.result == 0 && from.end_errno() == 0;
     fail(ended ? make_error_code(errc::end_of_stream) : from.error_of(what.result));

@@ -1,7 +1,8 @@
 #include <ringdown/net/send.hpp>
 
 #include <algorithm>
-#include <cerrno>
+#include <climits>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -33,24 +34,21 @@ send_operation::send_operation(connection& on, std::span<const std::byte> data, 
 send_operation::send_operation(connection& on, std::span<const iovec> parts) noexcept
     : queued_operation(on, "sendmsg"),
       waiting(on.on()),
+      parts_(parts),
       total_(total(parts)),
-      form_(form::plain) {
-    message_.msg_iov = const_cast<iovec*>(parts.data());
-    message_.msg_iovlen = parts.size();
-}
+      form_(form::plain) {}
 
 // False when the answer is there already.
 bool send_operation::hand_over() {
     connection& to = target();
     outcome_.error = to.refuses_sending();
-    if (!outcome_.error && message_.msg_iov && total_ > bytes_at_once)
-        outcome_.error = std::make_error_code(std::errc::message_size);
     if (outcome_.error || total_ == 0) {
         if (!outcome_.error && form_ == form::last) to.request_fin();
         list_hook<waiting>::unlink();
         return false;
     }
     to.note_in_use();
+    to.note_continued();
     to.bytes().handed += total_;
     // FIN is queued right behind, so nothing can come between, and leaves in the same turn.
     to.sends().push(*this);
@@ -58,21 +56,32 @@ bool send_operation::hand_over() {
     return true;
 }
 
+// One piece that is left: of the data, or of a part of which some was accepted.
+std::span<const std::byte> send_operation::rest() const noexcept {
+    if (parts_.empty()) return data_.subspan(outcome_.bytes);
+    const iovec& first = parts_.front();
+    return std::span(static_cast<const std::byte*>(first.iov_base), first.iov_len)
+        .subspan(part_bytes_);
+}
+
 void send_operation::prepare(io_uring_sqe& sqe) noexcept {
-    // MSG_WAITALL: the kernel goes on until everything is accepted. MSG_MORE keeps the last
-    // segment back, so that FIN travels on it.
-    const int flags = MSG_NOSIGNAL | MSG_WAITALL | (form_ == form::last ? MSG_MORE : 0);
     const int fd = target().descriptor();
-    if (message_.msg_iov) {
-        io_uring_prep_sendmsg(&sqe, fd, &message_, static_cast<unsigned>(flags));
+    if (part_bytes_ == 0 && parts_.size() > 1) {
+        message_.msg_iov = const_cast<iovec*>(parts_.data());
+        message_.msg_iovlen = std::min<std::size_t>(parts_.size(), IOV_MAX);
+        io_uring_prep_sendmsg(&sqe, fd, &message_, MSG_NOSIGNAL);
         return;
     }
-    const auto rest = data_.subspan(outcome_.bytes);
-    const std::size_t bytes = std::min(rest.size(), bytes_at_once);
+    const auto piece = rest();
+    const std::size_t bytes = std::min(piece.size(), bytes_at_once);
+    // The kernel does not go on by itself (MSG_WAITALL): it would swallow the error behind a
+    // partial count. Only a zero-copy send must, since each of its parts has a notification.
     if (form_ == form::zero_copy)
-        io_uring_prep_send_zc(&sqe, fd, rest.data(), bytes, flags, 0);
+        io_uring_prep_send_zc(&sqe, fd, piece.data(), bytes, MSG_NOSIGNAL | MSG_WAITALL, 0);
     else
-        io_uring_prep_send(&sqe, fd, rest.data(), bytes, flags);
+        // MSG_MORE keeps the last segment back, so that FIN travels on it.
+        io_uring_prep_send(&sqe, fd, piece.data(), bytes,
+                           MSG_NOSIGNAL | (form_ == form::last ? MSG_MORE : 0));
 }
 
 void send_operation::launch_rest() {
@@ -81,8 +90,18 @@ void send_operation::launch_rest() {
 
 void send_operation::settled(completion what) noexcept {
     if (!(what.flags & IORING_CQE_F_NOTIF)) advance(what.result);
+    else if (std::exchange(resume_after_notification_, false)) go_on();
     // The buffer is the caller's again only when no completion, and no notification, is to come.
     if (concluded_ && !in_flight()) wake();
+}
+
+void send_operation::accept(std::size_t bytes) noexcept {
+    outcome_.bytes += bytes;
+    target().bytes().sent += bytes;
+    for (part_bytes_ += bytes; !parts_.empty() && part_bytes_ >= parts_.front().iov_len;) {
+        part_bytes_ -= parts_.front().iov_len;
+        parts_ = parts_.subspan(1);
+    }
 }
 
 void send_operation::advance(int result) noexcept {
@@ -92,28 +111,40 @@ void send_operation::advance(int result) noexcept {
         conclude(to.error_of(result));
         return;
     }
-    outcome_.bytes += static_cast<std::size_t>(result);
-    to.bytes().sent += static_cast<std::size_t>(result);
+    accept(static_cast<std::size_t>(result));
     if (outcome_.bytes == total_) {
         conclude({});
-    } else if (canceled_) {
-        conclude(canceled());
-    } else if (message_.msg_iov || in_flight()) {
-        // A short vectored or zero-copy send was stopped by an error that the next operation tells.
-        conclude(to.error_of(-EPIPE));
+    } else if (!in_flight()) {
+        go_on();
     } else {
-        launch_rest();
+        // A zero-copy send goes on when the kernel has let go of its first part.
+        resume_after_notification_ = true;
     }
+}
+
+void send_operation::go_on() noexcept {
+    if (canceled_) conclude(canceled());
+    else launch_rest();
 }
 
 void send_operation::conclude(std::error_code error) noexcept {
     outcome_.error = error;
     concluded_ = true;
+    if (error) note_failure();
     target().sends().done(!error);
+}
+
+// Of an open connection, what the application cancelled is its own again.
+void send_operation::note_failure() noexcept {
+    connection& to = target();
+    const bool given_back = to.life() == life_phase::open && to.end_errno() == 0;
+    if (given_back && outcome_.bytes == 0) to.bytes().handed -= total_;
+    else if (given_back) to.note_cut(total_ - outcome_.bytes);
 }
 
 void send_operation::refuse() noexcept {
     outcome_.error = canceled();
+    note_failure();
     wake();
 }
 

@@ -49,20 +49,29 @@ private:
     bool hand_over();
     void prepare(io_uring_sqe& sqe) noexcept;
     void launch_rest();
+    void accept(std::size_t bytes) noexcept;
     void advance(int result) noexcept;
+    void go_on() noexcept;
     void conclude(std::error_code error) noexcept;
+    void note_failure() noexcept;
 
     void start() noexcept override { launch_rest(); }
     void refuse() noexcept override;
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
 
+    [[nodiscard]] std::span<const std::byte> rest() const noexcept;
+
+    // One piece, or several; `message_` is what of them goes out at a time.
     std::span<const std::byte> data_;
+    std::span<const iovec> parts_;
     msghdr message_{};
+    std::size_t part_bytes_ = 0;  // of the first of `parts_`, accepted
     std::size_t total_;
     form form_;
     bool concluded_ = false;
     bool canceled_ = false;
+    bool resume_after_notification_ = false;
     sent outcome_;
 };
 

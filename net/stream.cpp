@@ -3,11 +3,10 @@
 #include <cerrno>
 
 #include <linux/sockios.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <sys/ioctl.h>
 
 #include <ringdown/net/peer_name.hpp>
+#include <ringdown/net/tcp_state.hpp>
 
 namespace ringdown {
 
@@ -41,11 +40,9 @@ int option_of(system& calls, int fd, int level, int name, Value& value) {
 
 // What the kernel's count of acknowledged bytes will be when nothing of ours is outstanding.
 std::uint64_t acknowledged_before(system& calls, int fd) {
-    tcp_info info{};
     int outstanding = 0;
-    option_of(calls, fd, IPPROTO_TCP, TCP_INFO, info);
     calls.ioctl(fd, SIOCOUTQ, outstanding);
-    return info.tcpi_bytes_acked + static_cast<std::uint64_t>(outstanding);
+    return tcp_info_of(calls, fd).acknowledged_bytes + static_cast<std::uint64_t>(outstanding);
 }
 
 }  // namespace

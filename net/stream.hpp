@@ -69,14 +69,14 @@ public:
     /// `operation_canceled`, because the stream must not go on after a hole.
     /// Lifetime: `data` stays until the operation has ended.
     /// Cancellation: safe; bytes accepted cannot be recalled and are counted.
-    /// Source: send(2), IORING_OP_SEND (Linux 5.6), MSG_WAITALL.
+    /// Source: send(2), IORING_OP_SEND (Linux 5.6).
     [[nodiscard]] send_operation send(std::span<const std::byte> data) noexcept {
         return {connection_of(), data, send_operation::form::plain};
     }
 
-    /// Sends all parts in order, as one `send`. Errors: also `message_size` above 1 GiB.
+    /// Sends all parts in order, as one `send`.
     ///
-    /// Lifetime: `parts` and what they name stay until the operation has ended.
+    /// Errors, cancellation: as `send`. Lifetime: `parts` and what they name stay until the operation has ended.
     /// Source: sendmsg(2), IORING_OP_SENDMSG (Linux 5.3).
     [[nodiscard]] send_operation send_vectored(std::span<const iovec> parts) noexcept {
         return {connection_of(), parts};

@@ -57,12 +57,14 @@ task<T> with_deadline(loop& on, loop::time_point deadline, task<T> timed) {
     }
 }
 
-/// Awaits one operation with a deadline: `co_await with_deadline(on, when, as_task(operation))`.
+/// Makes a task of one operation, so that it can have a deadline:
+/// `co_await with_deadline(on, when, as_task([&] { return peer.recv(buffer); }))`.
 ///
-/// Lifetime: what `awaitable` refers to stays until the task has ended.
-template <class Awaitable>
-auto as_task(Awaitable awaitable) -> task<decltype(awaitable.await_resume())> {
-    co_return co_await awaitable;
+/// Lifetime: what `make` refers to stays until the task has ended.
+template <class Make>
+auto as_task(Make make) -> task<std::decay_t<decltype(make().await_resume())>> {
+    auto operation = make();
+    co_return co_await operation;
 }
 
 }  // namespace ringdown

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <expected>
 #include <system_error>
 
@@ -22,13 +23,15 @@ enum class errc {
 const std::error_category& error_category() noexcept;
 std::error_code make_error_code(errc code) noexcept;
 
-/// The error of a completion that carries a negated errno.
-inline std::error_code system_error(int negated_errno) noexcept {
-    return {-negated_errno, std::system_category()};
-}
-
 inline std::error_code canceled() noexcept {
     return std::make_error_code(std::errc::operation_canceled);
+}
+
+/// The error of a call or completion that answered a negated errno.
+inline std::error_code system_error(int negated_errno) noexcept {
+    // One spelling, whether the kernel cancelled or the library did.
+    if (negated_errno == -ECANCELED) return canceled();
+    return {-negated_errno, std::system_category()};
 }
 
 }  // namespace ringdown

@@ -19,7 +19,7 @@ namespace ringdown {
 namespace {
 
 constexpr std::size_t granule = 64;
-constexpr std::size_t classes = 64;  // blocks up to 4 KiB are kept, larger ones are rare
+constexpr std::size_t classes = 129;  // blocks up to 8 KiB are kept, larger ones are rare
 
 struct free_block {
     free_block* next;

@@ -46,9 +46,7 @@ void loop::spawn(task<void> child) {
 void loop::post(std::move_only_function<void()> call) { mailbox_->post(std::move(call)); }
 
 void loop::stop() {
-    post([this] {
-        if (root_) root_->cancel();
-    });
+    post([this] { stopping_ = true; });
 }
 
 std::size_t loop::operations_in_flight() const noexcept {
@@ -64,7 +62,7 @@ void loop::begin_run() {
 }
 
 void loop::run_until(const bool& ended) {
-    while (!ended && !root_->failed()) turn();
+    while (!ended && !stopping_ && !root_->failed()) turn();
     end_run();
 }
 
@@ -89,6 +87,7 @@ void loop::end_run() {
         failure = std::current_exception();
     }
     root_.reset();
+    stopping_ = false;
     if (failure) std::rethrow_exception(failure);
 }
 

@@ -84,7 +84,8 @@ public:
     /// Runs `call` on the loop's thread, soon. May be called from any thread.
     void post(std::move_only_function<void()> call);
 
-    /// Cancels everything that runs on the loop. May be called from any thread.
+    /// Ends the run as if the main task had ended, and cancels that one too. May be called from
+    /// any thread.
     void stop();
 
     [[nodiscard]] time_point now() const noexcept { return calls_.now(); }
@@ -132,6 +133,7 @@ private:
     std::unique_ptr<mailbox> mailbox_;
     std::optional<scope> root_;
     bool enabled_ = false;
+    bool stopping_ = false;
 };
 
 // The hot path of every operation, so inline.

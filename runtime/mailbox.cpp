@@ -17,6 +17,17 @@ mailbox::mailbox(loop& on) : ring_operation(on, "mailbox"), event_(on.calls().ev
 mailbox::~mailbox() { ring_loop().calls().close(event_); }
 
 void mailbox::open() {
+    closing_ = false;
+    listen();
+}
+
+void mailbox::close() {
+    // The poll may be ending by itself right now; then it must not be armed again.
+    closing_ = true;
+    request_cancel();
+}
+
+void mailbox::listen() {
     submit([this](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, event_, POLLIN); });
 }
 
@@ -32,7 +43,8 @@ void mailbox::post(std::move_only_function<void()> call) {
 
 void mailbox::completed(completion what) noexcept {
     if (what.result == -ECANCELED) return;
-    if (!in_flight()) open();  // a multishot poll may be ended by an overflowed queue
+    // A multishot poll may be ended by an overflowed queue.
+    if (!in_flight() && !closing_) listen();
     std::uint64_t rings;
     ring_loop().calls().read(event_, &rings, sizeof rings);
     run_posted();

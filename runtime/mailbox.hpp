@@ -15,7 +15,7 @@ public:
     ~mailbox();
 
     void open();
-    void close() { request_cancel(); }
+    void close();
 
     /// From any thread.
     void post(std::move_only_function<void()> call);
@@ -24,7 +24,10 @@ private:
     void completed(completion what) noexcept override;
     void run_posted();
 
+    void listen();
+
     int event_ = -1;
+    bool closing_ = false;
     std::mutex mutex_;
     std::vector<std::move_only_function<void()>> posted_;
     std::vector<std::move_only_function<void()>> running_;

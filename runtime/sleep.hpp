@@ -46,7 +46,7 @@ inline sleep sleep_until(loop& on, loop::time_point until) noexcept { return {on
 
 /// Waits for `time`.
 inline sleep sleep_for(loop& on, loop::time_point::duration time) noexcept {
-    return {on, on.now() + time};
+    return {on, later(on.now(), time)};
 }
 
 }  // namespace ringdown

@@ -47,9 +47,6 @@ public:
         return checked(::bind(fd, address, bytes));
     }
     int listen(int fd, int backlog) noexcept override { return checked(::listen(fd, backlog)); }
-    int accept(int fd, int flags) noexcept override {
-        return checked(::accept4(fd, nullptr, nullptr, flags));
-    }
     int connect(int fd, const sockaddr* address, socklen_t bytes) noexcept override {
         return checked(::connect(fd, address, bytes));
     }

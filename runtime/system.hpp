@@ -10,6 +10,13 @@ struct io_uring_params;
 
 namespace ringdown {
 
+/// `from` and `time` later, or the end of time where that cannot be told: durations may be `max`.
+inline std::chrono::steady_clock::time_point later(std::chrono::steady_clock::time_point from,
+                                                   std::chrono::nanoseconds time) noexcept {
+    constexpr auto end = std::chrono::steady_clock::time_point::max();
+    return time > end - from ? end : from + time;
+}
+
 /// Every call by which the library leaves the process.
 ///
 /// The library reaches the kernel through this interface and nowhere else, so a simulated kernel
@@ -36,7 +43,6 @@ public:
     virtual int socket(int domain, int type, int protocol) noexcept = 0;
     virtual int bind(int fd, const sockaddr* address, socklen_t bytes) noexcept = 0;
     virtual int listen(int fd, int backlog) noexcept = 0;
-    virtual int accept(int fd, int flags) noexcept = 0;
     virtual int connect(int fd, const sockaddr* address, socklen_t bytes) noexcept = 0;
     virtual int shutdown(int fd, int how) noexcept = 0;
     virtual int close(int fd) noexcept = 0;

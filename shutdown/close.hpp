@@ -55,6 +55,8 @@ private:
 /// and why. From the call on, new operations on the stream fail with `errc::ending`, and receives
 /// in flight are cancelled. Where two tasks end one connection, the first call counts, and both
 /// get the report.
+/// Where the last send was cut short, and nothing was sent since, it aborts (cause `canceled`),
+/// since a FIN would make the stream look complete.
 /// Lifetime: buffers of sends that are flushed stay until those sends have ended.
 /// Cancellation: when the last task that waits is cancelled, the connection is aborted (cause
 /// `canceled`); its report is still answered.

@@ -13,6 +13,7 @@
 
 #include <ringdown/net/inbox.hpp>
 #include <ringdown/net/peer_name.hpp>
+#include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/assert.hpp>
 #include <ringdown/runtime/uapi.hpp>
 #include <ringdown/shutdown/ledger.hpp>
@@ -31,15 +32,20 @@ public:
     std::byte bytes[64 * 1024];
 };
 
-void disconnect(connection& aborted) noexcept {
+// Answers whether RST was sent, as far as that can be known: false only when it surely was not.
+bool disconnect(connection& aborted) noexcept {
     system& calls = aborted.on().calls();
-    if (aborted.from().kind == connection_kind::tcp) {
-        // RST leaves at once, in spite of operations in flight, which end by themselves.
-        const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
-        calls.connect(aborted.descriptor(), &unspecified, sizeof unspecified);
-    } else {
-        calls.shutdown(aborted.descriptor(), SHUT_RDWR);
+    const int fd = aborted.descriptor();
+    if (aborted.from().kind != connection_kind::tcp) {
+        calls.shutdown(fd, SHUT_RDWR);
+        return false;
     }
+    // RST leaves at once, in spite of operations in flight, which end by themselves.
+    const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
+    calls.connect(fd, &unspecified, sizeof unspecified);
+    // Sending it leaves an error behind, which none of them has read yet where the kernel runs
+    // them only on entering the ring.
+    return socket_error_of(calls, fd) != 0 || !aborted.on().has(capability::defer_taskrun);
 }
 
 }  // namespace
@@ -65,7 +71,7 @@ ending::ending(connection& of, const ending_request& request) noexcept
       connection_(of),
       request_(request),
       asked_at_(of.on().now()),
-      deadline_(asked_at_ + request.policy.within),
+      deadline_(later(asked_at_, request.policy.within)),
       progress_at_(asked_at_),
       discard_(of, "discard", *this, &ending::discard_settled),
       queue_(of, "siocoutq", *this, &ending::queue_settled),
@@ -85,14 +91,17 @@ ending& ending::begin(connection& of, const ending_request& request) {
 
 void ending::start() {
     connection& of = connection_;
-    if (of.receiving() == receiving_phase::finished) {
-        report_.microseconds.peer_finished = 0us;
-        if (request_.cause == teardown_cause::application && of.ended_first() == first_end::peer)
-            request_.cause = teardown_cause::peer_finished;
-    }
+    observe();  // what was reached before the request
     if (request_.requested == requested_ending::abort ||
         request_.requested == requested_ending::none) {
         abort(request_.cause);
+        return;
+    }
+    if (of.receiving() == receiving_phase::finished && of.ended_first() == first_end::peer &&
+        request_.cause == teardown_cause::application)
+        request_.cause = teardown_cause::peer_finished;
+    if (of.cut_short()) {
+        abort(teardown_cause::canceled);
         return;
     }
     of.enter(life_phase::ending);
@@ -174,7 +183,8 @@ void ending::step_discarding() {
         return;
     }
     const bool through_inbox = of.own_inbox() && of.own_inbox()->in_flight();
-    if (discard_.in_flight() || through_inbox) return;
+    // What the application's own receive still brings is older than what is discarded.
+    if (discard_.in_flight() || through_inbox || of.cancels_in_flight()) return;
     const std::uint64_t room = request_.policy.discard_bytes_max - of.bytes().discarded + 1;
     discard_.launch([&](io_uring_sqe& sqe) {
         if (of.from().kind == connection_kind::tcp) {
@@ -193,7 +203,7 @@ void ending::discard_settled(completion what) noexcept {
         of.bytes().discarded += static_cast<std::uint64_t>(what.result);
         progress_at_ = of.on().now();
     } else if (what.result == 0) {
-        of.note_end_of_stream();
+        of.note_nothing_received(what);
     } else if (what.result != -ECANCELED && what.result != -EINTR) {
         of.note_error(what.result);
         if (of.end_errno() == 0) error_ = system_error(what.result);
@@ -262,9 +272,6 @@ void ending::decide(const delivery_sample& sample) noexcept {
     connection& of = connection_;
     decided_ = sample;
     unset();
-    if (of.sending() == sending_phase::fin_sent && sample.taken &&
-        sample.acknowledged > of.bytes().sent)
-        of.enter(sending_phase::fin_acknowledged);
     of.sends().refuse_waiting();
     of.cancel_operations(true);
 }
@@ -274,9 +281,9 @@ void ending::abort(teardown_cause why) noexcept {
     if (decided_) return;
     if (of.from().peer.family() == AF_UNSPEC)
         of.set_peer(peer_name(of.on().calls(), of.descriptor()));
-    const delivery_sample sample = take_sample(of);
-    const bool fin_acknowledged =
-        of.sending() >= sending_phase::fin_sent && sample.acknowledged > of.bytes().sent;
+    delivery_sample sample = take_sample(of);
+    const bool fin_left = of.sending() >= sending_phase::fin_sent || of.fin().in_flight();
+    const bool fin_acknowledged = fin_left && sample.acknowledged > of.bytes().sent;
     if (sample.gone && of.end_errno() == 0) {
         // Both sides have finished, or somebody else has read the error of a reset.
         if (fin_acknowledged) of.note_end_of_stream();
@@ -285,7 +292,7 @@ void ending::abort(teardown_cause why) noexcept {
         aborted_by_ = why;
     }
     of.enter(life_phase::aborting);
-    disconnect(of);
+    sample.reset_on_abort = disconnect(of) && sample.reset_on_abort;
     if (inbox* dropped = of.own_inbox()) dropped->seal();
     decide(sample);
     if (of.idle()) close();
@@ -295,13 +302,11 @@ void ending::abort(teardown_cause why) noexcept {
 // close into a reset.
 void ending::drop_late_bytes() noexcept {
     connection& of = connection_;
-    if (of.life() != life_phase::ending || of.receiving() != receiving_phase::discarding ||
-        of.from().kind != connection_kind::tcp)
-        return;
     for (;;) {
         const int dropped = of.on().calls().recv(of.descriptor(), nullptr, discard_at_once,
                                                  MSG_TRUNC | MSG_DONTWAIT);
         if (dropped == 0) of.note_end_of_stream();
+        if (dropped < 0) of.note_error(dropped);
         if (dropped <= 0) return;
         of.bytes().discarded += static_cast<std::uint64_t>(dropped);
         if (of.bytes().discarded > request_.policy.discard_bytes_max) return;
@@ -309,10 +314,22 @@ void ending::drop_late_bytes() noexcept {
 }
 
 void ending::close() {
-    drop_late_bytes();
-    connection_.enter(life_phase::joined);
-    close_.launch(
-        [&](io_uring_sqe& sqe) { io_uring_prep_close(&sqe, connection_.descriptor()); });
+    connection& of = connection_;
+    const auto peer_may_send = [&of, graceful = of.life() == life_phase::ending] {
+        return graceful && of.receiving() == receiving_phase::discarding &&
+               of.from().kind == connection_kind::tcp;
+    };
+    if (peer_may_send()) drop_late_bytes();
+    of.enter(life_phase::joined);
+    if (peer_may_send()) {
+        // What came even later makes the close reset, so both happen in one breath, in place.
+        system& calls = of.on().calls();
+        calls.ioctl(of.descriptor(), SIOCINQ, unread_bytes_);
+        close_settled({calls.close(of.descriptor()), 0});
+        finish();
+        return;
+    }
+    close_.launch([&](io_uring_sqe& sqe) { io_uring_prep_close(&sqe, of.descriptor()); });
 }
 
 void ending::close_settled(completion what) noexcept {
@@ -320,6 +337,11 @@ void ending::close_settled(completion what) noexcept {
 }
 
 void ending::finish() {
+    connection& of = connection_;
+    // The sample may know more than was seen before it.
+    if (of.sending() == sending_phase::fin_sent && acknowledged() > of.bytes().sent)
+        of.enter(sending_phase::fin_acknowledged);
+    observe();
     report_ = make_report();
     const connection_ref kept(connection_);
     connection_.closed();
@@ -339,7 +361,7 @@ bool ending::waits_for_acknowledgement() const noexcept {
 void ending::schedule() noexcept {
     const auto idle = request_.policy.idle;
     time_point next = deadline_;
-    if (idle < std::chrono::hours(24)) {
+    if (idle > 0ns && idle < std::chrono::hours(24)) {
         // Acknowledgements have no event of their own, so while some are due they are looked for
         // several times within the idle time.
         const auto look = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
@@ -369,7 +391,8 @@ void ending::expired() noexcept {
         return;
     }
     if (waits_for_acknowledgement()) look_for_acknowledgements(now);
-    if (connection_.end_errno() == 0 && now >= progress_at_ + request_.policy.idle) {
+    const auto idle = request_.policy.idle;
+    if (connection_.end_errno() == 0 && idle > 0ns && now - progress_at_ >= idle) {
         abort(teardown_cause::idle);
         return;
     }

@@ -93,6 +93,7 @@ private:
     step_operation<ending> watch_;
     step_operation<ending> peer_name_;
     step_operation<ending> close_;
+    int unread_bytes_ = 0;       // in the kernel, at the close
     bool queue_wanted_ = false;  // something happened since SIOCOUTQ was last asked
     bool crossed_ = false;       // the peer's FIN came before it had acknowledged ours
 

@@ -72,7 +72,7 @@ teardown_report ending::make_report() const noexcept {
     report.received_bytes = bytes.received;
     report.discarded_bytes = bytes.discarded;
     report.peer_finished = of.receiving() == receiving_phase::finished;
-    report.reset_sent = aborted_by_ && decided_->reset_on_abort;
+    report.reset_sent = (aborted_by_ && decided_->reset_on_abort) || unread_bytes_ > 0;
     report.reset_received = of.was_reset();
     report.phase = phase_of(of);
     report.error = of.end_errno() != 0 ? system_error(-of.end_errno()) : error_;

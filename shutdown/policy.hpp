@@ -15,9 +15,10 @@ struct ending_policy {
     std::chrono::nanoseconds within = std::chrono::seconds(30);
     /// An absolute deadline as well; the earlier of both holds.
     std::optional<system::time_point> deadline;
-    /// Longest time without a byte received or acknowledged.
+    /// Longest time without a byte received or acknowledged; zero: no limit.
     std::chrono::nanoseconds idle = std::chrono::seconds(5);
-    /// Most bytes that are received and dropped.
+    /// Most bytes that are received and dropped. What arrived in the same turn of the loop as the
+    /// one byte too many is dropped, and counted, as well.
     std::uint64_t discard_bytes_max = 16 << 20;
 };
 

@@ -57,7 +57,8 @@ private:
     // A few looks within the idle time, since bytes do not ring.
     void look_again() {
         if (by_.options_.idle <= 0ns) return;
-        set(std::min(by_.on_.now() + by_.options_.idle / 16, progress_at_ + by_.options_.idle));
+        const auto now = by_.on_.now();
+        set(std::min(later(now, by_.options_.idle / 16), later(progress_at_, by_.options_.idle)));
     }
 
     [[nodiscard]] std::uint64_t bytes_through() noexcept {
@@ -71,7 +72,7 @@ private:
         const auto now = by_.on_.now();
         if (const auto through = bytes_through(); through != std::exchange(through_, through))
             progress_at_ = now;
-        if (now >= progress_at_ + by_.options_.idle)
+        if (now - progress_at_ >= by_.options_.idle)
             ending::begin(*served_, by_.options_.when_idle);
         else
             look_again();
@@ -94,30 +95,30 @@ server::~server() { require(open_ == 0, "a server was destroyed while it ran; aw
 
 task<result<void>> server::run() {
     accepting_ = true;
-    co_await with_scope(on_, [this](scope& inside) -> task<void> {
+    auto served = co_await with_scope(on_, [this](scope& inside) -> task<result<void>> {
         handlers_ = &inside;
-        co_await accept_all(inside);
+        const auto accepted = co_await accept_all(inside);
         accepting_ = false;
         note_progress();
+        co_return accepted;
     });
     handlers_ = nullptr;
-    co_return result<void>{};
+    co_return served;
 }
 
-task<void> server::accept_all(scope& inside) {
-    for (;;) {
+task<result<void>> server::accept_all(scope& inside) {
+    std::error_code end;
+    while (!end) {
         auto accepted = co_await listener_.accept();
-        if (accepted) {
-            inside.spawn(serve(std::move(*accepted)));
-        } else if (shortage(accepted.error())) {
-            co_await pause(accepted.error());
-        } else {
-            break;
-        }
+        if (accepted) inside.spawn(serve(std::move(*accepted)));
+        else if (shortage(accepted.error())) co_await pause(accepted.error());
+        else end = accepted.error();
     }
     // After a cancellation: those that were accepted already are served as far as it lets them.
     listener_.close();
     while (auto left = listener_.next_accepted()) inside.spawn(serve(std::move(*left)));
+    if (end != errc::ending) co_return std::unexpected(end);
+    co_return result<void>{};
 }
 
 task<void> server::serve(stream accepted) {
@@ -136,19 +137,19 @@ task<void> server::serve(stream accepted) {
 }
 
 // Until a descriptor of ours comes back, or for a while.
-task<void> server::pause(std::error_code why) {
+task<result<void>> server::pause(std::error_code why) {
     const auto now = on_.now();
     if (options_.on_accept_paused && (!last_shortage_ || now > *last_shortage_ + shortage_quiet))
         options_.on_accept_paused(why);
     last_shortage_ = now;
     connection_closed_.reset();
     auto wait = wait_for(on_, connection_closed_);
-    co_await with_deadline(on_, now + shortage_retry, std::move(wait));
+    co_return co_await with_deadline(on_, now + shortage_retry, std::move(wait));
 }
 
 task<drain_report> server::drain(drain_policy policy) {
     const auto begun = on_.now();
-    auto deadline = begun + policy.within;
+    auto deadline = later(begun, policy.within);
     if (policy.deadline) deadline = std::min(deadline, *policy.deadline);
     const teardown_counters before = counters_;
 
@@ -181,8 +182,8 @@ task<void> server::stop_accepting(loop::time_point deadline) {
     for (;;) {
         const auto stopped = co_await listener_.stop();
         if (stopped || escalated_ || on_.now() >= deadline) break;
-        auto paused = pause(stopped.error());
-        co_await paused;
+        const auto paused = co_await pause(stopped.error());
+        if (!paused && paused.error() == canceled()) escalated_ = true;
     }
     listener_.close();
     note_progress();

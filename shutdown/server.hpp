@@ -82,7 +82,7 @@ public:
 
     /// Serves until the server was drained and every connection has been reported.
     ///
-    /// Errors: what makes accepting impossible for good.
+    /// Errors: what made accepting impossible for good; `operation_canceled`.
     /// Cancellation: the handlers are cancelled, connections still open are aborted.
     task<result<void>> run();
 
@@ -108,9 +108,9 @@ public:
 private:
     class tracked;
 
-    task<void> accept_all(scope& inside);
+    task<result<void>> accept_all(scope& inside);
     task<void> serve(stream accepted);
-    task<void> pause(std::error_code why);
+    task<result<void>> pause(std::error_code why);
     task<void> stop_accepting(loop::time_point deadline);
     task<void> wait_for_end(loop::time_point deadline);
     void abort_all(teardown_cause for_graceful);

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <system_error>
 
 #include "report_json.hpp"
@@ -10,7 +11,14 @@ namespace examples {
 
 report_writer::report_writer(const std::string& file_name) {
     if (file_name.empty()) return;
-    file_ = file_name == "-" ? stdout : std::fopen(file_name.c_str(), "w");
+    if (file_name == "-") {
+        file_ = stdout;
+        return;
+    }
+    // Appending, so that lines of two programs that share a file never overwrite each other.
+    const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC;
+    const int fd = open(file_name.c_str(), flags, 0644);
+    if (fd >= 0) file_ = fdopen(fd, "a");
     if (!file_)
         throw std::system_error(errno, std::generic_category(),
                                 "cannot write reports to " + file_name);

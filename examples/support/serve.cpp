@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/signals.hpp>
 #include <ringdown/shutdown/close.hpp>
 
@@ -20,7 +21,8 @@ namespace {
 
 using namespace ringdown;
 
-// A loop and its server. The first one runs on the main thread, and listens to signals.
+// A loop and its server. The first one runs on the main thread, and listens to signals for as
+// long as any of them runs.
 struct worker {
     worker(std::shared_ptr<listening_socket> from, const server::handler& handler,
            server_options options)
@@ -45,10 +47,17 @@ task<void> drain_on_signal(worker& first, std::list<worker>& workers, signals& a
     }
 }
 
-task<void> run_first(worker& first, std::list<worker>& workers, signals& asked,
+// Counts the other threads' ends; belongs to the first loop.
+struct others {
+    std::size_t running;
+    event ended{};
+};
+
+task<void> run_first(worker& first, std::list<worker>& workers, signals& asked, others& rest,
                      std::chrono::nanoseconds within) {
     first.on.spawn(drain_on_signal(first, workers, asked, within));
     co_await first.serving.run();
+    if (rest.running > 0) co_await rest.ended.wait(first.on);
 }
 
 task<void> run_other(worker& other) { co_await other.serving.run(); }
@@ -105,8 +114,8 @@ task<void> end_as_asked(stream& ended, const ending_request& how) {
 
 int serve(const serving_options& options, const server::handler& handler) {
     const int sockets_before = open_sockets();
-    report_writer reports(options.reports);
     auto socket = std::make_shared<listening_socket>(options.listen);
+    report_writer reports(options.reports);
     std::list<worker> workers;
     for (unsigned i = 0; i < options.threads; ++i)
         workers.emplace_back(socket, handler, options_of(options, reports));
@@ -117,10 +126,18 @@ int serve(const serving_options& options, const server::handler& handler) {
         std::printf("listening on %s\n", first.serving.local().text().c_str());
         std::fflush(stdout);
 
+        others rest{workers.size() - 1};
         std::vector<std::jthread> threads;
-        for (worker& each : workers)
-            if (&each != &first) threads.emplace_back([&each] { each.on.run(run_other(each)); });
-        first.on.run(run_first(first, workers, asked, options.drain));
+        for (worker& each : workers) {
+            if (&each == &first) continue;
+            threads.emplace_back([&each, &first, &rest] {
+                each.on.run(run_other(each));
+                first.on.post([&rest] {
+                    if (--rest.running == 0) rest.ended.set();
+                });
+            });
+        }
+        first.on.run(run_first(first, workers, asked, rest, options.drain));
     }
     print_totals(workers, open_sockets() - sockets_before);
     return 0;

@@ -77,8 +77,6 @@ public:
 
     void closed() { open_ = false, release_if_unused(); }
     [[nodiscard]] bool open() const { return open_; }
-    /// Operations on it whose last completion the library cannot have seen.
-    [[nodiscard]] std::size_t in_use() const { return watchers_.size() + unposted; }
     [[nodiscard]] const std::vector<operation*>& watchers() const { return watchers_; }
 
     std::size_t unposted = 0; // last completions that are still on their way

@@ -16,6 +16,9 @@ struct sim_options {
     std::uint64_t seed = 1; ///< Decides every order and every inconvenience.
     /// False: everything completes whole, at once and in order.
     bool disturbed = true;
+    /// Lets the network go on between two system calls of the library, so also between a sample
+    /// and the abort or close that follows it; false makes reports exact to the last detail.
+    bool calls_take_time = true;
     unsigned submission_entries_max = 0; ///< Smaller queues than the library asks for; 0: as asked.
     unsigned completion_entries_max = 0;
     capability_set missing = {}; ///< What this kernel is too old for.
@@ -85,7 +88,6 @@ public:
     int socket(int domain, int type, int protocol) noexcept override;
     int bind(int, const sockaddr*, socklen_t) noexcept override { return -EOPNOTSUPP; }
     int listen(int, int) noexcept override { return -EOPNOTSUPP; }
-    int accept(int, int) noexcept override { return -EOPNOTSUPP; }
     int connect(int fd, const sockaddr* address, socklen_t bytes) noexcept override;
     int shutdown(int fd, int how) noexcept override;
     int close(int fd) noexcept override;
@@ -114,7 +116,7 @@ private:
     /// Calls `what` on the socket, some time after the last call.
     template <class Call>
     int on_socket(int fd, Call what);
-    int close_descriptor(int fd);
+    int close_descriptor(int fd, bool on_ring);
     bool count_completion(); ///< False for the one that is dropped.
     /// Goes to the next event or to `until`; false when there is neither.
     bool sleep(std::optional<time_point> until);

@@ -169,7 +169,7 @@ ring::outcome ring::run(operation& which) {
     case IORING_OP_ASYNC_CANCEL:
         return completion{cancel(sqe.addr), 0};
     case IORING_OP_CLOSE:
-        return completion{kernel_.close_descriptor(sqe.fd), 0};
+        return completion{kernel_.close_descriptor(sqe.fd, true), 0};
     case IORING_OP_POLL_ADD:
         return run_poll(which);
     case IORING_OP_READ: {

@@ -174,10 +174,19 @@ void peer::write_payload(std::uint64_t bytes) {
     write(text);
 }
 
+// At a finite pace, or a virtual second would take very long.
+void peer::refill() {
+    if (!endless_ || !unsent_.empty() || std::exchange(refilling_, true)) return;
+    world_.after(50us, [this] {
+        refilling_ = false;
+        write_payload(segment_bytes);
+        pump();
+    });
+}
+
 void peer::pump() {
     if (life_ == life::gone) return;
     for (;;) {
-        if (endless_ && unsent_.empty()) write_payload(segment_bytes);
         const std::size_t room = socket_.receive_room();
         if (unsent_.empty() || room <= on_the_wire_) break;
         const std::string data = unsent_.front().substr(0, room - on_the_wire_);
@@ -189,6 +198,7 @@ void peer::pump() {
             socket_.data_arrived(data);
         });
     }
+    refill();
     if (unsent_.empty() && finishing_ && !std::exchange(fin_sent_, true))
         inward.carry([this] { socket_.fin_arrived(); });
 }

@@ -101,6 +101,7 @@ private:
     bool perform(const peer_script::step& next);
     void write(std::string_view bytes);
     void write_payload(std::uint64_t bytes);
+    void refill();
     void pump();
     void read_on();
     void acknowledge(duration wait);
@@ -122,6 +123,7 @@ private:
     std::uint64_t written_ = 0;
     std::size_t on_the_wire_ = 0;
     bool endless_ = false;
+    bool refilling_ = false;
     bool finishing_ = false;
     bool fin_sent_ = false;
 };

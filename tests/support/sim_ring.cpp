@@ -186,7 +186,8 @@ void ring::post(const ready& what) {
         --names_in_use_[what.cqe.user_data];
         if (what.on) --what.on->unposted;
     }
-    if (kernel_.count_completion())
+    // Only what ends an operation, and somebody waits for, can be missed.
+    if (!what.last || what.cqe.user_data == 0 || kernel_.count_completion())
         place(what.cqe);
     else
         dropped_ = what.cqe;

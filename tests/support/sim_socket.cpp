@@ -104,21 +104,21 @@ int tcp_socket::disconnect() {
 }
 
 void tcp_socket::released() {
-    if (state_ == closed) return;
-    if (!incoming_.empty()) {
+    if (state_ != closed && !incoming_.empty()) {
         send_reset("closed with unread data");
         end(0);
-    } else if (linger_ && linger_seconds_ == 0) {
+    } else if (state_ != closed && linger_ && linger_seconds_ == 0) {
         disconnect();
-    } else {
+    } else if (state_ != closed) {
         if (linger_)
             world_.violation("close with a linger time blocks the loop (kernel.md, fact 5)");
         shutdown(SHUT_RDWR);
     }
+    orphaned_ = true;
 }
 
 void tcp_socket::send_reset(const char* cause) {
-    truth.reset_sent = true;
+    (orphaned_ ? truth.reset_sent_later : truth.reset_sent) = true;
     truth.reset_cause = cause;
     peer_.outward.carry([this] { peer_.reset_arrived(); });
 }
@@ -140,6 +140,7 @@ void tcp_socket::acknowledged(std::uint64_t bytes, bool fin, std::uint64_t windo
     if (bytes > acked_ || (fin && !truth.fin_acknowledged)) progress_ = world_.now();
     acked_ = truth.acknowledged = std::max(acked_, bytes);
     if (fin && !std::exchange(truth.fin_acknowledged, true)) {
+        truth.fin_acknowledged_at = world_.now();
         if (state_ == fin_wait1) {
             state_ = fin_wait2;
             wake(0);
@@ -169,7 +170,9 @@ void tcp_socket::data_arrived(std::string_view data) {
 
 void tcp_socket::fin_arrived() {
     if (state_ == closed) return;
-    truth.peer_finished = peer_done_ = receive_shutdown_ = true;
+    (orphaned_ ? truth.peer_finished_later : truth.peer_finished) = true;
+    truth.peer_finished_at = world_.now();
+    peer_done_ = receive_shutdown_ = true;
     if (state_ == fin_wait2) return end(0);
     state_ = state_ == established ? close_wait : closing;
     wake(0);
@@ -177,7 +180,8 @@ void tcp_socket::fin_arrived() {
 
 void tcp_socket::reset_arrived() {
     if (state_ == closed) return;
-    truth.reset_received = true;
+    (orphaned_ ? truth.reset_received_later : truth.reset_received) = true;
+    truth.reset_received_at = world_.now();
     end(state_ == close_wait ? EPIPE : ECONNRESET);
 }
 

@@ -10,25 +10,32 @@
 namespace ringdown {
 
 /// What really happened to a simulated connection, to hold a report against.
+///
+/// Ends and resets count until the library's close, that close itself included; what comes later,
+/// which no report can know, has fields of its own.
 struct sim_truth {
-    std::uint64_t accepted = 0; ///< Payload bytes that our kernel took from the library.
-    std::uint64_t arrived = 0;  ///< Of these, what the peer's kernel took.
-    std::uint64_t acknowledged =
-        0;                       ///< Of these, what our kernel learned before it stopped counting.
-    std::uint64_t from_peer = 0; ///< Payload bytes of the peer that our kernel took.
-    std::uint64_t taken = 0;     ///< Of these, received or discarded by the library.
-    bool fin_sent = false;       ///< It left, behind every byte; queued is not sent.
-    bool fin_with_data = false;  ///< In one segment with the last bytes.
+    std::uint64_t accepted = 0;     ///< Payload bytes that our kernel took from the library.
+    std::uint64_t arrived = 0;      ///< Of these, what the peer's kernel took.
+    std::uint64_t acknowledged = 0; ///< Of these, what our kernel learned of before RST or end.
+    std::uint64_t from_peer = 0;    ///< Payload bytes of the peer that our kernel took.
+    std::uint64_t taken = 0;        ///< Of these, received or discarded by the library.
+    bool fin_sent = false;          ///< It left, behind every byte; queued is not sent.
+    bool fin_with_data = false;     ///< In one segment with the last bytes.
     bool fin_arrived = false;
     bool fin_acknowledged = false;
-    bool peer_finished = false; ///< The peer's FIN arrived while the connection existed.
+    bool peer_finished = false; ///< Its FIN arrived while the connection existed.
     bool reset_sent = false;
     bool reset_received = false; ///< While the connection existed.
     bool timed_out = false;      ///< Given up by our kernel, ETIMEDOUT.
-    bool closed = false;         ///< The library closed the descriptor.
-    bool closed_in_use = false;  ///< ... while an operation was still in flight on it.
-    std::size_t sends_at_once_max = 0;
+    bool peer_finished_later = false;
+    bool reset_sent_later = false;
+    bool reset_received_later = false;
     std::string reset_cause = {}; ///< Why our kernel sent RST.
+    /// When that happened; a report cannot know what came after its sample, just before the close.
+    sim::time_point fin_acknowledged_at{}, peer_finished_at{}, reset_received_at{}, closed_at{};
+    bool closed = false;        ///< The library closed the descriptor.
+    bool closed_in_use = false; ///< ... while an operation was still in flight on it.
+    std::size_t sends_at_once_max = 0;
 };
 
 namespace sim {
@@ -95,6 +102,7 @@ private:
     bool fin_queued_ = false;
     bool receive_shutdown_ = false;
     bool peer_done_ = false;    // SOCK_DONE: the peer's FIN is in the stream
+    bool orphaned_ = false;     // released by the library
     bool disconnected_ = false; // the counters are worthless from then on
     int error_ = 0;             // readable once
 

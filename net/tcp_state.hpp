@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+
+namespace ringdown {
+
+class system;
+
+/// The states of RFC 9293 as TCP_INFO numbers them (include/net/tcp_states.h).
+enum class tcp_state : std::uint8_t {
+    unknown = 0,
+    established = 1,
+    syn_received = 3,
+    fin_wait_1 = 4,
+    fin_wait_2 = 5,
+    time_wait = 6,
+    closed = 7,
+    close_wait = 8,
+    last_ack = 9,
+    closing = 11,
+};
+
+/// What TCP_INFO tells and an ending needs.
+struct tcp_snapshot {
+    tcp_state state = tcp_state::unknown;   ///< `unknown` when the kernel did not answer.
+    std::uint64_t acknowledged_bytes = 0;   ///< SYN and FIN count as one each.
+    std::uint32_t unsent_bytes = 0;         ///< Accepted and never put on the wire.
+    std::uint32_t acknowledgement_age_ms = 0;  ///< Since the last acknowledgement of any kind.
+
+    /// True when there is no connection any more.
+    [[nodiscard]] bool gone() const noexcept {
+        return state == tcp_state::closed || state == tcp_state::time_wait;
+    }
+};
+
+tcp_snapshot tcp_info_of(system& calls, int fd) noexcept;
+
+/// Reads SO_ERROR, which the kernel tells once: an errno, or 0.
+int socket_error_of(system& calls, int fd) noexcept;
+
+}  // namespace ringdown

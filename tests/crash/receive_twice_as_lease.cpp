@@ -1,0 +1,22 @@
+#include "crash.hpp"
+
+using namespace ringdown;
+
+namespace {
+
+task<void> receive(stream& from) { (void)co_await from.recv_lease(); }
+
+task<void> misuse(loop& on) {
+    stream shared = *adopt(on, silent_socket());
+    on.spawn(receive(shared));
+    on.spawn(receive(shared));
+    co_await noop(on);
+}
+
+}  // namespace
+
+int main() {
+    must_stop_with("two receives at once on one stream; await one before the next");
+    loop on;
+    on.run(misuse(on));
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Uses Ringdown as other projects do: as a meson subproject, and installed, by pkg-config.
+
+Usage: embed_test.py SOURCE_ROOT; the compiler is $CXX. Closes with 'N passed, N failed'.
+"""
+import concurrent.futures
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+GREETING = "embed: both connections ended gracefully"
+LIBRARIES_OF_TOOLS = re.compile(r'^\s*#\s*include\s*[<"](fmt/|doctest|nlohmann/|CLI/)', re.M)
+AT_ONCE = 2
+
+passed = 0
+failed = 0
+
+
+def check(name, complaint):
+    """Counts one case; an empty complaint is a success."""
+    global passed, failed
+    if complaint:
+        failed += 1
+        print(f"FAILED {name}\n{complaint}", flush=True)
+    else:
+        passed += 1
+        print(f"ok {name}", flush=True)
+    return not complaint
+
+
+def run(command, **options):
+    """Answers what a command printed, and a complaint if it failed."""
+    command = [str(word) for word in command]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          **options)
+    complaint = done.returncode and f"{shlex.join(command)}: exit {done.returncode}\n{done.stdout}"
+    return done.stdout, complaint or ""
+
+
+def run_all(*commands, **options):
+    """Runs commands one after another, up to the first that fails; answers its complaint."""
+    for command in commands:
+        _, complaint = run(command, **options)
+        if complaint:
+            return complaint
+    return ""
+
+
+def greets(program, **options):
+    """Runs the embedding program; answers a complaint."""
+    output, complaint = run([program], timeout=30, **options)
+    if not complaint and output.strip() != GREETING:
+        complaint = f"it printed: {output}"
+    return complaint
+
+
+def copy_sources(root, to):
+    """Copies what a clone would have: no build folders, nothing that git ignores."""
+    listed = subprocess.run(
+        ["git", "-c", f"safe.directory={root}", "-C", root, "ls-files", "-z", "--cached",
+         "--others", "--exclude-standard"], capture_output=True, text=True, check=False)
+    if listed.returncode:  # an archive, not a clone
+        shutil.copytree(root, to, symlinks=True, ignore=shutil.ignore_patterns("build*", ".git"))
+        return
+    for name in filter(None, listed.stdout.split("\0")):
+        source, copy = root / name, to / name
+        if not source.is_symlink() and not source.is_file():
+            continue  # deleted and not committed yet
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, copy, follow_symlinks=False)
+
+
+def as_subproject(root, work):
+    project = work / "project"
+    shutil.copytree(root / "tests/embed", project, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_sources(root, project / "subprojects/ringdown")
+    build = work / "build"
+    complaint = run_all(["meson", "setup", "--wrap-mode=forcefallback", build, project],
+                        ["ninja", "-C", build, "-j", AT_ONCE])
+    if check("subproject: builds with meson's defaults", complaint):
+        check("subproject: the program runs", greets(build / "embed"))
+
+
+def install(root, prefix, work):
+    build = work / "installed-build"
+    return run_all(
+        ["meson", "setup", build, root, f"--prefix={prefix}", "--libdir=lib", "--buildtype=plain",
+         "-Dtests=disabled", "-Dbench=disabled", "-Dexamples=disabled"],
+        ["ninja", "-C", build, "-j", AT_ONCE],
+        ["meson", "install", "-C", build, "--no-rebuild", "--quiet"])
+
+
+def missing_headers(root, include):
+    """Names the headers of the library's folders that were not installed in their places."""
+    wanted = [header.relative_to(root)
+              for folder in ("runtime", "net", "shutdown")
+              for header in (root / folder).glob("*.hpp")]
+    wanted.append(pathlib.Path("ringdown.hpp"))
+    return "\n".join(f"not installed: {header}" for header in sorted(wanted)
+                     if not (include / header).is_file())
+
+
+def as_installed(root, compiler, work):
+    prefix = work / "prefix"
+    if not check("installed: builds and installs", install(root, prefix, work)):
+        return
+    include = prefix / "include/ringdown"
+    check("installed: every header is in its place", missing_headers(root, include))
+
+    found = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
+    flags, complaint = run(["pkg-config", "--cflags", "--libs", "ringdown"], env=found)
+    if not check("installed: pkg-config finds it", complaint):
+        return
+    program = work / "embed"
+    complaint = run_all(compiler + [root / "tests/embed/embed.cpp", "-o", program] +
+                        shlex.split(flags))
+    if check("installed: a program builds with pkg-config's flags alone", complaint):
+        check("installed: the program runs",
+              greets(program, env=dict(os.environ, LD_LIBRARY_PATH=str(prefix / "lib"))))
+    check_headers(compiler, include, found)
+
+
+def check_headers(compiler, include, environment):
+    flags, complaint = run(["pkg-config", "--cflags", "ringdown"], env=environment)
+    headers = sorted(include.rglob("*.hpp"))
+
+    def compiles(header):
+        unit = f"#include <ringdown/{header.relative_to(include)}>\n"
+        return run(compiler + ["-fsyntax-only", "-x", "c++", "-"] + shlex.split(flags),
+                   input=unit)[1]
+
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as workers:
+        for header, complaint in zip(headers, workers.map(compiles, headers)):
+            tools = LIBRARIES_OF_TOOLS.search(header.read_text())
+            check(f"header compiles alone: {header.relative_to(include)}",
+                  complaint or (tools and f"it has {tools.group(0).strip()}") or "")
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]).resolve()
+    compiler = shlex.split(os.environ.get("CXX", "c++"))
+    with tempfile.TemporaryDirectory(prefix="ringdown-embed-") as folder:
+        work = pathlib.Path(folder)
+        as_subproject(root, work)
+        as_installed(root, compiler, work)
+    print(f"{passed} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

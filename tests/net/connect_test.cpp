@@ -1,0 +1,182 @@
+#include <chrono>
+#include <optional>
+
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include <ringdown/net/connect.hpp>
+#include <ringdown/net/listener.hpp>
+#include <ringdown/runtime/scope.hpp>
+
+#include "support/fixture_net.hpp"
+
+using namespace ringdown;
+using namespace ringdown::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+bool has_ipv6() {
+    const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const address loopback = *address::parse("[::1]:0");
+    const bool bound = fd >= 0 && ::bind(fd, loopback.data(), loopback.size()) == 0;
+    ::close(fd);
+    return bound;
+}
+
+/// Listens, and answers nobody: as far away as loopback gets.
+class silent_listener {
+public:
+    silent_listener() : from_(*address::parse("127.0.0.1:0")) { from_.refuse_newcomers(); }
+    [[nodiscard]] address local() const { return from_.local(); }
+
+private:
+    listening_socket from_;
+};
+
+}  // namespace
+
+TEST_CASE("connect: over IPv4 and IPv6, and knows its peer") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        for (const bool ipv6 : {false, true}) {
+            if (ipv6 && !has_ipv6()) {
+                MESSAGE("skip: no IPv6 on loopback");
+                co_return;
+            }
+            peer_listener at(ipv6);
+            auto made = co_await connect(on.loop, at.local());
+            REQUIRE(made);
+            CHECK(made->peer() == at.local());
+            auto there = at.accept();
+            CHECK(co_await made->send(bytes_of("hello")));
+            CHECK(there.read() == "hello");
+        }
+    });
+}
+
+TEST_CASE("connect: refused where nobody listens, and leaks nothing") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        address nobody;
+        {
+            const peer_listener gone;
+            nobody = gone.local();
+        }
+        const auto refused = co_await connect(on.loop, nobody);
+        REQUIRE(!refused);
+        CHECK(refused.error() == std::errc::connection_refused);
+        const auto no_such_path = co_await connect(on.loop, *address::parse("unix:/no/such/path"));
+        CHECK(no_such_path.error() == std::errc::no_such_file_or_directory);
+        const auto no_such_name = co_await connect(on.loop, *address::parse("unix:@ringdown none"));
+        CHECK(no_such_name.error() == std::errc::connection_refused);
+        const auto nowhere = co_await connect(on.loop, address());
+        CHECK(nowhere.error() == std::errc::address_family_not_supported);
+    });
+}
+
+TEST_CASE("connect: a deadline that passes is told as such") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        const silent_listener at;
+        const auto start = on.loop.now();
+        const auto late =
+            co_await connect(on.loop, at.local(), {.deadline = start + 20ms, .from = {}});
+        REQUIRE(!late);
+        CHECK(late.error() == errc::deadline_passed);
+        CHECK(on.loop.now() - start >= 20ms);
+        CHECK(on.loop.now() - start < 900ms);
+    });
+}
+
+TEST_CASE("connect: in time the deadline does not matter") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        peer_listener at;
+        auto made = co_await connect(on.loop, at.local(), {.deadline = on.loop.now() + 1h, .from = {}});
+        REQUIRE(made);
+        CHECK(on.loop.timers().empty());
+    });
+}
+
+TEST_CASE("connect: cancelled it gives the connection up") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        const silent_listener at;
+        for (const bool at_once : {false, true}) {
+            std::error_code told;
+            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+                auto body = [](loop& turning, address to, std::error_code& why) -> task<void> {
+                    why = (co_await connect(turning, to)).error();
+                };
+                inside.spawn(body(on.loop, at.local(), told));
+                if (!at_once) co_await turns(on.loop, 2);
+                inside.cancel();
+            });
+            CHECK(told == std::errc::operation_canceled);
+        }
+    });
+}
+
+TEST_CASE("connect: a cancellation that races with the connection leaks nothing") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        peer_listener at;
+        for (int i = 0; i < 100; ++i) {
+            std::optional<result<stream>> made;
+            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+                inside.spawn(store(connect(on.loop, at.local()), made));
+                if (i % 2) on.loop.own_ring().submit();
+                inside.cancel();
+                co_return;
+            });
+            REQUIRE(made);
+            if (!*made) CHECK(made->error() == std::errc::operation_canceled);
+        }
+    });
+}
+
+TEST_CASE("connect: binds the local address that is given") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        peer_listener at;
+        auto made = co_await connect(on.loop, at.local(),
+                                     {.deadline = {}, .from = address::parse("127.0.0.2:0").value()});
+        REQUIRE(made);
+        auto there = at.accept();
+        address seen;
+        socklen_t bytes = address::capacity;
+        REQUIRE(::getpeername(there.descriptor(), seen.data(), &bytes) == 0);
+        seen.resize(bytes);
+        CHECK(seen.text().starts_with("127.0.0.2:"));
+        const auto foreign = co_await connect(
+            on.loop, at.local(), {.deadline = {}, .from = address::parse("192.0.2.1:0").value()});
+        CHECK(foreign.error() == std::errc::address_not_available);
+    });
+}
+
+TEST_CASE("connect: without a descriptor left it says so") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        peer_listener at;
+        const descriptor_limit none(0);
+        CHECK((co_await connect(on.loop, at.local())).error() == std::errc::too_many_files_open);
+    });
+}
+
+TEST_CASE("connect: five hundred at once, through small queues") {
+    test_loop on({.ring = {.entries = 8, .completion_entries = 8, .disabled = {}}});
+    int connected = 0;
+    on.run([&]() -> task<void> {
+        const auto at = std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"));
+        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            auto body = [](loop& turning, address to, int& count) -> task<void> {
+                if (co_await connect(turning, to)) ++count;
+            };
+            for (int i = 0; i < 500; ++i) inside.spawn(body(on.loop, at->local(), connected));
+            co_return;
+        });
+    });
+    CHECK(connected == 500);
+}

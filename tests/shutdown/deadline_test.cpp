@@ -1,0 +1,142 @@
+#include <algorithm>
+
+#include "rig.hpp"
+
+using namespace ringdown;
+using namespace ringdown::testing;
+
+// Deadlines are kept, however many are due at once.
+
+namespace {
+
+constexpr std::size_t stuck = 1'000;
+
+struct lateness {
+    std::chrono::microseconds most{0};
+    std::chrono::microseconds median{0};
+};
+
+lateness lateness_of(const std::vector<teardown_report>& reports, std::chrono::microseconds within) {
+    std::vector<std::chrono::microseconds> all;
+    for (const auto& each : reports) all.push_back(each.microseconds.total - within);
+    std::ranges::sort(all);
+    return {all.back(), all[all.size() / 2]};
+}
+
+task<void> end_one(stream& ended, const ending_policy& policy) {
+    co_await graceful_close(ended, policy);
+}
+
+}  // namespace
+
+TEST_CASE("deadline: 1,000 connections whose peers never read end within 10 ms of it") {
+    std::vector<conversation> all;
+    const auto answer = pattern(128 << 10);
+    std::vector<sent> outcomes(stuck);
+    run([&](rig& at) -> task<void> {
+        for (std::size_t i = 0; i < stuck; ++i)
+            all.push_back(at.connect({.our_send_buffer = 8192, .their_receive_buffer = 4096}));
+        const ending_policy policy{.within = 500ms};
+        const wait_for_cpu delayed;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            for (std::size_t i = 0; i < stuck; ++i)
+                in.spawn(send_into(all[i].ours, answer, outcomes[i]));
+            co_await pass(at, 50ms);
+            for (auto& each : all) in.spawn(end_one(each.ours, policy));
+        });
+        const auto late = lateness_of(at.reports(), 500ms);
+        MESSAGE("stuck connections: " << stuck << ", late by at most " << late.most.count()
+                                      << " us, half of them by " << late.median.count()
+                                      << " us; the thread waited " << delayed.time().count()
+                                      << " us for a CPU");
+        if (!sanitized()) CHECK(late.most < 10ms + delayed.time());
+        CHECK(late.most.count() >= 0);
+        for (const auto& each : at.reports()) {
+            CHECK(row(each) == "local deadline graceful degraded unacknowledged");
+            CHECK(each.sent_bytes + each.unsent_bytes == answer.size());
+            CHECK(each.microseconds.total >= 500ms);
+        }
+        at.check_resets(stuck);
+        for (std::size_t i = 0; i < stuck; ++i) {
+            const auto& report = co_await ended(all[i].ours.connection_of());
+            check_claim(report, all[i].theirs.arrived());
+            CHECK(outcomes[i].bytes == report.sent_bytes);
+        }
+        all.clear();
+    });
+}
+
+TEST_CASE("deadline: 1,000 idle connections whose peers never finish, each with its own deadline") {
+    std::vector<conversation> all;
+    run([&](rig& at) -> task<void> {
+        for (std::size_t i = 0; i < stuck; ++i) all.push_back(at.connect());
+        const wait_for_cpu delayed;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            for (std::size_t i = 0; i < stuck; ++i)
+                in.spawn(end_one(all[i].ours, {.within = 200ms + (i % 100) * 1ms}));
+            co_return;
+        });
+        std::chrono::microseconds most{0};
+        for (std::size_t i = 0; i < stuck; ++i) {
+            const auto& report = co_await ended(all[i].ours.connection_of());
+            const auto late = report.microseconds.total - (200ms + (i % 100) * 1ms);
+            CHECK(late.count() >= 0);
+            most = std::max(most, std::chrono::duration_cast<std::chrono::microseconds>(late));
+            CHECK(row(report) == "local deadline graceful degraded acknowledged");
+        }
+        MESSAGE("deadlines spread over 100 ms: late by at most " << most.count()
+                                                           << " us");
+        if (!sanitized()) CHECK(most < 10ms + delayed.time());
+        at.check_resets(stuck);
+        all.clear();
+    });
+}
+
+TEST_CASE("deadline: kept while another connection keeps the loop busy") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        auto busy = at.connect();
+        const auto data = pattern(1 << 20);
+        peer_script reader(at.on, [&] { busy.theirs.read_to_end(); });
+        teardown_report report;
+        bool over = false;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn([](stream& by, std::span<const std::byte> bytes, bool& ends) -> task<void> {
+                while (!ends) {
+                    const auto sent = co_await by.send(bytes);
+                    if (!sent) break;
+                }
+            }(busy.ours, data, over));
+            report = co_await graceful_close(ours, {.within = 200ms});
+            over = true;
+        });
+        CHECK(row(report) == "local deadline graceful degraded acknowledged");
+        at.check_near(report.microseconds.total, 200ms);
+        co_await close(busy.ours, lingering::wait(5s));
+        co_await reader.done();
+    });
+}
+
+TEST_CASE("deadline: it covers the flush, the acknowledgement and the peer's FIN together") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] =
+            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        const auto answer = pattern(1 << 20);
+        sent outcome;
+        teardown_report report;
+        peer_script reader(at.on, [&] {
+            std::this_thread::sleep_for(150ms);
+            theirs.read_to_end();  // and never finishes
+        });
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(send_into(ours, answer, outcome));
+            report = co_await graceful_close(ours, {.within = 300ms});
+        });
+        co_await reader.done();
+        CHECK(row(report) == "local deadline graceful degraded acknowledged");
+        CHECK(report.sent_bytes == answer.size());
+        CHECK(report.microseconds.flush >= 140ms);
+        at.check_near(report.microseconds.total, 300ms);
+        at.check_resets(1);
+    });
+}

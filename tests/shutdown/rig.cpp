@@ -1,0 +1,223 @@
+#include "rig.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include <ringdown/runtime/frame_pool.hpp>
+
+namespace ringdown::testing {
+namespace {
+
+std::size_t open_descriptors() {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+bool asked_to_wait(requested_ending asked) {
+    return asked == requested_ending::graceful || asked == requested_ending::background ||
+           asked == requested_ending::wait;
+}
+
+std::string contradictions_of_ending(const teardown_report& of) {
+    const bool acknowledged = of.delivery == delivery_verdict::acknowledged;
+    switch (of.ending) {
+        case actual_ending::graceful:
+            if (!of.peer_finished) return "graceful without the peer's FIN; ";
+            if (of.reset_sent || of.reset_received) return "graceful with a reset; ";
+            if (!acknowledged) return "graceful and not acknowledged; ";
+            if (of.error) return "graceful with an error; ";
+            return {};
+        case actual_ending::delivered:
+            if (of.requested != requested_ending::wait) return "delivered, not asked to wait; ";
+            if (of.peer_finished) return "delivered in spite of the peer's FIN; ";
+            if (of.reset_sent || of.reset_received) return "delivered with a reset; ";
+            return acknowledged ? "" : "delivered and not acknowledged; ";
+        case actual_ending::degraded:
+            return asked_to_wait(of.requested) ? "" : "degraded from nothing; ";
+        case actual_ending::aborted:
+            return asked_to_wait(of.requested) ? "aborted instead of degraded; " : "";
+        case actual_ending::reset:
+            if (of.reset_sent) return "a reset that answers a reset; ";
+            return of.reset_received && of.error ? "" : "reset without reset or error; ";
+        case actual_ending::lost:
+            if (of.initiator != teardown_initiator::kernel) return "lost, by somebody; ";
+            return of.error ? "" : "lost without an error; ";
+        case actual_ending::closed: return "a TCP connection that was closed; ";
+    }
+    return "no ending; ";
+}
+
+std::string contradictions_of_times(const teardown_report& of) {
+    const auto& times = of.microseconds;
+    std::string found;
+    for (const auto& each : {times.flush, times.fin_acknowledged, times.peer_finished})
+        if (each && (*each > times.total || each->count() < 0)) found += "a time out of range; ";
+    if (times.flush && times.fin_acknowledged && *times.flush > *times.fin_acknowledged)
+        found += "FIN acknowledged before it was sent; ";
+    if (of.peer_finished != times.peer_finished.has_value())
+        found += "the peer's FIN and its time disagree; ";
+    if (of.ending == actual_ending::graceful && of.requested == requested_ending::graceful &&
+        !(times.flush && times.fin_acknowledged))
+        found += "graceful without its times; ";
+    return found;
+}
+
+}  // namespace
+
+std::string row(const teardown_report& of) {
+    std::string all;
+    for (const std::string_view each : {name(of.initiator), name(of.cause), name(of.requested),
+                                        name(of.ending), name(of.delivery)})
+        all.append(all.empty() ? "" : " ").append(each);
+    return all;
+}
+
+std::string contradictions(const teardown_report& of) {
+    std::string found = contradictions_of_ending(of) + contradictions_of_times(of);
+    const bool acknowledged = of.delivery == delivery_verdict::acknowledged;
+    if (acknowledged && of.unsent_bytes > 0) found += "acknowledged, and bytes unsent; ";
+    if (acknowledged && of.unacknowledged_bytes.value_or(0) > 0)
+        found += "acknowledged, and bytes unacknowledged; ";
+    if (of.unacknowledged_bytes.value_or(0) > of.sent_bytes)
+        found += "more unacknowledged than sent; ";
+    if (of.connection == 0) found += "no number; ";
+    if (of.peer.family() == AF_UNSPEC) found += "no peer; ";
+    const bool unix_stream = of.peer.family() == AF_UNIX;
+    if (unix_stream && (of.reset_sent || of.ending == actual_ending::lost))
+        found += "a unix socket with a reset or a network; ";
+    if ((of.phase == teardown_phase::finished) !=
+        (of.peer_finished && of.ending == actual_ending::graceful) &&
+        of.ending != actual_ending::reset && of.ending != actual_ending::degraded)
+        found += "the phase disagrees with the ending; ";
+    return found;
+}
+
+// The second number: nanoseconds on a run queue.
+std::chrono::microseconds wait_for_cpu::so_far() {
+    std::ifstream file("/proc/thread-self/schedstat");
+    std::int64_t running = 0, ready = 0;
+    file >> running >> ready;
+    return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::nanoseconds(ready));
+}
+
+rig::rig(const loop_options& options) : on(options), before_(count_wire()) {
+    ledger(on).on_report([this](const teardown_report& report) { reports_.push_back(report); });
+}
+
+const teardown_report& rig::only_report() const {
+    REQUIRE(reports_.size() == 1);
+    return reports_.front();
+}
+
+stream rig::take_over(int fd) {
+    auto taken = adopt(on, fd);
+    REQUIRE(taken.has_value());
+    expect_report_of(*taken);
+    return std::move(*taken);
+}
+
+void rig::expect_report_of(const stream& also) {
+    address name;
+    socklen_t bytes = address::capacity;
+    ::getsockname(also.native_handle(), name.data(), &bytes);
+    name.resize(bytes);
+    if (name.family() != AF_UNIX) our_ports_.insert(name.port());
+    ++made_;
+}
+
+conversation rig::connect(const pair_options& options) {
+    raw_pair made = tcp_pair(options);
+    return {take_over(made.ours), std::move(made.theirs)};
+}
+
+conversation rig::connect_unix() {
+    raw_pair made = unix_pair();
+    return {take_over(made.ours), std::move(made.theirs)};
+}
+
+std::uint64_t rig::our_resets() {
+    for (const wire_segment& each : resets_.take())
+        if (our_ports_.contains(each.from)) ++our_resets_;
+    return our_resets_;
+}
+
+void rig::check_resets(std::uint64_t expected) {
+    if (!has_own_network() || !resets_.works())
+        MESSAGE("skip: no network of its own, so RST are not counted: " << own_network_refused());
+    else
+        CHECK(our_resets() == expected);
+}
+
+void rig::check_reported_resets() {
+    if (!has_own_network() || !resets_.works() || !has_sink_) return;
+    const auto reported = std::ranges::count_if(
+        reports_, [](const teardown_report& each) { return each.reset_sent; });
+    CHECK(our_resets() == static_cast<std::uint64_t>(reported) + after_close_);
+    CHECK(wire().resets_sent >= our_resets());
+}
+
+void rig::check_near(std::chrono::microseconds time, std::chrono::microseconds expected) const {
+    CHECK(time.count() >= expected.count());
+    const auto delayed = waited_.time();
+    CAPTURE(delayed.count());
+    if (!sanitized()) CHECK(time.count() < (expected + 10ms + delayed).count());
+}
+
+task<void> rig::all_reported() {
+    const bool all = co_await eventually(*this, [this] { return reports_.size() >= made_; });
+    CHECK(all);
+}
+
+void run(const std::function<task<void>(rig&)>& body, const loop_options& options) {
+    if (has_own_network()) CHECK(wire_is_quiet(2s));
+    const auto descriptors = open_descriptors();
+    const auto frames = frame_pool::statistics().live;
+    {
+        rig at(options);
+        at.on.run(body(at));
+        at.run_is_over();
+        CHECK(at.on.operations_in_flight() == 0);
+        if (at.has_sink()) CHECK(at.reports().size() == at.made());
+        CHECK(ledger(at.on).counters().reports == at.made());
+        at.check_reported_resets();
+        CHECK(at.on.service<buffer_pool>().available() == at.on.service<buffer_pool>().count());
+        std::vector<std::uint64_t> numbers;
+        for (const teardown_report& each : at.reports()) {
+            const std::string said = row(each);
+            CAPTURE(said);
+            CHECK(contradictions(each) == "");
+            numbers.push_back(each.connection);
+        }
+        std::ranges::sort(numbers);
+        CHECK(std::ranges::adjacent_find(numbers) == numbers.end());
+    }
+    CHECK(open_descriptors() == descriptors);
+    CHECK(frame_pool::statistics().live == frames);
+}
+
+task<void> pass(rig& at, std::chrono::nanoseconds time) { co_await sleep_for(at.on, time); }
+
+task<bool> eventually(rig& at, std::function<bool()> holds) {
+    const auto until = at.on.now() + 2s;
+    while (!holds()) {
+        if (at.on.now() >= until) co_return false;
+        if (!co_await sleep_for(at.on, 1ms)) co_return false;
+    }
+    co_return true;
+}
+
+task<void> send_into(stream& by, std::span<const std::byte> data, sent& outcome) {
+    outcome = co_await by.send(data);
+}
+
+task<void> receive_into(stream& by, std::span<std::byte> into, result<std::size_t>& outcome) {
+    outcome = co_await by.recv(into);
+}
+
+void check_claim(const teardown_report& report, std::uint64_t arrived) {
+    REQUIRE(report.unacknowledged_bytes.has_value());
+    CHECK(report.sent_bytes - *report.unacknowledged_bytes <= arrived);
+}
+
+}  // namespace ringdown::testing

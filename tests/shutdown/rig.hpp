@@ -1,0 +1,148 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <ringdown/ringdown.hpp>
+
+#include "support/peer.hpp"
+#include "support/peer_script.hpp"
+#include "support/wire.hpp"
+#include "support/wire_capture.hpp"
+
+namespace ringdown::testing {
+
+using namespace std::chrono_literals;
+
+/// What stands in a row of the table in the guide: initiator, cause, requested, ending, delivery.
+std::string row(const teardown_report& of);
+
+/// What no report may say, whatever happened; empty when all is well.
+std::string contradictions(const teardown_report& of);
+
+/// A stream of the library and who it talks to.
+struct conversation {
+    stream ours;
+    peer theirs;
+};
+
+/// How long this thread was ready to run and got no CPU, since it was made: the part of a delay
+/// that is the machine's and not the library's.
+class wait_for_cpu {
+public:
+    wait_for_cpu() : before_(so_far()) {}
+    [[nodiscard]] std::chrono::microseconds time() const { return so_far() - before_; }
+
+private:
+    static std::chrono::microseconds so_far();
+
+    std::chrono::microseconds before_;
+};
+
+/// A loop under test, with the wire and the reports of its connections.
+class rig {
+public:
+    explicit rig(const loop_options& options);
+
+    ringdown::loop on;
+
+    /// The reports of this loop's connections, as its ledger entered them.
+    [[nodiscard]] const std::vector<teardown_report>& reports() const noexcept { return reports_; }
+    [[nodiscard]] const teardown_report& only_report() const;
+
+    conversation connect(const pair_options& options = {});
+    conversation connect_unix();
+    /// A stream of the library on a descriptor, counted as one that needs a report.
+    stream take_over(int fd);
+    /// Says that a connection was made by other means.
+    void expect_report_of(const stream& also);
+    [[nodiscard]] std::size_t made() const noexcept { return made_; }
+    /// Whether the rig's own sink is in the ledger; a test that puts in another says so.
+    void has_no_sink() noexcept { has_sink_ = false; }
+    [[nodiscard]] bool has_sink() const noexcept { return has_sink_; }
+
+    /// What the wire has counted since the test began.
+    [[nodiscard]] wire_counters wire() const { return count_wire() - before_; }
+    /// Checks how many RST left our sides of this test's connections; a visible skip without a
+    /// network of its own.
+    ///
+    /// Not those of the peers: where FINs pass each other on two CPUs, a peer's kernel answers our
+    /// second acknowledgement with RST because its socket is gone, between plain sockets too.
+    void check_resets(std::uint64_t expected);
+    [[nodiscard]] std::uint64_t resets_so_far() { return our_resets(); }
+    /// After a close the kernel may have to reset by itself, which no report can tell of.
+    void expect_resets_after_close(std::uint64_t count) noexcept { after_close_ += count; }
+    /// Called by `run`: every RST that left is in a report, and every one that is left.
+    void check_reported_resets();
+
+    /// What is checked when the loop's run is over, before the rig looks for what was left.
+    void at_end(std::function<void(const std::vector<teardown_report>&)> check) {
+        at_end_ = std::move(check);
+    }
+    void run_is_over() {
+        if (at_end_) at_end_(reports_);
+    }
+
+    /// Checks a time that has a lower bound by its nature, and nearly that as its upper.
+    void check_near(std::chrono::microseconds time, std::chrono::microseconds expected) const;
+
+    /// Waits for the loop's connections to have ended, however they do.
+    task<void> all_reported();
+
+private:
+    std::uint64_t our_resets();
+
+    wire_counters before_;
+    wire_capture resets_{wire_capture::what::resets};
+    std::set<std::uint16_t> our_ports_;
+    std::uint64_t our_resets_ = 0;
+    std::uint64_t after_close_ = 0;
+    wait_for_cpu waited_;
+    std::vector<teardown_report> reports_;
+    std::function<void(const std::vector<teardown_report>&)> at_end_;
+    std::size_t made_ = 0;
+    bool has_sink_ = true;
+};
+
+/// Runs a test on a loop of its own. Afterwards nothing may be left: one report for each
+/// connection and none that contradicts itself, no descriptor, no operation, no buffer, no frame.
+void run(const std::function<task<void>(rig&)>& body, const loop_options& options = {});
+
+/// Sleeps on the loop, for scripts that have to let time pass.
+task<void> pass(rig& at, std::chrono::nanoseconds time);
+
+/// Waits until `holds`, for two seconds at most.
+task<bool> eventually(rig& at, std::function<bool()> holds);
+
+/// Checks that a report claims no more than arrived at the peer's kernel.
+void check_claim(const teardown_report& report, std::uint64_t arrived);
+
+/// True in builds where times are not worth checking.
+constexpr bool sanitized() noexcept {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    return true;
+#else
+    return false;
+#endif
+#else
+    return false;
+#endif
+}
+
+/// Sends, and tells what came of it; a task to spawn beside an ending.
+task<void> send_into(stream& by, std::span<const std::byte> data, sent& outcome);
+/// Receives once, likewise.
+task<void> receive_into(stream& by, std::span<std::byte> into, result<std::size_t>& outcome);
+
+inline std::span<const std::byte> text(std::string_view of) { return bytes_of(of); }
+
+}  // namespace ringdown::testing

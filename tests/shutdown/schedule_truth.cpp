@@ -1,0 +1,112 @@
+#include "schedule_truth.hpp"
+
+namespace schedules {
+namespace {
+
+using namespace ringdown;
+
+// Everything that is ever sent, so that each place of the stream has its own byte.
+std::span<const std::byte> endless() {
+    static const std::vector<std::byte> bytes = [] {
+        std::vector<std::byte> made(2 << 20);
+        for (std::size_t i = 0; i < made.size(); ++i)
+            made[i] = static_cast<std::byte>((i * 31 + i / 257) % 253);
+        return made;
+    }();
+    return bytes;
+}
+
+// Collects what does not hold.
+class judge {
+public:
+    judge(outcome& result) : result_(result) {}
+    void must(bool holds, std::string what) {
+        if (!holds) result_.complaints.push_back(std::move(what));
+    }
+
+private:
+    outcome& result_;
+};
+
+void compare_bytes(judge& claim, const teardown_report& report, const traffic& seen,
+                   const sim_truth& truth) {
+    claim.must(report.sent_bytes == truth.accepted, "sent_bytes is not what the kernel accepted");
+    claim.must(report.sent_bytes + report.unsent_bytes == seen.counted.handed,
+               "unsent_bytes does not add up");
+    claim.must(report.received_bytes == seen.received_bytes,
+               "received_bytes is not what the application got");
+    claim.must(report.received_bytes + report.discarded_bytes == truth.taken,
+               "received and discarded are not what was taken from the kernel");
+    const std::uint64_t claimed = report.sent_bytes - report.unacknowledged_bytes.value_or(0);
+    claim.must(report.delivery == delivery_verdict::unknown || claimed <= truth.arrived,
+               "bytes are called acknowledged that the peer never had");
+    if (report.delivery == delivery_verdict::acknowledged)
+        claim.must(truth.arrived == truth.accepted && report.unsent_bytes == 0 &&
+                       (!truth.fin_sent || truth.fin_arrived || truth.reset_sent),
+                   "delivery is called acknowledged and was not");
+}
+
+void compare_ends(judge& claim, const teardown_report& report, const sim_truth& truth) {
+    claim.must(!report.peer_finished || truth.peer_finished, "peer_finished without a FIN");
+    claim.must(!report.reset_received || truth.reset_received, "reset_received without a reset");
+    claim.must(report.reset_sent || !truth.reset_sent, "a reset was sent and not reported");
+    // Between the sample and the abort the connection may end, or go on to a state in which an
+    // abort sends nothing, and no call tells.
+    claim.must(!report.reset_sent || truth.reset_sent || truth.reset_received || truth.timed_out ||
+                   (truth.peer_finished && truth.fin_sent),
+               "reset_sent without a reset");
+    if (report.ending == actual_ending::graceful)
+        claim.must(truth.fin_acknowledged && truth.peer_finished && !truth.reset_sent &&
+                       !truth.reset_received && truth.arrived == truth.accepted,
+                   "called graceful and was not");
+    if (report.ending == actual_ending::delivered)
+        claim.must(truth.fin_acknowledged && truth.arrived == truth.accepted,
+                   "called delivered and was not");
+    if (report.ending == actual_ending::lost) claim.must(truth.timed_out, "lost without a timeout");
+    if (report.ending == actual_ending::reset)
+        claim.must(truth.reset_received, "called reset by the peer and was not");
+    claim.must(truth.closed && !truth.closed_in_use, "closed while an operation was in flight");
+    claim.must(truth.sends_at_once_max <= 1, "two sends at once");
+}
+
+}  // namespace
+
+std::span<const std::byte> traffic::next_to_send(std::size_t size) {
+    const auto data = endless().subspan(next_, size);
+    next_ += size;
+    return data;
+}
+
+void traffic::received(std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes)
+        if (static_cast<char>(byte) != sim_payload(received_bytes++)) {
+            complaints.push_back("received a wrong byte");
+            return;
+        }
+}
+
+void compare(outcome& result, const traffic& seen, const sim_kernel& kernel) {
+    judge claim(result);
+    claim.must(!kernel.hung(), "everything stood still");
+    claim.must(kernel.open_descriptors() == 0, "descriptors left open");
+    claim.must(kernel.operations_in_flight() == 0, "operations left in the kernel");
+    for (const std::string& violation : kernel.violations()) claim.must(false, violation);
+    claim.must(result.reports.size() == 1, "not exactly one report");
+    if (result.reports.size() != 1) return;
+
+    std::size_t at = 0;
+    const std::string_view arrived = kernel.arrived(0);
+    for (const traffic::handed& each : seen.handed_over) {
+        const std::string_view sent(reinterpret_cast<const char*>(each.data.data()), each.accepted);
+        const std::string_view got = arrived.substr(std::min(at, arrived.size()), sent.size());
+        claim.must(got == sent.substr(0, got.size()), "the peer got a wrong byte");
+        at += sent.size();
+    }
+    claim.must(arrived.size() <= at, "the peer got more than was accepted");
+    compare_bytes(claim, result.reports[0], seen, kernel.truth(0));
+    compare_ends(claim, result.reports[0], kernel.truth(0));
+    const auto total = result.reports[0].microseconds.total;
+    claim.must(total <= std::chrono::milliseconds(520), "ended after its deadline");
+}
+
+}  // namespace schedules

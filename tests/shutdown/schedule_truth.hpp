@@ -1,0 +1,38 @@
+#pragma once
+
+#include <list>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ringdown/net/connection.hpp>
+
+#include "schedule.hpp"
+#include "support/sim_kernel.hpp"
+
+namespace schedules {
+
+/// What the application of a schedule handed over and received.
+struct traffic {
+    struct handed {
+        explicit handed(std::span<const std::byte> bytes) : data(bytes) {}
+        std::span<const std::byte> data;
+        std::size_t accepted = 0;
+    };
+
+    std::span<const std::byte> next_to_send(std::size_t size);
+    void received(std::span<const std::byte> bytes);
+
+    std::list<handed> handed_over;  // in order; references stay valid
+    std::uint64_t received_bytes = 0;
+    ringdown::connection::counters counted;
+    std::vector<std::string> complaints;
+
+private:
+    std::uint64_t next_ = 0;
+};
+
+/// Holds the report of a schedule against what really happened.
+void compare(outcome& result, const traffic& seen, const ringdown::sim_kernel& kernel);
+
+}  // namespace schedules

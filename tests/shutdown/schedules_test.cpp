@@ -1,0 +1,70 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "schedule.hpp"
+
+namespace {
+
+using schedules::way;
+
+// 10,000 of each; a build that is many times slower may ask for fewer.
+std::uint64_t schedules_each() {
+    const char* asked = std::getenv("RINGDOWN_SCHEDULES");
+    return asked ? std::strtoull(asked, nullptr, 10) : 10'000;
+}
+
+// One schedule again: the seed that a failure printed.
+std::uint64_t first_seed() {
+    const char* asked = std::getenv("RINGDOWN_SEED");
+    return asked ? std::strtoull(asked, nullptr, 10) : 1;
+}
+
+void drive(way how) {
+    const std::uint64_t count = std::getenv("RINGDOWN_SEED") ? 1 : schedules_each();
+    for (std::uint64_t seed = first_seed(); seed < first_seed() + count; ++seed) {
+        const auto outcome = schedules::run({.how = how, .seed = seed, .drop_completion = 0});
+        std::string complaints;
+        for (const std::string& each : outcome.complaints) complaints += each + "; ";
+        CAPTURE(schedules::name(how));
+        CAPTURE(seed);
+        CAPTURE(outcome.peer);
+        REQUIRE(complaints == "");
+    }
+}
+
+}  // namespace
+
+TEST_CASE("schedules: graceful_close keeps its promises in any order of events") {
+    drive(way::graceful);
+}
+TEST_CASE("schedules: abort_close keeps its promises in any order of events") { drive(way::abort); }
+TEST_CASE("schedules: close in the background keeps its promises in any order of events") {
+    drive(way::background);
+}
+TEST_CASE("schedules: close with a wait keeps its promises in any order of events") {
+    drive(way::wait);
+}
+TEST_CASE("schedules: a dropped stream keeps its promises in any order of events") {
+    drive(way::dropped);
+}
+TEST_CASE("schedules: a cancelled scope keeps its promises in any order of events") {
+    drive(way::scope_canceled);
+}
+TEST_CASE("schedules: a loop that ends keeps its promises in any order of events") {
+    drive(way::loop_ends);
+}
+
+TEST_CASE("schedules: a completion that is dropped does not go unnoticed") {
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+        const auto whole = schedules::run({.how = way::graceful, .seed = seed, .drop_completion = 0});
+        if (whole.completions == 0) continue;
+        const std::uint64_t dropped = 1 + seed % whole.completions;
+        const auto outcome =
+            schedules::run({.how = way::graceful, .seed = seed, .drop_completion = dropped});
+        CAPTURE(seed);
+        CAPTURE(dropped);
+        CHECK(!outcome.complaints.empty());
+    }
+}

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include <ringdown/runtime/system.hpp>
+
+namespace ringdown::testing {
+
+/// The Linux kernel, with every call counted by its name.
+class counting_system : public system {
+public:
+    /// System calls so far; reading the clock is none.
+    [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }
+    /// Of these, the loop's own.
+    [[nodiscard]] std::uint64_t enters() const noexcept { return enters_; }
+    [[nodiscard]] const std::map<std::string, std::uint64_t>& by_name() const noexcept {
+        return by_name_;
+    }
+    /// Starts from 0 again.
+    void forget() {
+        calls_ = enters_ = 0;
+        by_name_.clear();
+    }
+
+    time_point now() noexcept override { return kernel().now(); }
+
+    int ring_setup(unsigned entries, io_uring_params& params) noexcept override {
+        return count("ring_setup"), kernel().ring_setup(entries, params);
+    }
+    int ring_enter(int ring, unsigned to_submit, unsigned min_complete, unsigned flags,
+                   const void* argument, std::size_t argument_bytes) noexcept override {
+        ++enters_;
+        count("ring_enter");
+        return kernel().ring_enter(ring, to_submit, min_complete, flags, argument, argument_bytes);
+    }
+    int ring_register(int ring, unsigned opcode, void* argument, unsigned n) noexcept override {
+        return count("ring_register"), kernel().ring_register(ring, opcode, argument, n);
+    }
+    void* map_ring(int ring, std::size_t bytes, std::uint64_t offset) noexcept override {
+        return count("mmap"), kernel().map_ring(ring, bytes, offset);
+    }
+    void unmap(void* memory, std::size_t bytes) noexcept override {
+        count("munmap"), kernel().unmap(memory, bytes);
+    }
+    int socket(int domain, int type, int protocol) noexcept override {
+        return count("socket"), kernel().socket(domain, type, protocol);
+    }
+    int bind(int fd, const sockaddr* to, socklen_t bytes) noexcept override {
+        return count("bind"), kernel().bind(fd, to, bytes);
+    }
+    int listen(int fd, int backlog) noexcept override {
+        return count("listen"), kernel().listen(fd, backlog);
+    }
+    int connect(int fd, const sockaddr* to, socklen_t bytes) noexcept override {
+        return count("connect"), kernel().connect(fd, to, bytes);
+    }
+    int shutdown(int fd, int how) noexcept override {
+        return count("shutdown"), kernel().shutdown(fd, how);
+    }
+    int close(int fd) noexcept override { return count("close"), kernel().close(fd); }
+    int getsockname(int fd, sockaddr* name, socklen_t* bytes) noexcept override {
+        return count("getsockname"), kernel().getsockname(fd, name, bytes);
+    }
+    int getsockopt(int fd, int level, int name, void* value, socklen_t* bytes) noexcept override {
+        return count("getsockopt"), kernel().getsockopt(fd, level, name, value, bytes);
+    }
+    int setsockopt(int fd, int level, int name, const void* value,
+                   socklen_t bytes) noexcept override {
+        return count("setsockopt"), kernel().setsockopt(fd, level, name, value, bytes);
+    }
+    int ioctl(int fd, unsigned long request, int& answer) noexcept override {
+        return count("ioctl"), kernel().ioctl(fd, request, answer);
+    }
+    int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override {
+        return count("recv"), kernel().recv(fd, buffer, bytes, flags);
+    }
+    int set_nonblocking(int fd, bool on) noexcept override {
+        return count("fcntl"), kernel().set_nonblocking(fd, on);
+    }
+    int eventfd() noexcept override { return count("eventfd"), kernel().eventfd(); }
+    int signalfd(std::uint64_t mask) noexcept override {
+        return count("signalfd"), kernel().signalfd(mask);
+    }
+    int read(int fd, void* buffer, std::size_t bytes) noexcept override {
+        return count("read"), kernel().read(fd, buffer, bytes);
+    }
+    int write(int fd, const void* buffer, std::size_t bytes) noexcept override {
+        return count("write"), kernel().write(fd, buffer, bytes);
+    }
+
+private:
+    void count(const char* name) {
+        ++calls_;
+        ++by_name_[name];
+    }
+
+    std::uint64_t calls_ = 0;
+    std::uint64_t enters_ = 0;
+    std::map<std::string, std::uint64_t> by_name_;
+};
+
+}  // namespace ringdown::testing

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ringdown/net/stream.hpp>
+
+#include "fixture.hpp"
+#include "peer.hpp"
+
+/// A stream of the library, and who it talks to.
+struct conversation {
+    ringdown::stream here;
+    ringdown::testing::peer there;
+};
+
+conversation converse(ringdown::loop& on, ringdown::testing::raw_pair made);
+conversation over_tcp(ringdown::loop& on, const ringdown::testing::pair_options& options = {});
+conversation over_unix(ringdown::loop& on);
+
+/// Receives one piece, of at most that size, as text; an error is thrown.
+ringdown::task<std::string> read_some(ringdown::stream& from, std::size_t most = 65536);
+/// The same as a lease.
+ringdown::task<std::string> lease_some(ringdown::stream& from);
+/// One of both.
+ringdown::task<std::string> receive(ringdown::stream& from, bool as_lease, std::size_t most = 65536);
+/// Receives to the end of the stream; an error other than that is thrown.
+ringdown::task<std::string> read_all(ringdown::stream& from);
+
+/// Awaits one operation, keeps its answer, and counts that it has ended.
+template <class Operation, class Answer>
+ringdown::task<void> keep(Operation operation, Answer& into) {
+    into = co_await operation();
+}
+
+/// A test stream's bytes as text, for comparing.
+std::string pattern_text(std::uint64_t bytes, std::uint64_t first = 0);
+
+/// Fills both sockets' buffers, so that a send waits: sends until the kernel takes no more.
+ringdown::task<std::uint64_t> fill(ringdown::stream& to);

@@ -1,0 +1,114 @@
+#include "wire_capture.hpp"
+
+#include <span>
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace ringdown::testing {
+namespace {
+
+constexpr unsigned flags_offset = 13, rst_flag = 0x04;
+
+// So that a capture of resets is not crowded out by megabytes of data.
+void keep_resets_only(int fd, bool ipv6) {
+    sock_filter of_ipv4[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 4),
+        BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_IND, flags_offset),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, rst_flag, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, ~0U),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    sock_filter of_ipv6[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 3),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, sizeof(ip6_hdr) + flags_offset),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, rst_flag, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, ~0U),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    const sock_fprog program = ipv6 ? sock_fprog{std::size(of_ipv6), of_ipv6}
+                                    : sock_fprog{std::size(of_ipv4), of_ipv4};
+    ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+int packet_socket(bool ipv6, wire_capture::what captured) {
+    // Of one protocol a packet socket sees each packet once, as it arrives. None until the filter
+    // is in place.
+    const int fd = ::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return fd;
+    const int room = 64 << 20;
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+    if (captured == wire_capture::what::resets) keep_resets_only(fd, ipv6);
+    sockaddr_ll all{};
+    all.sll_family = AF_PACKET;
+    all.sll_protocol = htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP);
+    ::bind(fd, reinterpret_cast<const sockaddr*>(&all), sizeof all);
+    return fd;
+}
+
+wire_segment segment_of(const tcphdr& tcp, unsigned tcp_bytes) {
+    return {.from = ntohs(tcp.source),
+            .to = ntohs(tcp.dest),
+            .payload = tcp_bytes - tcp.doff * 4U,
+            .syn = tcp.syn != 0,
+            .fin = tcp.fin != 0,
+            .rst = tcp.rst != 0,
+            .ack = tcp.ack != 0};
+}
+
+}  // namespace
+
+wire_capture::wire_capture(what captured)
+    : sockets_{packet_socket(false, captured), packet_socket(true, captured)} {}
+
+wire_capture::~wire_capture() {
+    for (const int fd : sockets_)
+        if (fd >= 0) ::close(fd);
+}
+
+std::vector<wire_segment> wire_capture::take() {
+    std::vector<wire_segment> taken;
+    alignas(8) unsigned char packet[128];
+    while (::recv(sockets_[0], packet, sizeof packet, 0) > 0) {
+        const auto& ip = *reinterpret_cast<const iphdr*>(packet);
+        if (ip.protocol != IPPROTO_TCP) continue;
+        taken.push_back(segment_of(*reinterpret_cast<const tcphdr*>(packet + ip.ihl * 4U),
+                                   ntohs(ip.tot_len) - ip.ihl * 4U));
+    }
+    while (::recv(sockets_[1], packet, sizeof packet, 0) > 0) {
+        const auto& ip = *reinterpret_cast<const ip6_hdr*>(packet);
+        if (ip.ip6_nxt != IPPROTO_TCP) continue;
+        taken.push_back(segment_of(*reinterpret_cast<const tcphdr*>(packet + sizeof ip),
+                                   ntohs(ip.ip6_plen)));
+    }
+    return taken;
+}
+
+std::string sent_by(const std::vector<wire_segment>& all, std::uint16_t port) {
+    std::string text;
+    for (const wire_segment& each : all) {
+        if (each.from != port) continue;
+        std::string one;
+        const auto add = [&](bool present, const char* what) {
+            if (present) one.append(one.empty() ? "" : "+").append(what);
+        };
+        add(each.syn, "syn");
+        add(each.payload > 0, "data");
+        add(each.fin, "fin");
+        add(each.rst, "rst");
+        if (!one.empty()) text.append(text.empty() ? "" : " ").append(one);
+    }
+    return text;
+}
+
+}  // namespace ringdown::testing
