@@ -24,8 +24,9 @@ task<void> send_request(stream& server, std::span<const std::byte> bytes) {
 task<result<lease>> receive(stream& server) { co_return co_await server.recv_lease(); }
 
 task<int> fetch(loop& on, address from, std::uint64_t send_bytes, ending_request ending) {
-    auto connected = co_await connect(on, from, {.deadline = on.now() + ending.policy.within,
-                                                 .from = {}});
+    connect_options options;
+    options.deadline = on.now() + ending.policy.within;
+    auto connected = co_await connect(on, from, options);
     if (!connected) {
         std::fprintf(stderr, "fetch: cannot connect to %s: %s\n", from.text().c_str(),
                      connected.error().message().c_str());

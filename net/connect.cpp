@@ -1,5 +1,7 @@
 #include <ringdown/net/connect.hpp>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <ringdown/runtime/deadline.hpp>
@@ -42,6 +44,9 @@ task<result<stream>> connect(loop& on, address to, connect_options options) {
     system& calls = on.calls();
     const int fd = calls.socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) co_return std::unexpected(system_error(fd));
+    const int yes = 1;
+    if (options.no_delay && to.family() != AF_UNIX)
+        calls.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     result<void> done;
     if (options.from) {
         const int bound = calls.bind(fd, options.from->data(), options.from->size());

@@ -8,6 +8,7 @@
 namespace ringdown {
 
 struct connect_options {
+    bool no_delay = true;                      ///< TCP_NODELAY.
     std::optional<loop::time_point> deadline;  ///< Absent: the kernel's own, about two minutes.
     std::optional<address> from;               ///< The local address to bind first.
 };

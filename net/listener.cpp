@@ -6,6 +6,7 @@
 
 #include <ringdown/runtime/frame_pool.hpp>
 #include <ringdown/runtime/ring_operation.hpp>
+#include <ringdown/runtime/sleep.hpp>
 
 namespace ringdown {
 namespace {
@@ -116,25 +117,33 @@ void listener::take(int fd) {
     waiting_.emplace_back(stream(connection::adopt(on_, fd, from)));
 }
 
-task<result<void>> listener::stop() {
+task<result<void>> listener::stop(std::chrono::nanoseconds handshakes) {
     if (phase_ == phase::stopped) co_return result<void>{};
     phase_ = phase::stopping;
     from_->refuse_newcomers();
+    auto emptied = co_await empty_queue();
+    if (emptied && phase_ == phase::stopping && from_->kind() == connection_kind::tcp) {
+        co_await sleep_for(on_, handshakes);
+        emptied = co_await empty_queue();
+    }
+    if (emptied) close();
+    co_return emptied;
+}
+
+task<result<void>> listener::empty_queue() {
     // An accept that is cancelled in the breath of its submission takes who waits, and no longer.
     // So the queue is empty when one brings nobody.
     for (std::uint64_t before = accepted_ + 1; before != accepted_;) {
         before = accepted_;
         paused_by_ = 0;
         co_await accept_and_cancel();
-        if (phase_ == phase::stopped) co_return result<void>{};  // closed meanwhile
         if (paused_by_) co_return std::unexpected(system_error(paused_by_));
     }
-    close();
     co_return result<void>{};
 }
 
 task<void> listener::accept_and_cancel() {
-    accepting_->arm();
+    if (phase_ == phase::stopping) accepting_->arm();
     while (phase_ == phase::stopping && accepting_->in_flight()) {
         accepting_->cancel();
         changed_.reset();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@ namespace ringdown {
 
 struct listen_options {
     int backlog = 4096;      ///< Connections that may wait to be accepted.
+    bool no_delay = true;       ///< TCP_NODELAY, which accepted connections inherit.
     bool reuse_address = true;  ///< SO_REUSEADDR: a restart may take a port with TIME_WAIT on it.
     bool reuse_port = false;    ///< SO_REUSEPORT. Closing one of several resets its share.
 };
@@ -92,10 +94,12 @@ public:
     /// to hand them out and then answers `errc::ending`. The socket is closed when no loop that
     /// shares it accepts any more.
     ///
+    /// A handshake that had begun gets `handshakes` to complete, since no event tells of it; one
+    /// that takes longer is reset by the kernel, as if the client had come too late.
     /// Errors: `too_many_files_open` and the like when some still wait; call again when there
     /// are descriptors.
-    /// Cancellation: none; it waits for the kernel alone.
-    task<result<void>> stop();
+    /// Cancellation: ends the time for handshakes; nobody who waits is lost.
+    task<result<void>> stop(std::chrono::nanoseconds handshakes = std::chrono::milliseconds(10));
 
     /// A connection that was accepted and not asked for yet; does not wait.
     std::optional<stream> next_accepted();
@@ -113,6 +117,7 @@ private:
 
     void completed(int result) noexcept;
     void take(int fd);
+    task<result<void>> empty_queue();
     task<void> accept_and_cancel();
 
     loop& on_;

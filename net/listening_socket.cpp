@@ -18,6 +18,8 @@ listening_socket::listening_socket(const address& at, const listen_options& opti
     const int on = 1;
     if (options.reuse_address && kind_ == connection_kind::tcp)
         calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (options.no_delay && kind_ == connection_kind::tcp)
+        calls_.setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.reuse_port) calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     close_on_failure(calls_.bind(fd_, at.data(), at.size()), "cannot listen on " + at.text());
     if (at.family() == AF_UNIX && at.text().find("unix:@") != 0)
