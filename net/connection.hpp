@@ -98,8 +98,11 @@ public:
     [[nodiscard]] bool cancels_in_flight() noexcept;
     /// Two receives in flight are not served in order, so a stream has one at a time.
     /// @{
-    void begin_receive() noexcept {
+    void require_no_receive() const noexcept {
         require(!receive_in_flight_, "two receives at once on one stream; await one before the next");
+    }
+    void begin_receive() noexcept {
+        require_no_receive();
         receive_in_flight_ = true;
     }
     void end_receive() noexcept { receive_in_flight_ = false; }

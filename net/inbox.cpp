@@ -10,6 +10,9 @@
 namespace ringdown {
 namespace {
 
+// Receives in a row that did not fill their buffer: then they are messages.
+constexpr std::uint8_t small_enough = 2;
+
 // Enough that the reader never waits for the kernel; when buffers are short, one is enough.
 unsigned queued_max(const buffer_pool& pool) noexcept {
     return pool.available() > pool.count() / 2 ? 8 : 1;
@@ -30,6 +33,7 @@ bool inbox::sealed() const noexcept { return target().life() != life_phase::open
 
 bool inbox::read(inbox_reader& reader) {
     require(!reader_, "two receives at once on one stream; await one before the next");
+    target().require_no_receive();
     if (queued_ > 0) {
         reader.arrived();
         return false;
@@ -92,7 +96,9 @@ void inbox::prepare(io_uring_sqe& sqe) noexcept {
         io_uring_prep_recv(&sqe, fd, pool_.memory(picked_), pool_.buffer_bytes(), 0);
         return;
     }
-    if (target().on().has(capability::multishot_recv))
+    // One that stays armed takes all that has come, at once: good for messages, but a stream
+    // whose reader lags behind would hold every buffer of the loop.
+    if (target().on().has(capability::multishot_recv) && small_in_a_row_ >= small_enough)
         io_uring_prep_recv_multishot(&sqe, fd, nullptr, 0, 0);
     else
         io_uring_prep_recv(&sqe, fd, nullptr, pool_.buffer_bytes(), 0);
@@ -123,6 +129,8 @@ void inbox::buffer_returned() noexcept {
 }
 
 void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
+    if (bytes == pool_.buffer_bytes()) small_in_a_row_ = 0;
+    else if (small_in_a_row_ < small_enough) ++small_in_a_row_;
     if (sealed()) {
         target().bytes().discarded += bytes;
         pool_.give_back(buffer);

@@ -67,6 +67,7 @@ private:
     std::uint16_t picked_ = 0;   // the buffer in flight, where the kernel does not select
     bool data_waits_ = false;    // in the kernel, as the last look has shown
     bool picked_in_flight_ = false;
+    std::uint8_t small_in_a_row_ = 0;
 };
 
 }  // namespace ringdown

@@ -1,11 +1,18 @@
 #include <ringdown/net/receive.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include <ringdown/net/inbox.hpp>
 
 namespace ringdown {
+namespace {
+
+// A length has 32 bits.
+constexpr std::size_t bytes_at_once = std::size_t{1} << 30;
+
+}  // namespace
 
 recv_operation::recv_operation(connection& from, std::span<std::byte> into) noexcept
     : connection_operation(from, "recv"), inbox_reader(from.on()), into_(into) {}
@@ -25,7 +32,8 @@ bool recv_operation::begin() {
         from.begin_receive();
         waits_ = true;
         launch([&](io_uring_sqe& sqe) {
-            io_uring_prep_recv(&sqe, from.descriptor(), into_.data(), into_.size(), 0);
+            io_uring_prep_recv(&sqe, from.descriptor(), into_.data(),
+                               std::min(into_.size(), bytes_at_once), 0);
         });
     }
     if (!waits_) list_hook<waiting>::unlink();

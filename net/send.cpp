@@ -28,7 +28,9 @@ send_operation::send_operation(connection& on, std::span<const std::byte> data, 
       data_(data),
       total_(data.size()),
       form_(how) {
-    if (form_ == form::zero_copy && !on.on().has(capability::zero_copy_send)) form_ = form::plain;
+    const bool possible = on.from().kind == connection_kind::tcp &&
+                          on.on().has(capability::zero_copy_send);
+    if (form_ == form::zero_copy && !possible) form_ = form::plain;
 }
 
 send_operation::send_operation(connection& on, std::span<const iovec> parts) noexcept
@@ -154,7 +156,8 @@ void send_operation::cancel(cancel_reason reason) noexcept {
     if (in_flight()) {
         request_cancel();
     } else if (list_hook<send_queue>::linked()) {
-        list_hook<send_queue>::unlink();
+        // No FIN without the bytes before it.
+        target().sends().withdraw(*this, form_ == form::last);
         refuse();
     }
 }

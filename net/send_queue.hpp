@@ -42,6 +42,15 @@ public:
         start_next();
     }
 
+    /// Takes one out that waits, and with it, on demand, everything behind it.
+    void withdraw(queued_operation& waiting, bool with_rest) noexcept {
+        while (queued_operation* next = with_rest ? waiting_.next(waiting) : nullptr) {
+            next->list_hook<send_queue>::unlink();
+            next->refuse();
+        }
+        waiting.list_hook<send_queue>::unlink();
+    }
+
     void refuse_waiting() noexcept {
         while (!waiting_.empty()) waiting_.pop_front().refuse();
     }

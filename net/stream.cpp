@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 
 #include <ringdown/net/peer_name.hpp>
@@ -55,7 +56,10 @@ result<stream> adopt(loop& on, int fd) {
         return std::unexpected(system_error(refused));
     option_of(calls, fd, SOL_SOCKET, SO_DOMAIN, domain);
     const bool tcp = domain == AF_INET || domain == AF_INET6;
-    if (type != SOCK_STREAM || (!tcp && domain != AF_UNIX))
+    int protocol = 0;
+    option_of(calls, fd, SOL_SOCKET, SO_PROTOCOL, protocol);
+    const bool other_protocol = tcp && protocol != 0 && protocol != IPPROTO_TCP;  // MPTCP, SCTP
+    if (type != SOCK_STREAM || other_protocol || (!tcp && domain != AF_UNIX))
         return std::unexpected(std::make_error_code(std::errc::protocol_not_supported));
 
     connection::origin from;

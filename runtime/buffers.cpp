@@ -1,10 +1,8 @@
 #include <ringdown/runtime/buffers.hpp>
 
 #include <atomic>
-#include <bit>
 #include <cstdlib>
 #include <new>
-#include <stdexcept>
 
 #include <ringdown/runtime/assert.hpp>
 
@@ -21,9 +19,6 @@ buffer_pool::buffer_pool(loop& on)
       bytes_each_(on.options().buffer_bytes),
       available_(count_),
       links_(count_) {
-    if (!std::has_single_bit(count_) || count_ > 32768 || bytes_each_ == 0)
-        throw std::invalid_argument("loop_options: buffers is a power of two up to 32768, "
-                                    "buffer_bytes is at least 1");
     memory_ = std::make_unique_for_overwrite<std::byte[]>(count_ * bytes_each_);
 
     if (on_.has(capability::buffer_ring)) {

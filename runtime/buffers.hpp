@@ -22,13 +22,15 @@ class lease {
 public:
     lease() noexcept = default;
     lease(lease&& other) noexcept
-        : pool_(std::exchange(other.pool_, nullptr)), id_(other.id_), data_(other.data_) {}
+        : pool_(std::exchange(other.pool_, nullptr)),
+          id_(other.id_),
+          data_(std::exchange(other.data_, {})) {}
     lease& operator=(lease&& other) noexcept {
         if (this != &other) {
             end();
             pool_ = std::exchange(other.pool_, nullptr);
             id_ = other.id_;
-            data_ = other.data_;
+            data_ = std::exchange(other.data_, {});
         }
         return *this;
     }

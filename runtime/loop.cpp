@@ -1,5 +1,6 @@
 #include <ringdown/runtime/loop.hpp>
 
+#include <bit>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -32,10 +33,20 @@ loop::loop(const loop_options& options)
       calls_(options.calls ? *options.calls : kernel()),
       ring_(calls_, options.ring),
       mailbox_(std::make_unique<mailbox>(*this)) {
+    if (!std::has_single_bit(options.buffers) || options.buffers > 32768 ||
+        options.buffer_bytes == 0)
+        throw std::invalid_argument("loop_options: buffers is a power of two up to 32768, "
+                                    "buffer_bytes is at least 1");
     options_.fin = decide_fin(options.fin, calls_);
 }
 
-loop::~loop() = default;
+loop::~loop() {
+    // What was adopted and never run: ends as at the end of a run.
+    if (!enabled_ && (!residents_.empty() || !ending_residents_.empty())) {
+        begin_run();
+        end_run();
+    }
+}
 
 void loop::spawn(task<void> child) {
     require(root_.has_value(), "loop::spawn was called while the loop does not run; "
@@ -55,6 +66,8 @@ std::size_t loop::operations_in_flight() const noexcept {
 
 void loop::begin_run() {
     require(!root_, "loop::run was called inside itself");
+    require(!enabled_ || ring_.thread() == std::this_thread::get_id(), 
+            "a loop was run by another thread than the first time");
     if (!enabled_) ring_.enable();
     enabled_ = true;
     mailbox_->open();

@@ -37,7 +37,9 @@ ring::~ring() { release(); }
 void ring::release() noexcept {
     if (entries_.memory) calls_.unmap(entries_.memory, entries_.bytes);
     if (queues_.memory) calls_.unmap(queues_.memory, queues_.bytes);
-    if (enter_fd_ != fd_ && enter_fd_ >= 0) {
+    // The registration belongs to the thread that made it; where that one is another, it lasts as
+    // long as the thread.
+    if (enter_fd_ != fd_ && enter_fd_ >= 0 && enabled_by_ == std::this_thread::get_id()) {
         io_uring_rsrc_update update{.offset = static_cast<unsigned>(enter_fd_), .resv = 0, .data = 0};
         calls_.ring_register(fd_, IORING_UNREGISTER_RING_FDS, &update, 1);
     }
@@ -80,6 +82,7 @@ void ring::enable() {
     const int enabled = calls_.ring_register(fd_, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     if (enabled < 0) throw_ring_refused(enabled);
     enter_fd_ = fd_;
+    enabled_by_ = std::this_thread::get_id();
     if (!has(capability::registered_ring)) return;
     io_uring_rsrc_update update{
         .offset = ~0U, .resv = 0, .data = static_cast<unsigned long long>(fd_)};
@@ -108,7 +111,8 @@ int ring::call_enter(unsigned submit, unsigned wait, unsigned flags,
     flags |= enter_flags_;
     if (!until) return calls_.ring_enter(enter_fd_, submit, wait, flags, nullptr, 0);
 
-    const auto left = std::max(*until - calls_.now(), time_point::duration::zero());
+    const auto now = calls_.now();
+    const auto left = *until <= now ? time_point::duration::zero() : *until - now;
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
     __kernel_timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
     io_uring_getevents_arg argument{};
@@ -135,7 +139,7 @@ void ring::submit() {
 void ring::enter(bool wait, std::optional<time_point> until) {
     store(submission_tail_, tail_);
     const unsigned left = unsubmitted();
-    const int consumed = call_enter(left, wait ? 1 : 0, IORING_ENTER_GETEVENTS, until);
+    const int consumed = call_enter(left, wait && spilled_.empty() ? 1 : 0, IORING_ENTER_GETEVENTS, until);
     if (consumed > 0) counters_.submitted += static_cast<unsigned>(consumed);
     // A completion is only handled when every entry before it has been submitted: a cancel request
     // must not reach the kernel after the operation that it names was reaped and its place reused.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include <liburing.h>
@@ -44,6 +45,9 @@ public:
     ring(const ring&) = delete;
     ring& operator=(const ring&) = delete;
     ~ring();
+
+    /// The thread that enabled it.
+    [[nodiscard]] std::thread::id thread() const noexcept { return enabled_by_; }
 
     /// Binds the ring to the calling thread; nothing can be submitted before.
     void enable();
@@ -154,6 +158,7 @@ private:
     int fd_ = -1;
     int enter_fd_ = -1;  // the registered index where the kernel has that, else fd_
     unsigned enter_flags_ = 0;
+    std::thread::id enabled_by_;
 
     mapping queues_;
     mapping entries_;

@@ -2,6 +2,8 @@
 
 #include <csignal>
 #include <cstdint>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 
 #include <poll.h>
@@ -17,7 +19,8 @@ signals::signals(loop& on, std::initializer_list<int> which) : on_(on) {
     sigset_t blocked;
     sigemptyset(&blocked);
     for (const int signal : which) {
-        sigaddset(&blocked, signal);
+        if (signal < 1 || signal > 64 || sigaddset(&blocked, signal) != 0)
+            throw std::invalid_argument("no signal has the number " + std::to_string(signal));
         mask |= std::uint64_t{1} << (signal - 1);
     }
     if (const int refused = pthread_sigmask(SIG_BLOCK, &blocked, nullptr))

@@ -14,7 +14,8 @@ class loop;
 /// Blocks the signals in the calling thread, so construct it before the program starts other
 /// threads: they inherit the mask.
 /// Lifetime: outlived by its loop. The signals stay blocked after its destruction.
-/// Errors: the constructor throws `std::system_error`.
+/// Errors: the constructor throws `std::invalid_argument` for a number that is no signal, and
+/// `std::system_error`.
 class signals {
 public:
     signals(loop& on, std::initializer_list<int> which);

@@ -9,7 +9,8 @@ using namespace ringdown;
 namespace {
 
 task<void> wait_in(std::optional<operation<operations::poll>>& place) {
-    (void)co_await *place;
+    auto& waited = *place;  // g++ 12 would copy what a dereference names
+    (void)co_await waited;
 }
 
 task<void> misuse(loop& on) {
@@ -20,7 +21,7 @@ task<void> misuse(loop& on) {
     place.reset();
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     must_stop_with("operation 'poll' was destroyed while in flight; await it, or cancel its scope "

@@ -28,10 +28,11 @@ task<void> misuse(loop& on) {
     co_await noop(on);
 }
 
-}  // namespace
+} // namespace
 
 int main() {
-    must_stop_with("a task was destroyed while it ran; await it, or spawn it in a scope that joins it");
+    must_stop_with(
+        "a task was destroyed while it ran; await it, or spawn it in a scope that joins it");
     loop on;
     on.run(misuse(on));
 }

@@ -10,7 +10,7 @@ task<void> misuse(loop& on) {
     co_return;
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     must_stop_with("a scope was destroyed before its tasks ended; co_await its join");

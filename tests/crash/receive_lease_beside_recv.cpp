@@ -19,7 +19,7 @@ task<void> misuse(loop& on) {
         [](stream& from) -> task<void> { (void)co_await from.recv_lease(); }(shared));
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     must_stop_with("two receives at once on one stream; await one before the next");

@@ -13,7 +13,7 @@ task<void> misuse(loop& on) {
     co_await noop(on);
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     must_stop_with("two receives at once on one stream; await one before the next");

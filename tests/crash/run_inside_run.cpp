@@ -9,7 +9,7 @@ task<void> misuse(loop& on) {
     co_return;
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     must_stop_with("loop::run was called inside itself");

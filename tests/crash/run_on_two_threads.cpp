@@ -8,7 +8,7 @@ namespace {
 
 task<void> once(loop& on) { co_await noop(on); }
 
-}  // namespace
+} // namespace
 
 int main() {
     must_stop_with("a loop was run by another thread than the first time");

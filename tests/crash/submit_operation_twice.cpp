@@ -15,7 +15,7 @@ task<void> misuse(loop& on) {
     co_await noop(on);
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     must_stop_with("an operation was submitted twice");

@@ -10,7 +10,7 @@ task<void> misuse(loop& on) {
     (void)co_await first.send(bytes_of("x"));
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     must_stop_with("a stream was used after it was moved away");

@@ -19,7 +19,7 @@ void check_refused(loop& on, int fd, std::errc why) {
     ::close(fd);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("adopt: takes over a TCP stream, whichever side connected, and knows its peer") {
     test_loop on;

@@ -35,7 +35,7 @@ private:
     listening_socket from_;
 };
 
-}  // namespace
+} // namespace
 
 TEST_CASE("connect: over IPv4 and IPv6, and knows its peer") {
     test_loop on;
@@ -94,7 +94,8 @@ TEST_CASE("connect: in time the deadline does not matter") {
     test_loop on;
     on.run([&]() -> task<void> {
         peer_listener at;
-        auto made = co_await connect(on.loop, at.local(), {.deadline = on.loop.now() + 1h, .from = {}});
+        auto made =
+            co_await connect(on.loop, at.local(), {.deadline = on.loop.now() + 1h, .from = {}});
         REQUIRE(made);
         CHECK(on.loop.timers().empty());
     });
@@ -141,8 +142,8 @@ TEST_CASE("connect: binds the local address that is given") {
     test_loop on;
     on.run([&]() -> task<void> {
         peer_listener at;
-        auto made = co_await connect(on.loop, at.local(),
-                                     {.deadline = {}, .from = address::parse("127.0.0.2:0").value()});
+        auto made = co_await connect(
+            on.loop, at.local(), {.deadline = {}, .from = address::parse("127.0.0.2:0").value()});
         REQUIRE(made);
         auto there = at.accept();
         address seen;
@@ -174,7 +175,8 @@ TEST_CASE("connect: five hundred at once, through small queues") {
             auto body = [](loop& turning, address to, int& count) -> task<void> {
                 if (co_await connect(turning, to)) ++count;
             };
-            for (int i = 0; i < 500; ++i) inside.spawn(body(on.loop, at->local(), connected));
+            for (int i = 0; i < 500; ++i)
+                inside.spawn(body(on.loop, at->local(), connected));
             co_return;
         });
     });

@@ -32,7 +32,7 @@ task<std::vector<lease>> take_every_buffer(loop& on, conversation& through) {
     co_return held;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("recv_lease: hands out what came, and takes the buffer back by itself") {
     test_loop on;
@@ -66,7 +66,8 @@ TEST_CASE("recv_lease: an idle connection holds no buffer, where the kernel sele
             co_await turns(on.loop, 2);
             CHECK(pool.available() == pool.count());
             there.write("x");
-            while (!got) co_await turns(on.loop, 1);
+            while (!got)
+                co_await turns(on.loop, 1);
         });
     });
 }
@@ -78,7 +79,8 @@ TEST_CASE("recv_lease: data, then FIN: all data first, then end of stream, as of
         there.write_pattern(100'000);
         there.finish();
         std::string all;
-        while (all.size() < 100'000) all += co_await lease_some(here);
+        while (all.size() < 100'000)
+            all += co_await lease_some(here);
         CHECK(all == pattern_text(100'000));
         for (int i = 0; i < 3; ++i) {
             CHECK((co_await here.recv_lease()).error() == errc::end_of_stream);
@@ -136,7 +138,8 @@ TEST_CASE("recv_lease: every buffer out on lease makes it wait, and one that ret
             co_await turns(on.loop, 5);
             CHECK_FALSE(got);
             held.pop_back();
-            while (!got) co_await turns(on.loop, 1);
+            while (!got)
+                co_await turns(on.loop, 1);
         });
         CHECK(*got == "waiting");
     });
@@ -156,11 +159,14 @@ TEST_CASE("recv_lease: the end of the stream comes when a buffer has returned") 
                 };
                 inside.spawn(body(here, got));
                 co_await turns(on.loop, 2);
-                if (reset) there.reset();
-                else there.finish();
+                if (reset)
+                    there.reset();
+                else
+                    there.finish();
                 co_await turns(on.loop, 2);
                 held.clear();
-                for (int i = 0; i < 50 && !got; ++i) co_await turns(on.loop, 1);
+                for (int i = 0; i < 50 && !got; ++i)
+                    co_await turns(on.loop, 1);
             });
             REQUIRE(got);
             CHECK(got->error() == (reset ? std::make_error_code(std::errc::connection_reset)
@@ -187,11 +193,12 @@ TEST_CASE("recv_lease: many readers share few buffers, and all of them get every
                         break;
                     }
                     all += text_of(*held);
-                    co_await turns(turning, 1);  // while the buffer is out
+                    co_await turns(turning, 1); // while the buffer is out
                 }
                 if (all == pattern_text(20'000)) ++count;
             };
-            for (int i = 0; i < 20; ++i) inside.spawn(body(on.loop, intact));
+            for (int i = 0; i < 20; ++i)
+                inside.spawn(body(on.loop, intact));
             co_return;
         });
     });
@@ -214,13 +221,16 @@ TEST_CASE("recv_lease: a connection whose reader lags behind leaves buffers to t
                 std::optional<std::string> got;
                 inside.spawn(store(lease_some(here), got));
                 there.write("served");
-                for (int i = 0; i < 20 && !got; ++i) co_await turns(on.loop, 1);
+                for (int i = 0; i < 20 && !got; ++i)
+                    co_await turns(on.loop, 1);
                 CHECK(got);
                 // What the first one was sent is all there, nevertheless.
                 std::string all;
-                while (all.size() < 50'000) all += co_await lease_some(lagging.here);
+                while (all.size() < 50'000)
+                    all += co_await lease_some(lagging.here);
                 CHECK(all == pattern_text(50'000, 1));
-                while (!got) co_await turns(on.loop, 1);
+                while (!got)
+                    co_await turns(on.loop, 1);
             });
         });
     }
@@ -243,8 +253,10 @@ TEST_CASE("recv_lease: a cancellation that races with data loses no byte") {
                 inside.cancel();
             });
             if (i % 4 == 3) there.write_pattern(10);
-            if (got) all += text_of(*got);
-            else CHECK(got.error() == std::errc::operation_canceled);
+            if (got)
+                all += text_of(*got);
+            else
+                CHECK(got.error() == std::errc::operation_canceled);
             canceled += got ? 0 : 1;
         }
         there.finish();
@@ -304,16 +316,20 @@ TEST_CASE("recv_lease: completions that overflow their queue lose no data") {
                   .buffer_bytes = 10});
     on.run([&]() -> task<void> {
         std::vector<conversation> all;
-        for (int i = 0; i < 20; ++i) all.push_back(over_tcp(on.loop));
+        for (int i = 0; i < 20; ++i)
+            all.push_back(over_tcp(on.loop));
         for (int round = 0; round < 20; ++round) {
             co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
                 auto body = [](conversation& between, std::uint64_t first) -> task<void> {
                     std::string got;
-                    while (got.size() < 50) got += co_await lease_some(between.here);
+                    while (got.size() < 50)
+                        got += co_await lease_some(between.here);
                     CHECK(got == pattern_text(50, first));
                 };
-                for (auto& each : all) inside.spawn(body(each, static_cast<unsigned>(round) * 50U));
-                for (auto& each : all) each.there.write_pattern(50);
+                for (auto& each : all)
+                    inside.spawn(body(each, static_cast<unsigned>(round) * 50U));
+                for (auto& each : all)
+                    each.there.write_pattern(50);
                 co_return;
             });
         }

@@ -1,9 +1,7 @@
-#include <atomic>
 #include <chrono>
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -21,39 +19,6 @@
 using namespace ringdown;
 using namespace ringdown::testing;
 using namespace std::chrono_literals;
-
-namespace {
-
-std::shared_ptr<listening_socket> any_port(const listen_options& options = {}) {
-    return std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"), options);
-}
-
-std::vector<peer> connect_many(const address& to, int count) {
-    std::vector<peer> made;
-    for (int i = 0; i < count; ++i) made.push_back(connect_peer(to));
-    return made;
-}
-
-/// Accepts until that ends, echoing one byte to each; why it ended.
-task<std::error_code> serve(listener& from, int& served) {
-    for (;;) {
-        auto next = co_await from.accept();
-        if (!next) co_return next.error();
-        const auto asked = co_await read_some(*next, 1);
-        CHECK(co_await next->send(bytes_of(asked)));
-        CHECK(co_await next->shutdown_send());
-        ++served;
-    }
-}
-
-/// Turns that the loop takes in that time, which an idle one should not.
-task<std::uint64_t> enters_during(loop& on, std::chrono::milliseconds time) {
-    const auto before = on.statistics().enters;
-    (void)co_await sleep_for(on, time);
-    co_return on.statistics().enters - before;
-}
-
-}  // namespace
 
 TEST_CASE("listener: accepts who comes, and knows where it listens and who came") {
     test_loop on;
@@ -88,7 +53,8 @@ TEST_CASE("listener: hundreds at once, through small queues, each exactly once")
         listener from(on.loop, any_port());
         auto clients = connect_many(from.local(), 300);
         std::set<std::string> expected, seen;
-        for (const auto& each : clients) expected.insert(each.local().text());
+        for (const auto& each : clients)
+            expected.insert(each.local().text());
         for (int i = 0; i < 300; ++i) {
             auto next = co_await from.accept();
             REQUIRE(next);
@@ -108,10 +74,12 @@ TEST_CASE("listener: several tasks may wait for it") {
             auto body = [](listener& of, int& count) -> task<void> {
                 if (co_await of.accept()) ++count;
             };
-            for (int i = 0; i < 10; ++i) inside.spawn(body(from, served));
+            for (int i = 0; i < 10; ++i)
+                inside.spawn(body(from, served));
             co_await turns(on.loop, 2);
             const auto clients = connect_many(from.local(), 10);
-            while (inside.children() > 0) co_await turns(on.loop, 1);
+            while (inside.children() > 0)
+                co_await turns(on.loop, 1);
         });
         CHECK(served == 10);
     });
@@ -148,11 +116,13 @@ TEST_CASE("listener: without a descriptor left it says so, and goes on later") {
         {
             const descriptor_limit two(2);
             std::vector<stream> kept;
-            for (int i = 0; i < 2; ++i) kept.push_back(*co_await from.accept());
+            for (int i = 0; i < 2; ++i)
+                kept.push_back(*co_await from.accept());
             for (int i = 0; i < 2; ++i)
                 CHECK((co_await from.accept()).error() == std::errc::too_many_files_open);
         }
-        for (int i = 0; i < 3; ++i) CHECK(co_await from.accept());
+        for (int i = 0; i < 3; ++i)
+            CHECK(co_await from.accept());
         CHECK(from.accepted() == 5);
     });
 }
@@ -161,7 +131,8 @@ TEST_CASE("listener: a connection that was reset before it was accepted leaks no
     test_loop on;
     on.run([&]() -> task<void> {
         listener from(on.loop, any_port());
-        for (int i = 0; i < 20; ++i) connect_peer(from.local()).reset();
+        for (int i = 0; i < 20; ++i)
+            connect_peer(from.local()).reset();
         auto last = connect_peer(from.local());
         last.write("last");
         int resets = 0;
@@ -221,82 +192,6 @@ TEST_CASE("listener: one that never accepted, and no run, leave nothing behind")
     const listener from(on.loop, any_port());
 }
 
-TEST_CASE("stop: everyone who waits in the kernel's queue is served, newcomers are refused") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        for (const bool accepting : {false, true}) {
-            listener from(on.loop, any_port());
-            int served = 0;
-            std::optional<std::error_code> end;
-            std::vector<peer> clients;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                if (accepting) {
-                    inside.spawn(store(serve(from, served), end));
-                    co_await turns(on.loop, 2);
-                }
-                clients = connect_many(from.local(), 100);
-                for (auto& each : clients) each.write("x");
-                const address at = from.local();
-                CHECK(co_await from.stop());
-                CHECK(co_await from.stop());
-                CHECK((co_await connect(on.loop, at)).error() == std::errc::connection_refused);
-                if (!accepting) inside.spawn(store(serve(from, served), end));
-                while (!end) co_await turns(on.loop, 1);
-            });
-            CHECK(served == 100);
-            CHECK(*end == errc::ending);
-            CHECK(from.accepted() == 100);
-            for (auto& each : clients) CHECK(each.read() == "x");
-        }
-    });
-}
-
-TEST_CASE("stop: without a descriptor left it says so, and serves the rest later") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        listener from(on.loop, any_port());
-        const auto clients = connect_many(from.local(), 10);
-        {
-            const descriptor_limit three(3);
-            CHECK((co_await from.stop()).error() == std::errc::too_many_files_open);
-        }
-        CHECK(co_await from.stop());
-        for (int i = 0; i < 10; ++i) CHECK(co_await from.accept());
-        CHECK((co_await from.accept()).error() == errc::ending);
-    });
-}
-
-TEST_CASE("stop: in a cancelled scope it stops all the same") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        listener from(on.loop, any_port());
-        auto client = connect_peer(from.local());
-        CHECK(co_await from.accept());
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            inside.cancel();
-            CHECK(co_await from.stop());
-        });
-        CHECK((co_await from.accept()).error() == errc::ending);
-    });
-}
-
-TEST_CASE("listener: one of two that share a socket stops, the other waits without spinning") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        const auto shared = any_port();
-        listener first(on.loop, shared);
-        listener second(on.loop, shared);
-        std::optional<result<stream>> got;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            CHECK(co_await first.stop());
-            inside.spawn(store(second.accept(), got));
-            CHECK(co_await enters_during(on.loop, 20ms) < 20);
-            CHECK(co_await second.stop());
-        });
-        CHECK(got->error() == errc::ending);
-    });
-}
-
 TEST_CASE("listener: a descriptor handed over in non-blocking mode is waited for, not polled") {
     test_loop on;
     on.run([&]() -> task<void> {
@@ -307,43 +202,13 @@ TEST_CASE("listener: a descriptor handed over in non-blocking mode is waited for
         co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
             inside.spawn(store(from.accept(), got));
             CHECK(co_await enters_during(on.loop, 20ms) < 20);
-            auto client = connect_peer(*address::parse("127.0.0.1:" +
-                                                       std::to_string(from.local().port())));
-            while (!got) co_await turns(on.loop, 1);
+            auto client =
+                connect_peer(*address::parse("127.0.0.1:" + std::to_string(from.local().port())));
+            while (!got)
+                co_await turns(on.loop, 1);
         });
         CHECK(*got);
     });
-}
-
-TEST_CASE("listener: two loops in two threads share one socket, and everyone is served") {
-    const leak_guard unchanged;
-    const auto shared = any_port();
-    std::atomic<int> accepted = 0;
-    struct worker {
-        loop on;
-        event asked_to_stop;
-        std::thread thread;
-    };
-    auto work = [&](worker& own) -> task<void> {
-        listener from(own.on, shared);
-        int served = 0;
-        std::optional<std::error_code> end;
-        co_await with_scope(own.on, [&](scope& inside) -> task<void> {
-            inside.spawn(store(serve(from, served), end));
-            co_await own.asked_to_stop.wait(own.on);
-            CHECK(co_await from.stop());
-        });
-        CHECK(*end == errc::ending);
-        accepted += served;
-    };
-    worker workers[2];
-    for (auto& each : workers) each.thread = std::thread([&] { each.on.run(work(each)); });
-    auto clients = connect_many(shared->local(), 200);
-    for (auto& each : clients) each.write("x");
-    for (auto& each : workers) each.on.post([&] { each.asked_to_stop.set(); });
-    for (auto& each : workers) each.thread.join();
-    for (auto& each : clients) CHECK(each.read() == "x");
-    CHECK(accepted == 200);
 }
 
 TEST_CASE("listening_socket: an address in use is named") {
@@ -365,7 +230,7 @@ TEST_CASE("listening_socket: takes over a descriptor that listens, refuses one t
     const leak_guard unchanged;
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK_THROWS_AS(listening_socket{fd}, std::system_error);
-    CHECK(::fcntl(fd, F_GETFD) >= 0);  // still the caller's
+    CHECK(::fcntl(fd, F_GETFD) >= 0); // still the caller's
     CHECK_THROWS_AS(listening_socket{-1}, std::system_error);
     REQUIRE(::listen(fd, 1) == 0);
     const linger set{.l_onoff = 1, .l_linger = 5};

@@ -16,8 +16,10 @@ TEST_CASE("phases: sending goes one step at a time, and never back") {
 
 TEST_CASE("phases: what finished receiving, or was reset, stays so") {
     using enum receiving_phase;
-    for (const auto to : {discarding, finished, reset}) CHECK(legal(open, to));
-    for (const auto to : {finished, reset}) CHECK(legal(discarding, to));
+    for (const auto to : {discarding, finished, reset})
+        CHECK(legal(open, to));
+    for (const auto to : {finished, reset})
+        CHECK(legal(discarding, to));
     for (const auto from : {open, discarding, finished, reset}) {
         CHECK_FALSE(legal(from, from));
         CHECK_FALSE(legal(from, open));

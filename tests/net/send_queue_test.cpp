@@ -38,7 +38,7 @@ struct cancellable_send {
     }
 };
 
-}  // namespace
+} // namespace
 
 TEST_CASE("send: a cancelled send tells how many bytes the kernel accepted, and these arrive") {
     test_loop on;
@@ -128,7 +128,8 @@ TEST_CASE("send: cut short, those queued behind it are refused, and nothing of t
         result<void> fin;
         co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
             inside.spawn(cut.run(on.loop, [&] { return here.send(data); }));
-            for (auto& each : behind) inside.spawn(keep([&] { return here.send(never); }, each));
+            for (auto& each : behind)
+                inside.spawn(keep([&] { return here.send(never); }, each));
             inside.spawn(keep([&] { return here.shutdown_send(); }, fin));
             co_await turns(on.loop, 3);
             there.arrived_at_rest();
@@ -150,7 +151,7 @@ TEST_CASE("send: cut short, those queued behind it are refused, and nothing of t
         here = stream();
         co_await turns(on.loop, 3);
         CHECK(there.read().empty());
-        CHECK(there.last_error() == ECONNRESET);  // never a FIN
+        CHECK(there.last_error() == ECONNRESET); // never a FIN
     });
 }
 
@@ -200,7 +201,7 @@ TEST_CASE("send_last: cancelled in the queue, no FIN follows what was before it"
         here = stream();
         co_await turns(on.loop, 3);
         CHECK(there.read().empty());
-        CHECK(there.last_error() == ECONNRESET);  // FIN would say that the answer was complete
+        CHECK(there.last_error() == ECONNRESET); // FIN would say that the answer was complete
     });
 }
 
@@ -211,12 +212,15 @@ TEST_CASE("send: queued ones end when the stream is dropped, each with an error"
         const auto data = pattern(1 << 20);
         std::vector<sent> all(5);
         co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            for (auto& each : all) inside.spawn(keep([&] { return here.send(data); }, each));
+            for (auto& each : all)
+                inside.spawn(keep([&] { return here.send(data); }, each));
             co_await turns(on.loop, 3);
             here = stream();
         });
-        for (const auto& each : all) CHECK(each.error);
-        for (std::size_t i = 1; i < all.size(); ++i) CHECK(all[i].bytes == 0);
+        for (const auto& each : all)
+            CHECK(each.error);
+        for (std::size_t i = 1; i < all.size(); ++i)
+            CHECK(all[i].bytes == 0);
         CHECK(there.read_to_end().error == ECONNRESET);
     });
 }

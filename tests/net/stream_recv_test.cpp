@@ -125,8 +125,10 @@ TEST_CASE("recv: a cancellation that races with data loses no byte") {
                 inside.cancel();
             });
             if (i % 4 == 3) there.write_pattern(10);
-            if (got) all.append(reinterpret_cast<const char*>(into.data()), *got);
-            else CHECK(got.error() == std::errc::operation_canceled);
+            if (got)
+                all.append(reinterpret_cast<const char*>(into.data()), *got);
+            else
+                CHECK(got.error() == std::errc::operation_canceled);
             canceled += got ? 0 : 1;
         }
         there.finish();
@@ -166,7 +168,8 @@ TEST_CASE("recv: goes on while its stream is moved") {
                 stream elsewhere = std::move(here);
                 CHECK_FALSE(here);
                 there.write("moved");
-                while (inside.children() > 0) co_await turns(on.loop, 1);
+                while (inside.children() > 0)
+                    co_await turns(on.loop, 1);
                 here = std::move(elsewhere);
             });
             CHECK(got == "moved");
@@ -184,8 +187,10 @@ TEST_CASE("recv: ends when its stream is destroyed") {
             co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
                 auto body = [](stream& from, bool as_lease, std::span<std::byte> buffer,
                                std::error_code& why) -> task<void> {
-                    if (as_lease) why = (co_await from.recv_lease()).error();
-                    else why = (co_await from.recv(buffer)).error();
+                    if (as_lease)
+                        why = (co_await from.recv_lease()).error();
+                    else
+                        why = (co_await from.recv(buffer)).error();
                 };
                 inside.spawn(body(here, leased, into, told));
                 co_await turns(on.loop, 1);
@@ -249,7 +254,8 @@ TEST_CASE("recv: a hundred connections at once, through small queues") {
                     }
                     if (all == pattern_text(30'000)) ++count;
                 };
-                for (int i = 0; i < 100; ++i) inside.spawn(body(on.loop, leased, intact));
+                for (int i = 0; i < 100; ++i)
+                    inside.spawn(body(on.loop, leased, intact));
                 co_return;
             });
         });

@@ -4,9 +4,6 @@
 #include <thread>
 #include <vector>
 
-#include <linux/tcp.h>
-#include <netinet/in.h>
-
 #include <doctest/doctest.h>
 
 #include <ringdown/runtime/scope.hpp>
@@ -15,17 +12,6 @@
 
 using namespace ringdown;
 using namespace ringdown::testing;
-
-namespace {
-
-tcp_info info_of(const stream& of) {
-    tcp_info info{};
-    socklen_t bytes = sizeof info;
-    REQUIRE(::getsockopt(of.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0);
-    return info;
-}
-
-}  // namespace
 
 TEST_CASE("send: everything arrives, in order, and is counted") {
     test_loop on;
@@ -60,8 +46,8 @@ TEST_CASE("send: of nothing succeeds at once, and sends nothing") {
 TEST_CASE("send: 64 MiB reach a reader that is slower") {
     test_loop on;
     on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop, {.our_send_buffer = 100'000,
-                                                .their_receive_buffer = 100'000});
+        auto [here, there] =
+            over_tcp(on.loop, {.our_send_buffer = 100'000, .their_receive_buffer = 100'000});
         constexpr std::size_t bytes = 64 << 20;
         const auto data = pattern(bytes);
         peer_reading seen;
@@ -84,7 +70,8 @@ TEST_CASE("send_vectored: sends its parts in order, the empty ones too") {
         auto data = pattern(1000);
         std::vector<iovec> parts;
         parts.push_back({data.data(), 0});
-        for (std::size_t at = 0; at < 1000; at += 10) parts.push_back({data.data() + at, 10});
+        for (std::size_t at = 0; at < 1000; at += 10)
+            parts.push_back({data.data() + at, 10});
         parts.push_back({nullptr, 0});
         const sent done = co_await here.send_vectored(parts);
         CHECK(done);
@@ -98,8 +85,8 @@ TEST_CASE("send_vectored: sends its parts in order, the empty ones too") {
 TEST_CASE("send_vectored: large ones reach a slower reader whole") {
     test_loop on;
     on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop, {.our_send_buffer = 50'000,
-                                                .their_receive_buffer = 50'000});
+        auto [here, there] =
+            over_tcp(on.loop, {.our_send_buffer = 50'000, .their_receive_buffer = 50'000});
         auto data = pattern(8 << 20);
         std::vector<iovec> parts;
         for (std::size_t at = 0; at < data.size(); at += 1 << 16)
@@ -142,8 +129,8 @@ TEST_CASE("send_zero_copy: the buffer is the caller's again when it has ended") 
     on.run([&]() -> task<void> {
         for (const std::size_t bytes : {1U, 5000U, 4U << 20}) {
             CAPTURE(bytes);
-            auto [here, there] = over_tcp(on.loop, {.our_send_buffer = 200'000,
-                                                    .their_receive_buffer = 200'000});
+            auto [here, there] =
+                over_tcp(on.loop, {.our_send_buffer = 200'000, .their_receive_buffer = 200'000});
             auto data = pattern(bytes);
             peer_reading seen;
             std::thread reader([&] {
@@ -176,8 +163,8 @@ TEST_CASE("send_zero_copy: on a unix stream it is a plain send") {
 TEST_CASE("send: of many tasks on one stream never interleave, and keep their order") {
     test_loop on;
     on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop, {.our_send_buffer = 20'000,
-                                                .their_receive_buffer = 20'000});
+        auto [here, there] =
+            over_tcp(on.loop, {.our_send_buffer = 20'000, .their_receive_buffer = 20'000});
         constexpr std::size_t each = 50'000, tasks = 40;
         const auto data = pattern(each * tasks);
         const auto all = std::span(data);
@@ -204,109 +191,6 @@ TEST_CASE("send: of many tasks on one stream never interleave, and keep their or
         CHECK(done == tasks);
         CHECK(seen.intact);
         CHECK(seen.bytes == each * tasks);
-    });
-}
-
-TEST_CASE("send_last: puts FIN on the segment of the data") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop);
-        const auto before = info_of(here);
-        CHECK(co_await here.send_last(bytes_of("the whole answer")));
-        CHECK(co_await here.shutdown_send());
-        const auto after = info_of(here);
-        CHECK(after.tcpi_segs_out - before.tcpi_segs_out == 1);
-        CHECK(after.tcpi_data_segs_out - before.tcpi_data_segs_out == 1);
-        CHECK(there.read() == "the whole answer");
-        CHECK(there.read().empty());
-        CHECK(there.last_error() == 0);
-    });
-}
-
-TEST_CASE("send_last: of nothing is FIN alone") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop);
-        const sent done = co_await here.send_last({});
-        CHECK(done);
-        CHECK(done.bytes == 0);
-        CHECK(co_await here.shutdown_send());
-        CHECK(there.read().empty());
-        CHECK(there.last_error() == 0);
-    });
-}
-
-TEST_CASE("send_last: FIN follows what was queued before it") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop, {.our_send_buffer = 20'000,
-                                                .their_receive_buffer = 20'000});
-        const auto data = pattern(2'000'000);
-        const auto all = std::span(data);
-        peer_reading seen;
-        std::thread reader([&] { seen = there.read_to_end(); });
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            auto body = [](stream& to, std::span<const std::byte> part) -> task<void> {
-                CHECK(co_await to.send(part));
-            };
-            for (std::size_t i = 0; i < 9; ++i) inside.spawn(body(here, all.subspan(i * 200'000, 200'000)));
-            CHECK(co_await here.send_last(all.subspan(9 * 200'000)));
-        });
-        CHECK(co_await here.shutdown_send());
-        reader.join();
-        CHECK(seen.bytes == data.size());
-        CHECK(seen.intact);
-        CHECK(seen.finished);
-    });
-}
-
-TEST_CASE("shutdown_send: ends sending, and reading goes on") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop);
-        CHECK(co_await here.send(bytes_of("question")));
-        CHECK(co_await here.shutdown_send());
-        CHECK(co_await here.shutdown_send());  // a second time it has been done already
-        CHECK(there.read() == "question");
-        CHECK(there.read().empty());
-        there.write("answer");
-        there.finish();
-        CHECK(co_await read_all(here) == "answer");
-        const sent refused = co_await here.send(bytes_of("more"));
-        CHECK(refused.error == std::errc::broken_pipe);
-        CHECK((co_await here.send_last(bytes_of("more"))).error == std::errc::broken_pipe);
-        CHECK((co_await here.send_zero_copy(bytes_of("more"))).error == std::errc::broken_pipe);
-    });
-}
-
-TEST_CASE("shutdown_send: FIN follows every byte that was handed over, also what is queued") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop, {.our_send_buffer = 20'000,
-                                                .their_receive_buffer = 20'000});
-        const auto data = pattern(1'000'000);
-        peer_reading seen;
-        std::thread reader([&] { seen = there.read_to_end(); });
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            auto body = [](stream& to, std::span<const std::byte> part) -> task<void> {
-                CHECK(co_await to.send(part));
-            };
-            inside.spawn(body(here, std::span(data).first(500'000)));
-            inside.spawn(body(here, std::span(data).subspan(500'000)));
-            CHECK(co_await here.shutdown_send());
-        });
-        reader.join();
-        CHECK(seen.bytes == data.size());
-        CHECK(seen.finished);
-    });
-}
-
-TEST_CASE("shutdown_send: after the peer's reset it answers not_connected") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop);
-        there.reset();
-        CHECK((co_await here.shutdown_send()).error() == std::errc::not_connected);
     });
 }
 
@@ -349,8 +233,8 @@ TEST_CASE("send: to a peer that has closed is a reset, told as such, and raises 
 TEST_CASE("send: a reset in the middle tells how many bytes the kernel had accepted") {
     test_loop on;
     on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop, {.our_send_buffer = 20'000,
-                                                .their_receive_buffer = 20'000});
+        auto [here, there] =
+            over_tcp(on.loop, {.our_send_buffer = 20'000, .their_receive_buffer = 20'000});
         const auto data = pattern(4 << 20);
         std::thread breaker([&] {
             CHECK(there.read_to_end(10'000).intact);
@@ -370,8 +254,8 @@ TEST_CASE("send: a reset in the middle tells how many bytes the kernel had accep
 TEST_CASE("send: goes on while its stream is moved") {
     test_loop on;
     on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop, {.our_send_buffer = 20'000,
-                                                .their_receive_buffer = 20'000});
+        auto [here, there] =
+            over_tcp(on.loop, {.our_send_buffer = 20'000, .their_receive_buffer = 20'000});
         const auto data = pattern(1 << 20);
         sent outcome;
         co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
@@ -380,7 +264,8 @@ TEST_CASE("send: goes on while its stream is moved") {
             const stream elsewhere = std::move(here);
             peer_reading seen;
             std::thread reader([&] { seen = there.read_to_end(data.size()); });
-            while (inside.children() > 0) co_await turns(on.loop, 1);
+            while (inside.children() > 0)
+                co_await turns(on.loop, 1);
             reader.join();
             CHECK(seen.intact);
             CHECK(seen.bytes == data.size());

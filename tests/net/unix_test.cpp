@@ -49,7 +49,7 @@ task<void> talk(loop& on, address at) {
     CHECK((co_await client->recv_lease()).error() == errc::end_of_stream);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("unix: by path, which is gone when the listener is") {
     test_loop on;
@@ -70,8 +70,8 @@ TEST_CASE("unix: a path in use is refused, and stays whose it is") {
     const scratch folder;
     const address at = *address::parse("unix:" + folder.socket());
     const listening_socket first(at);
-    CHECK_THROWS_WITH_AS(listening_socket{at},
-                         doctest::Contains(folder.socket().c_str()), std::system_error);
+    CHECK_THROWS_WITH_AS(listening_socket{at}, doctest::Contains(folder.socket().c_str()),
+                         std::system_error);
     CHECK(std::filesystem::exists(folder.socket()));
 }
 
@@ -104,10 +104,12 @@ TEST_CASE("unix: stop serves everyone who waits") {
         listener from(on.loop, std::make_shared<listening_socket>(
                                    *address::parse("unix:" + folder.socket())));
         std::vector<peer> clients;
-        for (int i = 0; i < 20; ++i) clients.push_back(connect_peer(from.local()));
+        for (int i = 0; i < 20; ++i)
+            clients.push_back(connect_peer(from.local()));
         CHECK(co_await from.stop());
         int served = 0;
-        while (co_await from.accept()) ++served;
+        while (co_await from.accept())
+            ++served;
         CHECK(served == 20);
     });
 }

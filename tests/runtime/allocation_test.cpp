@@ -26,7 +26,7 @@ namespace {
 
 std::atomic<long> allocations = 0;
 
-}  // namespace
+} // namespace
 
 void* operator new(std::size_t bytes) {
     ++allocations;
@@ -41,9 +41,11 @@ namespace {
 /// Allocations that `work` makes in its last hundred rounds, after as many to warm up.
 template <class Work>
 task<long> allocations_once_warm(Work work) {
-    for (int i = 0; i < 100; ++i) co_await work();
+    for (int i = 0; i < 100; ++i)
+        co_await work();
     const long before = allocations;
-    for (int i = 0; i < 100; ++i) co_await work();
+    for (int i = 0; i < 100; ++i)
+        co_await work();
     co_return allocations - before;
 }
 
@@ -57,7 +59,7 @@ struct stream_pair {
     stream here, there;
 };
 
-}  // namespace
+} // namespace
 
 TEST_CASE("allocations: none for a noop or a sleep, and only pooled frames for tasks") {
     if (sanitized) {
@@ -67,9 +69,9 @@ TEST_CASE("allocations: none for a noop or a sleep, and only pooled frames for t
     test_loop on;
     on.run([&]() -> task<void> {
         CHECK(co_await allocations_once_warm([&]() -> task<void> {
-            co_await noop(on.loop);
-            (void)co_await sleep_for(on.loop, 1us);
-        }) == 0);
+                  co_await noop(on.loop);
+                  (void)co_await sleep_for(on.loop, 1us);
+              }) == 0);
     });
 }
 
@@ -81,13 +83,14 @@ TEST_CASE("allocations: none for scopes, deadlines and when_any") {
     test_loop on;
     on.run([&]() -> task<void> {
         CHECK(co_await allocations_once_warm([&]() -> task<void> {
-            co_await with_deadline(on.loop, on.loop.now() + 1h, turns(on.loop, 1));
-            (void)co_await when_any(on.loop, turns(on.loop, 1), turns(on.loop, 2));
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                for (int i = 0; i < 20; ++i) inside.spawn(turns(on.loop, 1));
-                co_return;
-            });
-        }) == 0);
+                  co_await with_deadline(on.loop, on.loop.now() + 1h, turns(on.loop, 1));
+                  (void)co_await when_any(on.loop, turns(on.loop, 1), turns(on.loop, 2));
+                  co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+                      for (int i = 0; i < 20; ++i)
+                          inside.spawn(turns(on.loop, 1));
+                      co_return;
+                  });
+              }) == 0);
     });
 }
 
@@ -101,14 +104,14 @@ TEST_CASE("allocations: none for send and recv, into a buffer or as a lease") {
         stream_pair pair(on.loop);
         std::array<std::byte, 100> buffer{};
         CHECK(co_await allocations_once_warm([&]() -> task<void> {
-            CHECK(co_await pair.here.send(buffer));
-            CHECK(*co_await pair.there.recv(buffer) == 100);
-        }) == 0);
+                  CHECK(co_await pair.here.send(buffer));
+                  CHECK(*co_await pair.there.recv(buffer) == 100);
+              }) == 0);
         CHECK(co_await allocations_once_warm([&]() -> task<void> {
-            CHECK(co_await pair.here.send(buffer));
-            const auto held = co_await pair.there.recv_lease();
-            CHECK(held->size() == 100);
-        }) == 0);
+                  CHECK(co_await pair.here.send(buffer));
+                  const auto held = co_await pair.there.recv_lease();
+                  CHECK(held->size() == 100);
+              }) == 0);
     });
 }
 
@@ -120,10 +123,11 @@ TEST_CASE("allocations: none for what waits in a full submission queue") {
     test_loop on({.ring = {.entries = 4, .completion_entries = 8, .disabled = {}}});
     on.run([&]() -> task<void> {
         CHECK(co_await allocations_once_warm([&]() -> task<void> {
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                for (int i = 0; i < 50; ++i) inside.spawn(turns(on.loop, 1));
-                co_return;
-            });
-        }) == 0);
+                  co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+                      for (int i = 0; i < 50; ++i)
+                          inside.spawn(turns(on.loop, 1));
+                      co_return;
+                  });
+              }) == 0);
     });
 }

@@ -24,7 +24,7 @@ loop_options picked(unsigned count) {
     return options;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("buffer_pool: has the loop's options, and the kernel selects where it can") {
     test_loop on({.buffers = 8, .buffer_bytes = 100});
@@ -55,7 +55,8 @@ TEST_CASE("lease: moved, assigned, or empty, its buffer goes back exactly once")
     test_loop on(picked(4));
     auto& pool = on.loop.service<buffer_pool>();
     std::uint16_t ids[3];
-    for (auto& id : ids) REQUIRE(pool.pick(id));
+    for (auto& id : ids)
+        REQUIRE(pool.pick(id));
     {
         lease first = pool.make_lease(ids[0], 0, 1);
         lease second = std::move(first);
@@ -84,7 +85,9 @@ TEST_CASE("lease: one that was moved away names no bytes any more") {
     std::uint16_t id = 0;
     REQUIRE(pool.pick(id));
     lease first = pool.make_lease(id, 0, 5);
-    { const lease second = std::move(first); }
+    {
+        const lease second = std::move(first);
+    }
     CHECK(pool.available() == 1);
     CHECK(first.size() == 0);
 }
@@ -94,12 +97,14 @@ TEST_CASE("buffer_pool: none is picked twice, and an exhausted pool says so") {
     auto& pool = on.loop.service<buffer_pool>();
     std::vector<std::uint16_t> ids;
     std::uint16_t id = 0;
-    while (pool.pick(id)) ids.push_back(id);
+    while (pool.pick(id))
+        ids.push_back(id);
     CHECK(pool.available() == 0);
     std::ranges::sort(ids);
     CHECK(ids.size() == 16);
     CHECK(std::ranges::adjacent_find(ids) == ids.end());
-    for (const auto each : ids) pool.give_back(each);
+    for (const auto each : ids)
+        pool.give_back(each);
     CHECK(pool.available() == 16);
 }
 

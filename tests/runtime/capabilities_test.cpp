@@ -20,12 +20,16 @@ class disabled {
 public:
     explicit disabled(const char* list) {
         if (const char* found = std::getenv("RINGDOWN_DISABLE")) before_ = found;
-        if (list) ::setenv("RINGDOWN_DISABLE", list, 1);
-        else ::unsetenv("RINGDOWN_DISABLE");
+        if (list)
+            ::setenv("RINGDOWN_DISABLE", list, 1);
+        else
+            ::unsetenv("RINGDOWN_DISABLE");
     }
     ~disabled() {
-        if (before_) ::setenv("RINGDOWN_DISABLE", before_->c_str(), 1);
-        else ::unsetenv("RINGDOWN_DISABLE");
+        if (before_)
+            ::setenv("RINGDOWN_DISABLE", before_->c_str(), 1);
+        else
+            ::unsetenv("RINGDOWN_DISABLE");
     }
 
 private:
@@ -39,7 +43,7 @@ std::string every_name() {
     return list;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("capabilities: each has a name of its own, which parses") {
     std::set<std::string_view> names;
@@ -68,7 +72,8 @@ TEST_CASE("capabilities: a list parses, with or without empty parts") {
 }
 
 TEST_CASE("capabilities: an unknown name is named, with what would be accepted") {
-    for (const char* wrong : {"multishot", "multishot_recv,no_such", "MULTISHOT_RECV", "buffer_ring "}) {
+    for (const char* wrong :
+         {"multishot", "multishot_recv,no_such", "MULTISHOT_RECV", "buffer_ring "}) {
         std::string complaint;
         const auto refused = parse_capabilities(wrong, complaint);
         REQUIRE(!refused);
@@ -118,7 +123,7 @@ TEST_CASE("capabilities: options mask in addition to the environment") {
 TEST_CASE("capabilities: probing leaves nothing behind and answers the same again") {
     const leak_guard unchanged;
     CHECK(probe_capabilities(kernel()) == probe_capabilities(kernel()));
-    CHECK_FALSE(probe_shutdown_in_place(kernel()));  // so far no kernel has run it in place
+    CHECK_FALSE(probe_shutdown_in_place(kernel())); // so far no kernel has run it in place
 }
 
 TEST_CASE("capabilities: a loop works without each of them, and without any") {

@@ -25,7 +25,7 @@ task<result<void>> for_ever(loop& on) { co_return co_await sleep_for(on, 1h); }
 
 task<result<unsigned>> poll_for_ever(loop& on, int fd) { co_return co_await poll(on, fd, POLLIN); }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("with_deadline: a task that is too slow answers deadline_passed, at the deadline") {
     test_loop on;
@@ -201,9 +201,8 @@ TEST_CASE("as_task: an operation can be given a deadline") {
     test_loop on;
     const int never = ::eventfd(0, EFD_CLOEXEC);
     on.run([&]() -> task<void> {
-        const auto late =
-            co_await with_deadline(on.loop, on.loop.now() + 5ms,
-                                   as_task([&] { return poll(on.loop, never, POLLIN); }));
+        const auto late = co_await with_deadline(
+            on.loop, on.loop.now() + 5ms, as_task([&] { return poll(on.loop, never, POLLIN); }));
         REQUIRE(!late);
         CHECK(late.error() == errc::deadline_passed);
         CHECK(co_await with_deadline(on.loop, on.loop.now() + 1h,

@@ -23,7 +23,8 @@ TEST_CASE("frame_pool: counts the blocks that are out, of every size") {
         blocks.emplace_back(block, bytes);
     }
     CHECK(frame_pool::statistics().live == before + 9);
-    for (const auto& [block, bytes] : blocks) frame_pool::release(block, bytes);
+    for (const auto& [block, bytes] : blocks)
+        frame_pool::release(block, bytes);
     CHECK(frame_pool::statistics().live == before);
 }
 
@@ -31,9 +32,11 @@ TEST_CASE("frame_pool: blocks that are out at the same time are different ones")
     const leak_guard unchanged;
     std::set<void*> blocks;
     for (int round = 0; round < 2; ++round) {
-        for (int i = 0; i < 100; ++i) blocks.insert(frame_pool::allocate(200));
+        for (int i = 0; i < 100; ++i)
+            blocks.insert(frame_pool::allocate(200));
         CHECK(blocks.size() == 100);
-        for (void* block : blocks) frame_pool::release(block, 200);
+        for (void* block : blocks)
+            frame_pool::release(block, 200);
         blocks.clear();
     }
 }
@@ -78,11 +81,13 @@ TEST_CASE("frame_pool: tasks take their frames from it, and none from the heap o
     test_loop on;
     on.run([&]() -> task<void> {
         auto work = [&]() -> task<void> {
-            for (int i = 0; i < 50; ++i) co_await turns(on.loop, 1);
+            for (int i = 0; i < 50; ++i)
+                co_await turns(on.loop, 1);
         };
         co_await work();
         const auto before = frame_pool::statistics().from_heap;
-        for (int i = 0; i < 20; ++i) co_await work();
+        for (int i = 0; i < 20; ++i)
+            co_await work();
         CHECK(frame_pool::statistics().from_heap == before);
     });
 }

@@ -35,7 +35,7 @@ struct maybe_in_place {
     int decode(completion what) noexcept { return what.result; }
 };
 
-}  // namespace
+} // namespace
 
 TEST_CASE("operation: noop goes through the kernel") {
     test_loop on;
@@ -152,7 +152,8 @@ TEST_CASE("operation: a thousand rounds of start and cancel in one turn confuse 
                 auto body = [](loop& turning, int fd, int& count) -> task<void> {
                     if (!co_await poll(turning, fd, POLLIN)) ++count;
                 };
-                for (int n = 0; n < 3; ++n) inside.spawn(body(on.loop, counter.fd, canceled));
+                for (int n = 0; n < 3; ++n)
+                    inside.spawn(body(on.loop, counter.fd, canceled));
                 inside.cancel();
                 co_return;
             });

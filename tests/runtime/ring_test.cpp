@@ -34,13 +34,14 @@ void reap_into(ring& queue, std::vector<std::uint64_t>& names) {
     });
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("ring: a full submission queue submits and goes on, and loses nothing") {
     const leak_guard unchanged;
     ring queue(kernel(), {.entries = 4, .completion_entries = 1024, .disabled = {}});
     queue.enable();
-    for (const auto name : numbers(300)) add_noop(queue, name);
+    for (const auto name : numbers(300))
+        add_noop(queue, name);
     std::vector<std::uint64_t> seen;
     while (seen.size() < 300) {
         queue.enter(false);
@@ -57,7 +58,8 @@ TEST_CASE("ring: completions that overflow their queue are all reaped, and the o
     const leak_guard unchanged;
     ring queue(kernel(), {.entries = 4, .completion_entries = 4, .disabled = {}});
     queue.enable();
-    for (const auto name : numbers(200)) add_noop(queue, name);
+    for (const auto name : numbers(200))
+        add_noop(queue, name);
     std::vector<std::uint64_t> seen;
     while (seen.size() < 200) {
         queue.enter(true);
@@ -77,14 +79,15 @@ TEST_CASE("ring: a chain is submitted whole although the queue was nearly full")
     for (std::uint64_t name = 10; name < 13; ++name) {
         io_uring_sqe& sqe = queue.entry();
         io_uring_prep_nop(&sqe);
-        if (name == 10) io_uring_prep_close(&sqe, -1);  // fails, and severs the chain
+        if (name == 10) io_uring_prep_close(&sqe, -1); // fails, and severs the chain
         sqe.user_data = name;
         if (name < 12) sqe.flags |= IOSQE_IO_LINK;
     }
     std::vector<std::pair<std::uint64_t, int>> seen;
     while (seen.size() < 5) {
         queue.enter(true);
-        queue.reap([&](std::uint64_t name, completion what) { seen.emplace_back(name, what.result); });
+        queue.reap(
+            [&](std::uint64_t name, completion what) { seen.emplace_back(name, what.result); });
     }
     CHECK(seen[2] == std::pair<std::uint64_t, int>(10, -EBADF));
     CHECK(seen[3] == std::pair<std::uint64_t, int>(11, -ECANCELED));
@@ -148,7 +151,8 @@ TEST_CASE("ring: a handler may submit while completions are reaped") {
     queue.enable();
     unsigned started = 16;
     unsigned ended = 0;
-    for (unsigned i = 0; i < started; ++i) add_noop(queue, 1);
+    for (unsigned i = 0; i < started; ++i)
+        add_noop(queue, 1);
     while (ended < started) {
         queue.enter(true);
         queue.reap([&](std::uint64_t, completion) {
@@ -173,7 +177,8 @@ TEST_CASE("ring: a submission that the kernel refuses for lack of room is repeat
         queue.enable();
         std::vector<std::uint64_t> seen;
         calls.refusals = 3;
-        for (const auto name : numbers(40)) add_noop(queue, name);
+        for (const auto name : numbers(40))
+            add_noop(queue, name);
         while (seen.size() < 40) {
             queue.enter(true, kernel().now() + 100ms);
             reap_into(queue, seen);
@@ -190,6 +195,6 @@ TEST_CASE("ring: without a descriptor left it says what to check, and leaks none
         return;
     }
     probe_capabilities(kernel());
-    CHECK(refusal_without_descriptors(0, [] { const ring refused(kernel()); })
-              .find("ulimit -n") != std::string::npos);
+    CHECK(refusal_without_descriptors(0, [] { const ring refused(kernel()); }).find("ulimit -n") !=
+          std::string::npos);
 }

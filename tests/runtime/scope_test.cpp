@@ -27,7 +27,7 @@ task<void> fail(const char* why) {
     co_return;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("scope: with_scope ends when the last task in it has, and answers the body's value") {
     test_loop on;
@@ -67,7 +67,8 @@ TEST_CASE("scope: a spawned task runs up to its first wait before spawn returns"
             };
             inside.spawn(body());
             CHECK(step == 1);
-            while (inside.children() > 0) co_await noop(on.loop);
+            while (inside.children() > 0)
+                co_await noop(on.loop);
             CHECK(step == 2);
         });
     });
@@ -81,12 +82,14 @@ TEST_CASE("scope: cancelling reaches every wait in it, and nothing outside") {
         co_await with_scope(on.loop, [&](scope& outside) -> task<void> {
             outside.spawn(wait_for_ever(on.loop, never, others));
             co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                for (int i = 0; i < 100; ++i) inside.spawn(wait_for_ever(on.loop, never, ends));
+                for (int i = 0; i < 100; ++i)
+                    inside.spawn(wait_for_ever(on.loop, never, ends));
                 inside.cancel();
                 co_return;
             });
             CHECK(ends.size() == 100);
-            for (const auto& end : ends) CHECK(end == std::errc::operation_canceled);
+            for (const auto& end : ends)
+                CHECK(end == std::errc::operation_canceled);
             co_await turns(on.loop, 3);
             CHECK(others.empty());
             outside.cancel();
@@ -122,7 +125,8 @@ TEST_CASE("scope: cancelling an outer scope reaches the nested ones, and those m
         });
     });
     CHECK(ends.size() == 5);
-    for (const auto& end : ends) CHECK(end == std::errc::operation_canceled);
+    for (const auto& end : ends)
+        CHECK(end == std::errc::operation_canceled);
 }
 
 TEST_CASE("scope: a task spawned in a cancelled scope runs, and every wait of it ends at once") {
@@ -145,7 +149,7 @@ TEST_CASE("scope: a task spawned in a cancelled scope runs, and every wait of it
             co_return;
         });
     });
-    CHECK(on.loop.statistics().submitted <= 3);  // the loop's own
+    CHECK(on.loop.statistics().submitted <= 3); // the loop's own
 }
 
 TEST_CASE("scope: the first exception of a child cancels the others, and is thrown by the join") {
@@ -183,16 +187,15 @@ TEST_CASE("scope: when the body throws, what it spawned is cancelled and joined 
     event never;
     for (const bool at_once : {false, true}) {
         ends.clear();
-        CHECK_THROWS_WITH_AS(
-            on.run([&]() -> task<void> {
-                co_await with_scope(on.loop, [&](scope& inside) -> task<int> {
-                    inside.spawn(wait_for_ever(on.loop, never, ends));
-                    if (!at_once) co_await noop(on.loop);
-                    co_await fail("body");
-                    co_return 1;
-                });
-            }),
-            "body", std::runtime_error);
+        CHECK_THROWS_WITH_AS(on.run([&]() -> task<void> {
+            co_await with_scope(on.loop, [&](scope& inside) -> task<int> {
+                inside.spawn(wait_for_ever(on.loop, never, ends));
+                if (!at_once) co_await noop(on.loop);
+                co_await fail("body");
+                co_return 1;
+            });
+        }),
+                             "body", std::runtime_error);
         CHECK(ends.size() == 1);
     }
 }
@@ -264,10 +267,11 @@ TEST_CASE("event: wakes every waiting task once, lets later ones pass, and can b
             ++woken;
         };
         co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            for (int i = 0; i < 10; ++i) inside.spawn(body());
+            for (int i = 0; i < 10; ++i)
+                inside.spawn(body());
             happening.set();
             happening.set();
-            CHECK(woken == 0);  // resumed by the loop, not from inside set
+            CHECK(woken == 0); // resumed by the loop, not from inside set
             co_await noop(on.loop);
             CHECK(woken == 10);
             inside.spawn(body());

@@ -23,7 +23,7 @@ private:
     sigset_t before_{};
 };
 
-}  // namespace
+} // namespace
 
 TEST_CASE("signals: one that came before the wait, and one that comes during it, are answered") {
     const mask_kept kept;
@@ -42,9 +42,11 @@ TEST_CASE("signals: several are answered one by one") {
     test_loop on;
     signals watched(on.loop, {SIGUSR1, SIGUSR2, SIGHUP});
     on.run([&]() -> task<void> {
-        for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP}) ::kill(::getpid(), signal);
+        for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP})
+            ::kill(::getpid(), signal);
         int sum = 0;
-        for (int i = 0; i < 3; ++i) sum += *co_await watched.next();
+        for (int i = 0; i < 3; ++i)
+            sum += *co_await watched.next();
         CHECK(sum == SIGUSR1 + SIGUSR2 + SIGHUP);
     });
 }
@@ -74,9 +76,7 @@ TEST_CASE("signals: the wait ends with its loop") {
     test_loop on;
     signals watched(on.loop, {SIGUSR1});
     on.run([&]() -> task<void> {
-        on.loop.spawn([](signals& from) -> task<void> {
-            CHECK(!co_await from.next());
-        }(watched));
+        on.loop.spawn([](signals& from) -> task<void> { CHECK(!co_await from.next()); }(watched));
         co_await turns(on.loop, 1);
     });
 }

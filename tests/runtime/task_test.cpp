@@ -39,13 +39,14 @@ struct counted {
     int* alive_;
 };
 
-}  // namespace
+} // namespace
 
 TEST_CASE("task: two million awaits that end at once do not grow the stack") {
     test_loop on;
     const int sum = on.run([]() -> task<int> {
         int value = 0;
-        for (int i = 0; i < 2'000'000; ++i) value = co_await plus_one(value);
+        for (int i = 0; i < 2'000'000; ++i)
+            value = co_await plus_one(value);
         co_return value;
     });
     CHECK(sum == 2'000'000);
@@ -68,7 +69,8 @@ TEST_CASE("task: twenty thousand awaits that wait do not grow the stack") {
     test_loop on;
     const int sum = on.run([&]() -> task<int> {
         int value = 0;
-        for (int i = 0; i < 20'000; ++i) value += co_await depth(on.loop, 1);
+        for (int i = 0; i < 20'000; ++i)
+            value += co_await depth(on.loop, 1);
         co_return value;
     });
     CHECK(sum == 20'000);
@@ -77,7 +79,8 @@ TEST_CASE("task: twenty thousand awaits that wait do not grow the stack") {
 TEST_CASE("task: a million spawned tasks that end at once do not grow the stack") {
     test_loop on;
     on.run([&]() -> task<void> {
-        for (int i = 0; i < 1'000'000; ++i) on.loop.spawn(nothing_at_all());
+        for (int i = 0; i < 1'000'000; ++i)
+            on.loop.spawn(nothing_at_all());
         co_return;
     });
 }
@@ -154,8 +157,10 @@ TEST_CASE("task: locals are destroyed when it ends, also by an exception") {
             CHECK(alive == 1);
             if (throws) throw std::runtime_error("on purpose");
         };
-        if (throws) CHECK_THROWS(on.run(body));
-        else on.run(body);
+        if (throws)
+            CHECK_THROWS(on.run(body));
+        else
+            on.run(body);
         CHECK(alive == 0);
     }
 }

@@ -33,7 +33,7 @@ private:
 
 constexpr timer::time_point start{1h};
 
-}  // namespace
+} // namespace
 
 TEST_CASE("timer: expires at its time, not before, and once") {
     timer_queue queue;
@@ -115,7 +115,7 @@ TEST_CASE("timer: ten thousand, set, moved and unset at random, expire in order 
     std::vector<int> seen;
     std::mt19937 random(17);
     std::vector<std::unique_ptr<noting>> all;
-    std::vector<std::pair<int, int>> expected;  // time, number
+    std::vector<std::pair<int, int>> expected; // time, number
     for (int number = 0; number < 10'000; ++number) {
         all.push_back(std::make_unique<noting>(queue, number, seen));
         all.back()->set(start + std::chrono::microseconds(random() % 1'000'000));
@@ -130,7 +130,8 @@ TEST_CASE("timer: ten thousand, set, moved and unset at random, expire in order 
         expected.emplace_back(at, number);
     }
     std::vector<int> times(10'000);
-    for (const auto& [at, number] : expected) times[static_cast<std::size_t>(number)] = at;
+    for (const auto& [at, number] : expected)
+        times[static_cast<std::size_t>(number)] = at;
     timer::time_point last = start;
     while (const auto next = queue.next()) {
         CHECK(*next >= last);
@@ -165,8 +166,10 @@ TEST_CASE("sleep: many end in the order of their times, whatever the order of th
                 CHECK(co_await sleep_until(on.loop, base + number * 10us));
                 seen.push_back(number);
             };
-            for (int i = 0; i < 2000; ++i) inside.spawn(body(i * 7 % 2000));
-            while (inside.children() > 0) CHECK(co_await sleep_for(on.loop, 1ms));
+            for (int i = 0; i < 2000; ++i)
+                inside.spawn(body(i * 7 % 2000));
+            while (inside.children() > 0)
+                CHECK(co_await sleep_for(on.loop, 1ms));
         });
     });
     CHECK(seen.size() == 2000);
@@ -178,7 +181,8 @@ TEST_CASE("sleep: costs no submission entry") {
     on.run([&]() -> task<void> {
         co_await noop(on.loop);
         const auto before = on.loop.statistics();
-        for (int i = 0; i < 20; ++i) CHECK(co_await sleep_for(on.loop, 100us));
+        for (int i = 0; i < 20; ++i)
+            CHECK(co_await sleep_for(on.loop, 100us));
         CHECK(on.loop.statistics().submitted == before.submitted);
         CHECK(on.loop.statistics().completions == before.completions);
     });
@@ -194,7 +198,8 @@ TEST_CASE("sleep: cancelled it ends at once, and its timer is gone") {
                 const auto slept = co_await sleep_for(turning, 1h);
                 into.push_back(slept ? std::error_code() : slept.error());
             };
-            for (int i = 0; i < 1000; ++i) inside.spawn(body(on.loop, ends));
+            for (int i = 0; i < 1000; ++i)
+                inside.spawn(body(on.loop, ends));
             inside.cancel();
             CHECK(on.loop.timers().empty());
             co_return;
@@ -202,7 +207,8 @@ TEST_CASE("sleep: cancelled it ends at once, and its timer is gone") {
         CHECK(on.loop.now() - begun < 2s);
     });
     CHECK(ends.size() == 1000);
-    for (const auto& end : ends) CHECK(end == std::errc::operation_canceled);
+    for (const auto& end : ends)
+        CHECK(end == std::errc::operation_canceled);
 }
 
 TEST_CASE("sleep: until the end of time costs no turns of the loop") {

@@ -37,14 +37,13 @@ task<int> fails(loop& on, int count) {
     throw std::runtime_error("on purpose");
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("when_all: answers every value in the order of the arguments") {
     test_loop on;
     on.run([&]() -> task<void> {
-        auto [slow, text, empty, quick] =
-            co_await when_all(on.loop, after(on.loop, 5, 1), at_once("two"), turns(on.loop, 3),
-                              after(on.loop, 1, 3));
+        auto [slow, text, empty, quick] = co_await when_all(
+            on.loop, after(on.loop, 5, 1), at_once("two"), turns(on.loop, 3), after(on.loop, 1, 3));
         CHECK(slow == 1);
         CHECK(text == "two");
         CHECK(quick == 3);
@@ -104,7 +103,8 @@ TEST_CASE("when_all: cancelling reaches each, and their values are still answere
 TEST_CASE("when_any: answers the first to end, joins the others and keeps what they achieved") {
     test_loop on;
     on.run([&]() -> task<void> {
-        auto any = co_await when_any(on.loop, half(on.loop), after(on.loop, 2, 7), for_ever(on.loop));
+        auto any =
+            co_await when_any(on.loop, half(on.loop), after(on.loop, 2, 7), for_ever(on.loop));
         CHECK(any.first == 1);
         CHECK(*std::get<1>(any.values) == 7);
         CHECK(*std::get<0>(any.values) == 1);
@@ -116,7 +116,8 @@ TEST_CASE("when_any: answers the first to end, joins the others and keeps what t
 TEST_CASE("when_any: a task that ends at once is the first") {
     test_loop on;
     on.run([&]() -> task<void> {
-        auto any = co_await when_any(on.loop, for_ever(on.loop), at_once("now"), after(on.loop, 1, 1));
+        auto any =
+            co_await when_any(on.loop, for_ever(on.loop), at_once("now"), after(on.loop, 1, 1));
         CHECK(any.first == 1);
         CHECK(*std::get<1>(any.values) == "now");
         CHECK(std::get<2>(any.values));

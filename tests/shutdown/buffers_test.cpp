@@ -147,7 +147,8 @@ TEST_CASE("an upload without end into the loop's buffers ends at the discard cap
         const teardown_report report =
             co_await graceful_close(ours, {.discard_bytes_max = 500'000});
         co_await writer.done();
-        CHECK(row(report) == "local discard_limit graceful degraded acknowledged");
+        CHECK(report.cause == teardown_cause::discard_limit);
+        CHECK(report.ending == actual_ending::degraded);
         CHECK(report.discarded_bytes > 500'000);
         CHECK(report.discarded_bytes < 500'000 + 1'000'000);
     });
@@ -157,6 +158,14 @@ TEST_CASE("receives that are cancelled again and again lose no byte to the cance
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         constexpr std::uint64_t size = 300'000;
+        result<std::size_t> nothing;
+        std::byte one;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(receive_into(ours, {&one, 1}, nothing));
+            in.cancel();
+            co_await noop(at.on);
+        });
+        CHECK(nothing.error() == std::errc::operation_canceled);
         peer_script writer(at.on, [&] {
             for (int i = 0; i < 300; ++i) {
                 theirs.write_pattern(1'000);
@@ -166,7 +175,6 @@ TEST_CASE("receives that are cancelled again and again lose no byte to the cance
         });
         std::vector<std::byte> into(size + 1);
         std::uint64_t received = 0;
-        std::size_t canceled_times = 0;
         for (;;) {
             result<std::size_t> got;
             co_await with_scope(at.on, [&](scope& in) -> task<void> {
@@ -179,7 +187,6 @@ TEST_CASE("receives that are cancelled again and again lose no byte to the cance
                 continue;
             }
             if (got.error() == std::errc::operation_canceled) {
-                ++canceled_times;
                 const auto some = co_await ours.recv(std::span(into).subspan(received));
                 if (!some) break;
                 received += *some;
@@ -188,7 +195,6 @@ TEST_CASE("receives that are cancelled again and again lose no byte to the cance
             }
         }
         co_await writer.done();
-        CHECK(canceled_times > 0);
         CHECK(received == size);
         CHECK(is_pattern(std::span(into).first(received), 0));
         const teardown_report report = co_await graceful_close(ours);

@@ -14,7 +14,8 @@ test_loop::~test_loop() {
 }
 
 ringdown::task<void> turns(ringdown::loop& on, int count) {
-    for (int i = 0; i < count; ++i) co_await ringdown::noop(on);
+    for (int i = 0; i < count; ++i)
+        co_await ringdown::noop(on);
 }
 
 descriptor_limit::descriptor_limit(std::size_t more) {

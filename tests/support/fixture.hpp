@@ -1,7 +1,7 @@
 #pragma once
 
 #include <optional>
-#include <ostream>  // doctest prints error codes
+#include <ostream> // doctest prints error codes
 #include <string>
 #include <system_error>
 #include <utility>
@@ -30,7 +30,7 @@ constexpr bool sanitized =
 /// A loop that must have given everything back when the test ends: operations, provided buffers,
 /// frames, descriptors.
 class test_loop {
-    leak_guard guard_;  // before the loop, so that it counts after the loop's destruction
+    leak_guard guard_; // before the loop, so that it counts after the loop's destruction
 
 public:
     explicit test_loop(const ringdown::loop_options& options = {}) : loop(options) {}

@@ -1,12 +1,11 @@
 #include "fixture_net.hpp"
 
 #include <array>
-#include <chrono>
 #include <system_error>
 
 #include <doctest/doctest.h>
 
-#include <ringdown/runtime/deadline.hpp>
+#include <ringdown/runtime/sleep.hpp>
 
 using namespace ringdown;
 
@@ -58,11 +57,19 @@ std::string pattern_text(std::uint64_t bytes, std::uint64_t first) {
     return {reinterpret_cast<const char*>(made.data()), made.size()};
 }
 
-task<std::uint64_t> fill(stream& to) {
-    using namespace std::chrono_literals;
-    const std::vector<std::byte> zeros(8 << 20);
-    std::uint64_t taken = 0;
-    auto send = [&]() -> task<std::size_t> { co_return (co_await to.send(zeros)).bytes; };
-    taken = co_await with_deadline(to.on(), to.on().now() + 30ms, send());
-    co_return taken;
+std::shared_ptr<listening_socket> any_port() {
+    return std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"));
+}
+
+std::vector<testing::peer> connect_many(const address& to, int count) {
+    std::vector<testing::peer> made;
+    for (int i = 0; i < count; ++i)
+        made.push_back(testing::connect_peer(to));
+    return made;
+}
+
+task<std::uint64_t> enters_during(loop& on, std::chrono::milliseconds time) {
+    const auto before = on.statistics().enters;
+    (void)co_await sleep_for(on, time);
+    co_return on.statistics().enters - before;
 }

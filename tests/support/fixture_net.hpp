@@ -1,9 +1,13 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <ringdown/net/listener.hpp>
 #include <ringdown/net/stream.hpp>
 
 #include "fixture.hpp"
@@ -24,7 +28,8 @@ ringdown::task<std::string> read_some(ringdown::stream& from, std::size_t most =
 /// The same as a lease.
 ringdown::task<std::string> lease_some(ringdown::stream& from);
 /// One of both.
-ringdown::task<std::string> receive(ringdown::stream& from, bool as_lease, std::size_t most = 65536);
+ringdown::task<std::string> receive(ringdown::stream& from, bool as_lease,
+                                    std::size_t most = 65536);
 /// Receives to the end of the stream; an error other than that is thrown.
 ringdown::task<std::string> read_all(ringdown::stream& from);
 
@@ -37,5 +42,9 @@ ringdown::task<void> keep(Operation operation, Answer& into) {
 /// A test stream's bytes as text, for comparing.
 std::string pattern_text(std::uint64_t bytes, std::uint64_t first = 0);
 
-/// Fills both sockets' buffers, so that a send waits: sends until the kernel takes no more.
-ringdown::task<std::uint64_t> fill(ringdown::stream& to);
+/// Listens on a port of the kernel's choice.
+std::shared_ptr<ringdown::listening_socket> any_port();
+std::vector<ringdown::testing::peer> connect_many(const ringdown::address& to, int count);
+
+/// Turns that the loop takes in that time; an idle one takes hardly any.
+ringdown::task<std::uint64_t> enters_during(ringdown::loop& on, std::chrono::milliseconds time);
