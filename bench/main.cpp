@@ -34,7 +34,7 @@ void measure(row& into, std::size_t count) {
     into.ratios.push_back(into.awaited.back() / into.raw.back());
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     CLI::App app("Measures an awaited no-op against hand-written liburing.", "bench");
@@ -64,7 +64,8 @@ int main(int argc, char** argv) {
 
     row rows[] = {{1, {}, {}, {}}, {16, {}, {}, {}}, {128, {}, {}, {}}};
     for (int round = 1; round <= rounds; ++round) {
-        for (row& each : rows) measure(each, count);
+        for (row& each : rows)
+            measure(each, count);
         progress(round, rounds);
     }
 

@@ -14,4 +14,4 @@ double awaited_noop(std::size_t depth, std::size_t count);
 
 /// @}
 
-}  // namespace bench
+} // namespace bench

@@ -13,19 +13,21 @@ using namespace ringdown;
 using duration = std::chrono::duration<double, std::nano>;
 
 task<void> await_noops(loop& on, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) co_await noop(on);
+    for (std::size_t i = 0; i < count; ++i)
+        co_await noop(on);
 }
 
 task<duration> await_in_tasks(loop& on, std::size_t depth, std::size_t count) {
     const auto begin = std::chrono::steady_clock::now();
     co_await with_scope(on, [&](scope& inside) -> task<void> {
-        for (std::size_t i = 0; i < depth; ++i) inside.spawn(await_noops(on, count / depth));
+        for (std::size_t i = 0; i < depth; ++i)
+            inside.spawn(await_noops(on, count / depth));
         co_return;
     });
     co_return std::chrono::steady_clock::now() - begin;
 }
 
-}  // namespace
+} // namespace
 
 double awaited_noop(std::size_t depth, std::size_t count) {
     loop on;
@@ -33,4 +35,4 @@ double awaited_noop(std::size_t depth, std::size_t count) {
            static_cast<double>(count / depth * depth);
 }
 
-}  // namespace bench
+} // namespace bench

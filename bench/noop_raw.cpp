@@ -32,7 +32,7 @@ double raw_noop(std::size_t depth, std::size_t count) {
         io_uring_cqe* cqe;
         unsigned head;
         unsigned reaped = 0;
-        io_uring_for_each_cqe(&ring, head, cqe) ++reaped;
+        io_uring_for_each_cqe(&ring, head, cqe)++ reaped;
         io_uring_cq_advance(&ring, reaped);
         completed += reaped;
     }
@@ -41,4 +41,4 @@ double raw_noop(std::size_t depth, std::size_t count) {
     return took.count() / static_cast<double>(count);
 }
 
-}  // namespace bench
+} // namespace bench

@@ -21,7 +21,8 @@ constexpr std::size_t request_bytes_max = 64;
 const std::vector<std::byte>& answer() {
     static const std::vector<std::byte> bytes = [] {
         std::vector<std::byte> made(answer_bytes_max);
-        for (std::size_t i = 0; i < made.size(); ++i) made[i] = static_cast<std::byte>(i % 251);
+        for (std::size_t i = 0; i < made.size(); ++i)
+            made[i] = static_cast<std::byte>(i % 251);
         return made;
     }();
     return bytes;
@@ -67,14 +68,14 @@ task<void> serve_one(stream peer, const ending_request& ending) {
     });
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     CLI::App app("The server of the demo.", "demo-server");
     examples::serving_options options;
     examples::add_serving_options(app, options);
-    options.ending.policy = {.within = 1500ms, .deadline = {}, .idle = 700ms,
-                             .discard_bytes_max = 1 << 20};
+    options.ending.policy = {
+        .within = 1500ms, .deadline = {}, .idle = 700ms, .discard_bytes_max = 1 << 20};
     return examples::run_program(app, argc, argv, [&] {
         answer();
         return examples::serve(

@@ -20,14 +20,14 @@ task<void> echo(stream peer, const ending_request& ending) {
     co_await examples::end_as_asked(peer, ending);
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     CLI::App app("Sends back what it receives.", "echo");
     examples::serving_options options;
     examples::add_serving_options(app, options);
     return examples::run_program(app, argc, argv, [&] {
-        return examples::serve(
-            options, [&](stream peer) { return echo(std::move(peer), options.ending); });
+        return examples::serve(options,
+                               [&](stream peer) { return echo(std::move(peer), options.ending); });
     });
 }

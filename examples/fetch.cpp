@@ -37,7 +37,8 @@ task<int> fetch(loop& on, address from, std::uint64_t send_bytes, ending_request
         std::printf("%s\n", examples::to_json(report).dump().c_str());
     });
     std::vector<std::byte> request(send_bytes);
-    for (std::size_t i = 0; i < request.size(); ++i) request[i] = static_cast<std::byte>(i % 251);
+    for (std::size_t i = 0; i < request.size(); ++i)
+        request[i] = static_cast<std::byte>(i % 251);
 
     bool whole = false;
     co_await with_scope(on, [&](scope& inside) -> task<void> {
@@ -61,7 +62,7 @@ task<int> fetch(loop& on, address from, std::uint64_t send_bytes, ending_request
     co_return whole ? 0 : 1;
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     CLI::App app("Sends N bytes and FIN, reads to the end, prints what came and its report.",

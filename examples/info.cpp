@@ -37,7 +37,7 @@ int print_info() {
     return 0;
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     CLI::App app("Prints what this kernel offers to Ringdown.", "ringdown-info");

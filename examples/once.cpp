@@ -12,7 +12,8 @@ namespace {
 
 std::vector<std::byte> pattern(std::uint64_t size) {
     std::vector<std::byte> bytes(size);
-    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i % 251);
+    for (std::size_t i = 0; i < size; ++i)
+        bytes[i] = static_cast<std::byte>(i % 251);
     return bytes;
 }
 
@@ -28,7 +29,7 @@ task<void> give_once(stream peer, std::span<const std::byte> bytes, const ending
     });
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     CLI::App app("Gives every client N bytes and ends the connection.", "once");
@@ -38,7 +39,8 @@ int main(int argc, char** argv) {
     examples::add_size(app, "--bytes", size, "how many bytes; byte i is i mod 251")->required();
     return examples::run_program(app, argc, argv, [&] {
         const std::vector<std::byte> bytes = pattern(size);
-        return examples::serve(
-            options, [&](stream peer) { return give_once(std::move(peer), bytes, options.ending); });
+        return examples::serve(options, [&](stream peer) {
+            return give_once(std::move(peer), bytes, options.ending);
+        });
     });
 }

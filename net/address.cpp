@@ -71,7 +71,7 @@ std::optional<address> parse_any(std::string_view text) {
     return parse_ipv6(std::string(host.substr(1, host.size() - 2)), *port);
 }
 
-}  // namespace
+} // namespace
 
 address::address() noexcept : address(AF_UNSPEC) {}
 
@@ -95,26 +95,27 @@ result<address> address::parse(std::string_view text, std::string* complaint) {
 std::string address::text() const {
     char host[INET6_ADDRSTRLEN] = "";
     switch (family()) {
-        case AF_INET: {
-            const auto& name = reinterpret_cast<const sockaddr_in&>(storage_);
-            inet_ntop(AF_INET, &name.sin_addr, host, sizeof host);
-            return std::string(host) + ":" + std::to_string(port());
-        }
-        case AF_INET6: {
-            const auto& name = reinterpret_cast<const sockaddr_in6&>(storage_);
-            inet_ntop(AF_INET6, &name.sin6_addr, host, sizeof host);
-            const auto scope = name.sin6_scope_id;
-            return "[" + std::string(host) + (scope ? "%" + std::to_string(scope) : "") +
-                   "]:" + std::to_string(port());
-        }
-        case AF_UNIX: {
-            if (bytes_ <= unix_offset) return std::string(unix_prefix);  // unnamed
-            const char* path = storage_.unix_name.sun_path;
-            const std::size_t length = bytes_ - unix_offset;
-            if (path[0] == '\0') return "unix:@" + std::string(path + 1, length - 1);
-            return std::string(unix_prefix) + std::string(path, strnlen(path, length));
-        }
-        default: return "unknown";
+    case AF_INET: {
+        const auto& name = reinterpret_cast<const sockaddr_in&>(storage_);
+        inet_ntop(AF_INET, &name.sin_addr, host, sizeof host);
+        return std::string(host) + ":" + std::to_string(port());
+    }
+    case AF_INET6: {
+        const auto& name = reinterpret_cast<const sockaddr_in6&>(storage_);
+        inet_ntop(AF_INET6, &name.sin6_addr, host, sizeof host);
+        const auto scope = name.sin6_scope_id;
+        return "[" + std::string(host) + (scope ? "%" + std::to_string(scope) : "") +
+               "]:" + std::to_string(port());
+    }
+    case AF_UNIX: {
+        if (bytes_ <= unix_offset) return std::string(unix_prefix); // unnamed
+        const char* path = storage_.unix_name.sun_path;
+        const std::size_t length = bytes_ - unix_offset;
+        if (path[0] == '\0') return "unix:@" + std::string(path + 1, length - 1);
+        return std::string(unix_prefix) + std::string(path, strnlen(path, length));
+    }
+    default:
+        return "unknown";
     }
 }
 
@@ -129,4 +130,4 @@ bool address::operator==(const address& other) const noexcept {
     return bytes_ == other.bytes_ && std::memcmp(&storage_, &other.storage_, bytes_) == 0;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -49,4 +49,4 @@ private:
     socklen_t bytes_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -26,7 +26,7 @@ struct connect {
     }
 };
 
-}  // namespace operations
+} // namespace operations
 
 namespace {
 
@@ -38,7 +38,7 @@ task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
     co_return co_await with_deadline(on, *deadline, timed(connecting));
 }
 
-}  // namespace
+} // namespace
 
 task<result<stream>> connect(loop& on, address to, connect_options options) {
     system& calls = on.calls();
@@ -54,7 +54,7 @@ task<result<stream>> connect(loop& on, address to, connect_options options) {
     }
     if (done) done = co_await connect_descriptor(on, fd, to, options.deadline);
     if (!done) {
-        calls.close(fd);  // not connected, so nothing can linger
+        calls.close(fd); // not connected, so nothing can linger
         co_return std::unexpected(done.error());
     }
     connection::origin from;
@@ -64,4 +64,4 @@ task<result<stream>> connect(loop& on, address to, connect_options options) {
     co_return stream(connection::adopt(on, fd, from));
 }
 
-}  // namespace ringdown
+} // namespace ringdown

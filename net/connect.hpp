@@ -8,9 +8,9 @@
 namespace ringdown {
 
 struct connect_options {
-    bool no_delay = true;                      ///< TCP_NODELAY.
-    std::optional<loop::time_point> deadline;  ///< Absent: the kernel's own, about two minutes.
-    std::optional<address> from;               ///< The local address to bind first.
+    bool no_delay = true;                     ///< TCP_NODELAY.
+    std::optional<loop::time_point> deadline; ///< Absent: the kernel's own, about two minutes.
+    std::optional<address> from;              ///< The local address to bind first.
 };
 
 /// Connects to `to`, over TCP or a unix stream socket.
@@ -21,4 +21,4 @@ struct connect_options {
 /// Source: connect(2), IORING_OP_CONNECT (Linux 5.5).
 task<result<stream>> connect(loop& on, address to, connect_options options = {});
 
-}  // namespace ringdown
+} // namespace ringdown

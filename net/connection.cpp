@@ -24,7 +24,7 @@ bool network_gave_up(int error) noexcept {
 // EPIPE: the peer reset after it had finished, or nobody is there to read.
 bool reset_by_peer(int error) noexcept { return error == ECONNRESET || error == EPIPE; }
 
-}  // namespace
+} // namespace
 
 connection_operation::connection_operation(connection& on, const char* name) noexcept
     : ring_operation(on.on(), name), connection_(on) {}
@@ -56,7 +56,8 @@ void connection::closed() noexcept {
     enter(life_phase::closed);
     fd_ = -1;
     unlink();
-    while (!watchers_.empty()) watchers_.pop_front().connection_closed();
+    while (!watchers_.empty())
+        watchers_.pop_front().connection_closed();
     if (references_ == 0) delete this;
 }
 
@@ -163,4 +164,4 @@ void connection::abandon() noexcept {
     end_abandoned(*this, canceled_by_scope_ ? abandonment::canceled : abandonment::dropped);
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -35,8 +35,8 @@ protected:
 
 /// Why a connection is left to its loop.
 enum class abandonment : std::uint8_t {
-    dropped,   ///< Its stream was destroyed.
-    canceled,  ///< Its scope was cancelled, or its loop ends.
+    dropped,  ///< Its stream was destroyed.
+    canceled, ///< Its scope was cancelled, or its loop ends.
 };
 
 class connection;
@@ -54,17 +54,17 @@ class connection final : public pooled, public resident {
 public:
     struct origin {
         connection_kind kind = connection_kind::tcp;
-        address peer;  ///< AF_UNSPEC where it is not known yet.
+        address peer; ///< AF_UNSPEC where it is not known yet.
         bool ipv6 = false;
         /// What the kernel's count of acknowledged bytes stood at for a sent count of 0: SYN is
         /// counted for the side that connected.
         std::uint64_t acknowledged_before = 0;
     };
     struct counters {
-        std::uint64_t handed = 0;     ///< Bytes that were given to a send.
-        std::uint64_t sent = 0;       ///< Of these, accepted by the kernel.
-        std::uint64_t received = 0;   ///< Given to the application.
-        std::uint64_t discarded = 0;  ///< Received and dropped.
+        std::uint64_t handed = 0;    ///< Bytes that were given to a send.
+        std::uint64_t sent = 0;      ///< Of these, accepted by the kernel.
+        std::uint64_t received = 0;  ///< Given to the application.
+        std::uint64_t discarded = 0; ///< Received and dropped.
     };
 
     /// Takes the descriptor over.
@@ -99,7 +99,8 @@ public:
     /// Two receives in flight are not served in order, so a stream has one at a time.
     /// @{
     void require_no_receive() const noexcept {
-        require(!receive_in_flight_, "two receives at once on one stream; await one before the next");
+        require(!receive_in_flight_,
+                "two receives at once on one stream; await one before the next");
     }
     void begin_receive() noexcept {
         require_no_receive();
@@ -149,7 +150,7 @@ public:
     void abandon() noexcept;
     struct drop_policy {
         drop_action action = drop_action::abort;
-        std::chrono::nanoseconds within{0};  ///< Deadline of `drop_action::finish`.
+        std::chrono::nanoseconds within{0}; ///< Deadline of `drop_action::finish`.
     };
     void when_dropped(const drop_policy& policy) noexcept { drop_policy_ = policy; }
     [[nodiscard]] const drop_policy& when_dropped() const noexcept { return drop_policy_; }
@@ -159,7 +160,8 @@ public:
     void note_in_use() noexcept { canceled_by_scope_ = false; }
 
     void watch(closed_watcher& watcher) noexcept { watchers_.push_back(watcher); }
-    /// The descriptor is released: tells the watchers. Destroys the block unless something still refers to it.
+    /// The descriptor is released: tells the watchers. Destroys the block unless something still
+    /// refers to it.
     void closed() noexcept;
 
     void loop_ends() noexcept override { end_abandoned(*this, abandonment::canceled); }
@@ -226,4 +228,4 @@ private:
     connection* to_ = nullptr;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -10,8 +10,8 @@ class connection;
 
 /// What the ending of a connection does with an operation that it finds in flight.
 enum class at_ending : unsigned char {
-    cancel,  ///< Ends it early: what the application waits for.
-    keep,    ///< Lets it go on: what flushes or discards.
+    cancel, ///< Ends it early: what the application waits for.
+    keep,   ///< Lets it go on: what flushes or discards.
 };
 
 /// A ring operation on a connection, which knows every one that is in flight on it.
@@ -43,4 +43,4 @@ private:
     connection& connection_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

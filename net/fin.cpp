@@ -15,9 +15,7 @@ void fin_operation::start() noexcept {
     if (to.on().fin() == fin_method::system_call)
         conclude(to.on().calls().shutdown(to.descriptor(), SHUT_WR));
     else
-        launch([&](io_uring_sqe& sqe) {
-            io_uring_prep_shutdown(&sqe, to.descriptor(), SHUT_WR);
-        });
+        launch([&](io_uring_sqe& sqe) { io_uring_prep_shutdown(&sqe, to.descriptor(), SHUT_WR); });
 }
 
 void fin_operation::settled(completion what) noexcept { conclude(what.result); }
@@ -34,4 +32,4 @@ void fin_operation::conclude(int result) noexcept {
     target().sends().done(true);
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -29,4 +29,4 @@ private:
     int result_ = 0;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -18,15 +18,15 @@ unsigned queued_max(const buffer_pool& pool) noexcept {
     return pool.available() > pool.count() / 2 ? 8 : 1;
 }
 
-}  // namespace
+} // namespace
 
 inbox::inbox(connection& from)
-    : connection_operation(from, "recv"),
-      peek_(from, "peek", *this, &inbox::peeked),
+    : connection_operation(from, "recv"), peek_(from, "peek", *this, &inbox::peeked),
       pool_(from.on().service<buffer_pool>()) {}
 
 inbox::~inbox() {
-    while (queued_ > 0) pool_.give_back(pop());
+    while (queued_ > 0)
+        pool_.give_back(pop());
 }
 
 bool inbox::sealed() const noexcept { return target().life() != life_phase::open; }
@@ -83,8 +83,10 @@ void inbox::peeked(completion what) noexcept {
 // The stream has ended, by FIN or by an error; what is queued is read before that is told.
 void inbox::end(completion what) noexcept {
     connection& from = target();
-    if (what.result == 0) from.note_nothing_received(what);
-    else from.note_error(what.result);
+    if (what.result == 0)
+        from.note_nothing_received(what);
+    else
+        from.note_error(what.result);
     const bool by_fin = what.result == 0 && from.end_errno() == 0;
     end_ = by_fin ? make_error_code(errc::end_of_stream) : from.error_of(what.result);
     if (!sealed() && queued_ == 0) tell_reader();
@@ -110,13 +112,17 @@ void inbox::settled(completion what) noexcept {
     const bool filled = what.result > 0;
     if (picked_in_flight_) {
         picked_in_flight_ = false;
-        if (filled) received(picked_, static_cast<std::size_t>(what.result));
-        else pool_.give_back(picked_);
+        if (filled)
+            received(picked_, static_cast<std::size_t>(what.result));
+        else
+            pool_.give_back(picked_);
     } else if (what.flags & IORING_CQE_F_BUFFER) {
         const auto buffer = static_cast<std::uint16_t>(what.flags >> IORING_CQE_BUFFER_SHIFT);
         pool_.taken_by_kernel();
-        if (filled) received(buffer, static_cast<std::size_t>(what.result));
-        else pool_.give_back(buffer);
+        if (filled)
+            received(buffer, static_cast<std::size_t>(what.result));
+        else
+            pool_.give_back(buffer);
     }
 
     data_waits_ = false;
@@ -129,29 +135,37 @@ void inbox::buffer_returned() noexcept {
 }
 
 void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
-    if (bytes == pool_.buffer_bytes()) small_in_a_row_ = 0;
-    else if (small_in_a_row_ < small_enough) ++small_in_a_row_;
+    if (bytes == pool_.buffer_bytes())
+        small_in_a_row_ = 0;
+    else if (small_in_a_row_ < small_enough)
+        ++small_in_a_row_;
     if (sealed()) {
         target().bytes().discarded += bytes;
         pool_.give_back(buffer);
         return;
     }
     put(buffer, bytes);
-    if (reader_) tell_reader();
-    else if (queued_ >= queued_max(pool_)) request_cancel();
+    if (reader_)
+        tell_reader();
+    else if (queued_ >= queued_max(pool_))
+        request_cancel();
 }
 
 void inbox::tell_reader() noexcept {
     inbox_reader* told = std::exchange(reader_, nullptr);
     if (!told) return;
-    if (queued_ > 0) told->arrived();
-    else told->fail(*end_);
+    if (queued_ > 0)
+        told->arrived();
+    else
+        told->fail(*end_);
 }
 
 void inbox::put(std::uint16_t buffer, std::size_t bytes) noexcept {
     pool_.link(buffer).bytes = static_cast<std::uint32_t>(bytes);
-    if (queued_++ == 0) first_ = buffer;
-    else pool_.link(last_).next = buffer;
+    if (queued_++ == 0)
+        first_ = buffer;
+    else
+        pool_.link(last_).next = buffer;
     last_ = buffer;
 }
 
@@ -175,8 +189,10 @@ std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
     const std::size_t left = pool_.link(first_).bytes - offset_;
     const std::size_t bytes = std::min(left, into.size());
     std::memcpy(into.data(), pool_.memory(first_) + offset_, bytes);
-    if (bytes == left) pool_.give_back(pop());
-    else offset_ += static_cast<std::uint32_t>(bytes);
+    if (bytes == left)
+        pool_.give_back(pop());
+    else
+        offset_ += static_cast<std::uint32_t>(bytes);
     target().bytes().received += bytes;
     return bytes;
 }
@@ -193,4 +209,4 @@ void inbox::seal() noexcept {
     if (reader_) std::exchange(reader_, nullptr)->fail(canceled());
 }
 
-}  // namespace ringdown
+} // namespace ringdown

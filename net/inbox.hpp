@@ -63,11 +63,11 @@ private:
     unsigned queued_ = 0;
     std::uint16_t first_ = 0;
     std::uint16_t last_ = 0;
-    std::uint32_t offset_ = 0;   // bytes of the first buffer that were copied out already
-    std::uint16_t picked_ = 0;   // the buffer in flight, where the kernel does not select
-    bool data_waits_ = false;    // in the kernel, as the last look has shown
+    std::uint32_t offset_ = 0; // bytes of the first buffer that were copied out already
+    std::uint16_t picked_ = 0; // the buffer in flight, where the kernel does not select
+    bool data_waits_ = false;  // in the kernel, as the last look has shown
     bool picked_in_flight_ = false;
     std::uint8_t small_in_a_row_ = 0;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

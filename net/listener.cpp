@@ -13,11 +13,11 @@ namespace {
 
 // What says something about one connection that is gone already, not about accepting.
 bool concerns_one_peer(int result) noexcept {
-    return result == -ECONNABORTED || result == -EINTR || result == -EAGAIN ||
-           result == -EPROTO || result == -ECONNRESET;
+    return result == -ECONNABORTED || result == -EINTR || result == -EAGAIN || result == -EPROTO ||
+           result == -ECONNRESET;
 }
 
-}  // namespace
+} // namespace
 
 /// The accept in flight. Outlives its listener until its last completion.
 class listener::accept_operation final : public pooled, public ring_operation, public resident {
@@ -44,8 +44,10 @@ public:
     void cancel() { request_cancel(); }
     void disown() {
         owner_ = nullptr;
-        if (in_flight()) request_cancel();
-        else delete this;
+        if (in_flight())
+            request_cancel();
+        else
+            delete this;
     }
 
 private:
@@ -66,9 +68,7 @@ private:
 };
 
 listener::listener(loop& on, std::shared_ptr<listening_socket> from)
-    : on_(on),
-      from_(std::move(from)),
-      local_(from_->local()),
+    : on_(on), from_(std::move(from)), local_(from_->local()),
       accepting_(new accept_operation(on, *this, from_)) {
     waiting_.reserve(256);
 }
@@ -103,8 +103,10 @@ task<result<stream>> listener::accept() {
 }
 
 void listener::completed(int result) noexcept {
-    if (result >= 0) take(result);
-    else if (result != -ECANCELED && !concerns_one_peer(result)) paused_by_ = result;
+    if (result >= 0)
+        take(result);
+    else if (result != -ECANCELED && !concerns_one_peer(result))
+        paused_by_ = result;
     changed_.set();
 }
 
@@ -160,4 +162,4 @@ void listener::close() noexcept {
     changed_.set();
 }
 
-}  // namespace ringdown
+} // namespace ringdown

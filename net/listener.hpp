@@ -15,10 +15,10 @@
 namespace ringdown {
 
 struct listen_options {
-    int backlog = 4096;      ///< Connections that may wait to be accepted.
-    bool no_delay = true;       ///< TCP_NODELAY, which accepted connections inherit.
-    bool reuse_address = true;  ///< SO_REUSEADDR: a restart may take a port with TIME_WAIT on it.
-    bool reuse_port = false;    ///< SO_REUSEPORT. Closing one of several resets its share.
+    int backlog = 4096;        ///< Connections that may wait to be accepted.
+    bool no_delay = true;      ///< TCP_NODELAY, which accepted connections inherit.
+    bool reuse_address = true; ///< SO_REUSEADDR: a restart may take a port with TIME_WAIT on it.
+    bool reuse_port = false;   ///< SO_REUSEPORT. Closing one of several resets its share.
 };
 
 /// A listening descriptor, which several loops may accept from.
@@ -125,11 +125,11 @@ private:
     address local_;
     accept_operation* accepting_;
     std::vector<stream> waiting_;
-    std::size_t handed_out_ = 0;  // of `waiting_`
+    std::size_t handed_out_ = 0; // of `waiting_`
     event changed_;
     std::uint64_t accepted_ = 0;
-    int paused_by_ = 0;  // the negated errno; 0 while accepting runs
+    int paused_by_ = 0; // the negated errno; 0 while accepting runs
     enum class phase : std::uint8_t { accepting, stopping, stopped } phase_ = phase::accepting;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

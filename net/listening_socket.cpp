@@ -74,4 +74,4 @@ void listening_socket::refuse_newcomers() noexcept {
     calls_.setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
-}  // namespace ringdown
+} // namespace ringdown

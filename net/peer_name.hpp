@@ -22,12 +22,12 @@ struct peer_name {
     void prepare(io_uring_sqe& sqe) const noexcept {
         // It refuses to fill more than the name has, so the family has to be known.
         const unsigned bytes = ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-        uapi::prepare_socket_option(sqe, uapi::socket_getsockopt, fd, SOL_SOCKET,
-                                    uapi::so_peername, into->data(), bytes);
+        uapi::prepare_socket_option(sqe, uapi::socket_getsockopt, fd, SOL_SOCKET, uapi::so_peername,
+                                    into->data(), bytes);
     }
 };
 
-}  // namespace operations
+} // namespace operations
 
 /// The same in place, for any family; AF_UNSPEC when there is no peer.
 inline address peer_name(system& calls, int fd) noexcept {
@@ -42,4 +42,4 @@ inline address peer_name(system& calls, int fd) noexcept {
     return {};
 }
 
-}  // namespace ringdown
+} // namespace ringdown

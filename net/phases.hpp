@@ -6,27 +6,27 @@ namespace ringdown {
 
 /// The sending direction of a connection.
 enum class sending_phase : std::uint8_t {
-    open,              ///< The application may send.
-    flushing,          ///< FIN was asked for and follows the last queued byte.
-    fin_sent,          ///< FIN was handed to the kernel.
-    fin_acknowledged,  ///< The peer's kernel has acknowledged every byte and FIN.
+    open,             ///< The application may send.
+    flushing,         ///< FIN was asked for and follows the last queued byte.
+    fin_sent,         ///< FIN was handed to the kernel.
+    fin_acknowledged, ///< The peer's kernel has acknowledged every byte and FIN.
 };
 
 /// The receiving direction of a connection.
 enum class receiving_phase : std::uint8_t {
-    open,        ///< The application may receive.
-    discarding,  ///< The connection is ending; what arrives is dropped.
-    finished,    ///< The peer's FIN was received, behind every byte before it.
-    reset,       ///< The peer reset the connection, or the network lost it, before any FIN.
+    open,       ///< The application may receive.
+    discarding, ///< The connection is ending; what arrives is dropped.
+    finished,   ///< The peer's FIN was received, behind every byte before it.
+    reset,      ///< The peer reset the connection, or the network lost it, before any FIN.
 };
 
 /// The life of a connection as a whole.
 enum class life_phase : std::uint8_t {
-    open,      ///< Operations may be started.
-    ending,    ///< Sealed; flushing and discarding.
-    aborting,  ///< Reset; operations in flight come back by themselves.
-    joined,    ///< No operation is in flight; the descriptor can be closed.
-    closed,    ///< The descriptor is released and the report made.
+    open,     ///< Operations may be started.
+    ending,   ///< Sealed; flushing and discarding.
+    aborting, ///< Reset; operations in flight come back by themselves.
+    joined,   ///< No operation is in flight; the descriptor can be closed.
+    closed,   ///< The descriptor is released and the report made.
 };
 
 /// Which side's end of the connection was seen first.
@@ -34,8 +34,8 @@ enum class first_end : std::uint8_t { none, local, peer };
 
 /// What becomes of a connection whose stream is destroyed while it is open.
 enum class drop_action : std::uint8_t {
-    abort,   ///< RST: a FIN after a truncated answer would look complete to the peer.
-    finish,  ///< A graceful ending in the background.
+    abort,  ///< RST: a FIN after a truncated answer would look complete to the peer.
+    finish, ///< A graceful ending in the background.
 };
 
 constexpr bool legal(sending_phase from, sending_phase to) noexcept {
@@ -51,13 +51,18 @@ constexpr bool legal(receiving_phase from, receiving_phase to) noexcept {
 constexpr bool legal(life_phase from, life_phase to) noexcept {
     using enum life_phase;
     switch (from) {
-        case open: return to == ending || to == aborting;
-        case ending: return to == aborting || to == joined;
-        case aborting: return to == joined;
-        case joined: return to == closed;
-        case closed: return false;
+    case open:
+        return to == ending || to == aborting;
+    case ending:
+        return to == aborting || to == joined;
+    case aborting:
+        return to == joined;
+    case joined:
+        return to == closed;
+    case closed:
+        return false;
     }
     return false;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

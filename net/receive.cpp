@@ -12,7 +12,7 @@ namespace {
 // A length has 32 bits.
 constexpr std::size_t bytes_at_once = std::size_t{1} << 30;
 
-}  // namespace
+} // namespace
 
 recv_operation::recv_operation(connection& from, std::span<std::byte> into) noexcept
     : connection_operation(from, "recv"), inbox_reader(from.on()), into_(into) {}
@@ -59,16 +59,20 @@ void recv_operation::settled(completion what) noexcept {
         wake();
         return;
     }
-    if (what.result == 0) from.note_nothing_received(what);
-    else from.note_error(what.result);
+    if (what.result == 0)
+        from.note_nothing_received(what);
+    else
+        from.note_error(what.result);
     const bool ended = what.result == 0 && from.end_errno() == 0;
     fail(ended ? make_error_code(errc::end_of_stream) : from.error_of(what.result));
 }
 
 void recv_operation::cancel(cancel_reason reason) noexcept {
     target().note_canceled(reason);
-    if (in_flight()) request_cancel();
-    else if (inbox* through = target().own_inbox()) through->forget(*this);
+    if (in_flight())
+        request_cancel();
+    else if (inbox* through = target().own_inbox())
+        through->forget(*this);
 }
 
 bool lease_operation::begin() {
@@ -97,4 +101,4 @@ void lease_operation::cancel(cancel_reason reason) noexcept {
     from_.own_inbox()->forget(*this);
 }
 
-}  // namespace ringdown
+} // namespace ringdown

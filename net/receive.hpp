@@ -51,14 +51,13 @@ private:
 
     std::span<std::byte> into_;
     result<std::size_t> answer_{0};
-    bool waits_ = false;  // suspended for good, so an answer has to wake the task
+    bool waits_ = false; // suspended for good, so an answer has to wake the task
 };
 
 /// Receives into a buffer of the loop. Made by `stream::recv_lease`.
 class [[nodiscard]] lease_operation final : public inbox_reader {
 public:
-    explicit lease_operation(connection& from) noexcept
-        : inbox_reader(from.on()), from_(from) {}
+    explicit lease_operation(connection& from) noexcept : inbox_reader(from.on()), from_(from) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -82,4 +81,4 @@ private:
     bool waits_ = false;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -16,28 +16,22 @@ constexpr std::size_t bytes_at_once = std::size_t{1} << 30;
 
 std::size_t total(std::span<const iovec> parts) noexcept {
     std::size_t bytes = 0;
-    for (const iovec& part : parts) bytes += part.iov_len;
+    for (const iovec& part : parts)
+        bytes += part.iov_len;
     return bytes;
 }
 
-}  // namespace
+} // namespace
 
 send_operation::send_operation(connection& on, std::span<const std::byte> data, form how) noexcept
-    : queued_operation(on, "send"),
-      waiting(on.on()),
-      data_(data),
-      total_(data.size()),
-      form_(how) {
-    const bool possible = on.from().kind == connection_kind::tcp &&
-                          on.on().has(capability::zero_copy_send);
+    : queued_operation(on, "send"), waiting(on.on()), data_(data), total_(data.size()), form_(how) {
+    const bool possible =
+        on.from().kind == connection_kind::tcp && on.on().has(capability::zero_copy_send);
     if (form_ == form::zero_copy && !possible) form_ = form::plain;
 }
 
 send_operation::send_operation(connection& on, std::span<const iovec> parts) noexcept
-    : queued_operation(on, "sendmsg"),
-      waiting(on.on()),
-      parts_(parts),
-      total_(total(parts)),
+    : queued_operation(on, "sendmsg"), waiting(on.on()), parts_(parts), total_(total(parts)),
       form_(form::plain) {}
 
 // False when the answer is there already.
@@ -91,8 +85,10 @@ void send_operation::launch_rest() {
 }
 
 void send_operation::settled(completion what) noexcept {
-    if (!(what.flags & IORING_CQE_F_NOTIF)) advance(what.result);
-    else if (std::exchange(resume_after_notification_, false)) go_on();
+    if (!(what.flags & IORING_CQE_F_NOTIF))
+        advance(what.result);
+    else if (std::exchange(resume_after_notification_, false))
+        go_on();
     // The buffer is the caller's again only when no completion, and no notification, is to come.
     if (concluded_ && !in_flight()) wake();
 }
@@ -125,8 +121,10 @@ void send_operation::advance(int result) noexcept {
 }
 
 void send_operation::go_on() noexcept {
-    if (canceled_) conclude(canceled());
-    else launch_rest();
+    if (canceled_)
+        conclude(canceled());
+    else
+        launch_rest();
 }
 
 void send_operation::conclude(std::error_code error) noexcept {
@@ -140,8 +138,10 @@ void send_operation::conclude(std::error_code error) noexcept {
 void send_operation::note_failure() noexcept {
     connection& to = target();
     const bool given_back = to.life() == life_phase::open && to.end_errno() == 0;
-    if (given_back && outcome_.bytes == 0) to.bytes().handed -= total_;
-    else if (given_back) to.note_cut(total_ - outcome_.bytes);
+    if (given_back && outcome_.bytes == 0)
+        to.bytes().handed -= total_;
+    else if (given_back)
+        to.note_cut(total_ - outcome_.bytes);
 }
 
 void send_operation::refuse() noexcept {
@@ -162,4 +162,4 @@ void send_operation::cancel(cancel_reason reason) noexcept {
     }
 }
 
-}  // namespace ringdown
+} // namespace ringdown

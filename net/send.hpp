@@ -17,7 +17,7 @@ namespace ringdown {
 /// How much of a send the kernel accepted, and why not all of it.
 struct [[nodiscard]] sent {
     std::size_t bytes = 0;
-    std::error_code error;  ///< Empty when everything was accepted.
+    std::error_code error; ///< Empty when everything was accepted.
 
     explicit operator bool() const noexcept { return !error; }
 };
@@ -26,9 +26,9 @@ struct [[nodiscard]] sent {
 class [[nodiscard]] send_operation final : public queued_operation, public waiting {
 public:
     enum class form : std::uint8_t {
-        plain,      ///< IORING_OP_SEND
-        last,       ///< IORING_OP_SEND, with FIN on its last segment.
-        zero_copy,  ///< IORING_OP_SEND_ZC
+        plain,     ///< IORING_OP_SEND
+        last,      ///< IORING_OP_SEND, with FIN on its last segment.
+        zero_copy, ///< IORING_OP_SEND_ZC
     };
 
     send_operation(connection& on, std::span<const std::byte> data, form how) noexcept;
@@ -66,7 +66,7 @@ private:
     std::span<const std::byte> data_;
     std::span<const iovec> parts_;
     msghdr message_{};
-    std::size_t part_bytes_ = 0;  // of the first of `parts_`, accepted
+    std::size_t part_bytes_ = 0; // of the first of `parts_`, accepted
     std::size_t total_;
     form form_;
     bool concluded_ = false;
@@ -75,4 +75,4 @@ private:
     sent outcome_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

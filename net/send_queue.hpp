@@ -52,7 +52,8 @@ public:
     }
 
     void refuse_waiting() noexcept {
-        while (!waiting_.empty()) waiting_.pop_front().refuse();
+        while (!waiting_.empty())
+            waiting_.pop_front().refuse();
     }
 
     [[nodiscard]] bool empty() const noexcept { return !under_way_ && waiting_.empty(); }
@@ -70,4 +71,4 @@ private:
     intrusive_list<queued_operation, send_queue> waiting_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

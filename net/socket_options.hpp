@@ -58,4 +58,4 @@ struct get_socket_option {
     }
 };
 
-}  // namespace ringdown::operations
+} // namespace ringdown::operations

@@ -25,4 +25,4 @@ private:
     handler when_settled_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

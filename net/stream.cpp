@@ -46,7 +46,7 @@ std::uint64_t acknowledged_before(system& calls, int fd) {
     return tcp_info_of(calls, fd).acknowledged_bytes + static_cast<std::uint64_t>(outstanding);
 }
 
-}  // namespace
+} // namespace
 
 result<stream> adopt(loop& on, int fd) {
     system& calls = on.calls();
@@ -58,7 +58,7 @@ result<stream> adopt(loop& on, int fd) {
     const bool tcp = domain == AF_INET || domain == AF_INET6;
     int protocol = 0;
     option_of(calls, fd, SOL_SOCKET, SO_PROTOCOL, protocol);
-    const bool other_protocol = tcp && protocol != 0 && protocol != IPPROTO_TCP;  // MPTCP, SCTP
+    const bool other_protocol = tcp && protocol != 0 && protocol != IPPROTO_TCP; // MPTCP, SCTP
     if (type != SOCK_STREAM || other_protocol || (!tcp && domain != AF_UNIX))
         return std::unexpected(std::make_error_code(std::errc::protocol_not_supported));
 
@@ -74,4 +74,4 @@ result<stream> adopt(loop& on, int fd) {
     return stream(connection::adopt(on, fd, from));
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -76,8 +76,8 @@ public:
 
     /// Sends all parts in order, as one `send`.
     ///
-    /// Errors, cancellation: as `send`. Lifetime: `parts` and what they name stay until the operation has ended.
-    /// Source: sendmsg(2), IORING_OP_SENDMSG (Linux 5.3).
+    /// Errors, cancellation: as `send`. Lifetime: `parts` and what they name stay until the
+    /// operation has ended. Source: sendmsg(2), IORING_OP_SENDMSG (Linux 5.3).
     [[nodiscard]] send_operation send_vectored(std::span<const iovec> parts) noexcept {
         return {connection_of(), parts};
     }
@@ -177,4 +177,4 @@ private:
 /// On error the descriptor stays the caller's.
 result<stream> adopt(loop& on, int fd);
 
-}  // namespace ringdown
+} // namespace ringdown

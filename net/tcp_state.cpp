@@ -22,4 +22,4 @@ int socket_error_of(system& calls, int fd) noexcept {
     return calls.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes) < 0 ? 0 : error;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

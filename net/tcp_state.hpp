@@ -22,10 +22,10 @@ enum class tcp_state : std::uint8_t {
 
 /// What TCP_INFO tells and an ending needs.
 struct tcp_snapshot {
-    tcp_state state = tcp_state::unknown;   ///< `unknown` when the kernel did not answer.
-    std::uint64_t acknowledged_bytes = 0;   ///< SYN and FIN count as one each.
-    std::uint32_t unsent_bytes = 0;         ///< Accepted and never put on the wire.
-    std::uint32_t acknowledgement_age_ms = 0;  ///< Since the last acknowledgement of any kind.
+    tcp_state state = tcp_state::unknown;     ///< `unknown` when the kernel did not answer.
+    std::uint64_t acknowledged_bytes = 0;     ///< SYN and FIN count as one each.
+    std::uint32_t unsent_bytes = 0;           ///< Accepted and never put on the wire.
+    std::uint32_t acknowledgement_age_ms = 0; ///< Since the last acknowledgement of any kind.
 
     /// True when there is no connection any more.
     [[nodiscard]] bool gone() const noexcept {
@@ -38,4 +38,4 @@ tcp_snapshot tcp_info_of(system& calls, int fd) noexcept;
 /// Reads SO_ERROR, which the kernel tells once: an errno, or 0.
 int socket_error_of(system& calls, int fd) noexcept;
 
-}  // namespace ringdown
+} // namespace ringdown

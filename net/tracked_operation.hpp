@@ -19,8 +19,7 @@ template <operation_descriptor Descriptor>
 class [[nodiscard]] tracked_operation final : public connection_operation, public waiting {
 public:
     tracked_operation(connection& on, Descriptor descriptor) noexcept
-        : connection_operation(on, Descriptor::name),
-          waiting(on.on()),
+        : connection_operation(on, Descriptor::name), waiting(on.on()),
           descriptor_(std::move(descriptor)) {}
 
     bool await_ready() const noexcept { return false; }
@@ -63,4 +62,4 @@ private:
     completion last_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -10,4 +10,4 @@ void misuse(const char* what_and_what_instead) noexcept {
     std::abort();
 }
 
-}  // namespace ringdown
+} // namespace ringdown

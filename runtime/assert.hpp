@@ -10,4 +10,4 @@ inline void require(bool holds, const char* what_and_what_instead) noexcept {
         misuse(what_and_what_instead);
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -11,14 +11,11 @@ namespace {
 
 constexpr std::size_t page = 4096;
 
-}  // namespace
+} // namespace
 
 buffer_pool::buffer_pool(loop& on)
-    : on_(on),
-      count_(on.options().buffers),
-      bytes_each_(on.options().buffer_bytes),
-      available_(count_),
-      links_(count_) {
+    : on_(on), count_(on.options().buffers), bytes_each_(on.options().buffer_bytes),
+      available_(count_), links_(count_) {
     memory_ = std::make_unique_for_overwrite<std::byte[]>(count_ * bytes_each_);
 
     if (on_.has(capability::buffer_ring)) {
@@ -29,7 +26,7 @@ buffer_pool::buffer_pool(loop& on)
         request.ring_addr = reinterpret_cast<std::uintptr_t>(ring_);
         request.ring_entries = count_;
         request.bgid = group;
-        ring_[0].resv = 0;  // the tail overlays it
+        ring_[0].resv = 0; // the tail overlays it
         if (on_.calls().ring_register(on_.own_ring().descriptor(), IORING_REGISTER_PBUF_RING,
                                       &request, 1) < 0) {
             std::free(ring_);
@@ -37,7 +34,8 @@ buffer_pool::buffer_pool(loop& on)
         }
     }
     free_.reserve(count_);
-    for (unsigned id = 0; id < count_; ++id) offer(static_cast<std::uint16_t>(id));
+    for (unsigned id = 0; id < count_; ++id)
+        offer(static_cast<std::uint16_t>(id));
 }
 
 buffer_pool::~buffer_pool() {
@@ -62,7 +60,8 @@ bool buffer_pool::pick(std::uint16_t& id) noexcept {
 void buffer_pool::give_back(std::uint16_t id) noexcept {
     ++available_;
     offer(id);
-    while (!waiters_.empty() && available_ > 0) waiters_.pop_front().buffer_returned();
+    while (!waiters_.empty() && available_ > 0)
+        waiters_.pop_front().buffer_returned();
 }
 
 void buffer_pool::offer(std::uint16_t id) noexcept {
@@ -78,4 +77,4 @@ void buffer_pool::offer(std::uint16_t id) noexcept {
     std::atomic_ref(ring_[0].resv).store(++tail_, std::memory_order_release);
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -22,8 +22,7 @@ class lease {
 public:
     lease() noexcept = default;
     lease(lease&& other) noexcept
-        : pool_(std::exchange(other.pool_, nullptr)),
-          id_(other.id_),
+        : pool_(std::exchange(other.pool_, nullptr)), id_(other.id_),
           data_(std::exchange(other.data_, {})) {}
     lease& operator=(lease&& other) noexcept {
         if (this != &other) {
@@ -115,7 +114,7 @@ private:
     unsigned available_;
     std::unique_ptr<std::byte[]> memory_;
     std::vector<queued> links_;
-    std::vector<std::uint16_t> free_;  // used where the kernel does not select
+    std::vector<std::uint16_t> free_; // used where the kernel does not select
     io_uring_buf* ring_ = nullptr;
     std::uint16_t tail_ = 0;
     intrusive_list<buffer_waiter, buffer_waiter> waiters_;
@@ -125,4 +124,4 @@ inline void lease::end() noexcept {
     if (auto* pool = std::exchange(pool_, nullptr)) pool->give_back(id_);
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -12,8 +12,9 @@ void cancellation::request(cancel_reason reason) noexcept {
     if (requested_) return;
     requested_ = true;
     // One cancelled wait may wake others, so nothing is held while each is asked.
-    while (!waits_.empty()) waits_.pop_front().cancel(reason);
+    while (!waits_.empty())
+        waits_.pop_front().cancel(reason);
     children_.for_each([reason](cancellation& child) { child.request(reason); });
 }
 
-}  // namespace ringdown
+} // namespace ringdown

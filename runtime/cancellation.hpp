@@ -39,4 +39,4 @@ struct current_cancellation {
     cancellation* await_resume() const noexcept { return found; }
 };
 
-}  // namespace ringdown
+} // namespace ringdown

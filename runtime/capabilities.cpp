@@ -31,7 +31,8 @@ constexpr std::array<named, capability_count> names{{
 
 constexpr auto in_order = [] {
     std::array<capability, capability_count> order{};
-    for (unsigned i = 0; i < capability_count; ++i) order[i] = names[i].which;
+    for (unsigned i = 0; i < capability_count; ++i)
+        order[i] = names[i].which;
     return order;
 }();
 
@@ -43,11 +44,12 @@ const named* find(std::string_view word) noexcept {
 
 std::string accepted_names() {
     std::string list;
-    for (const named& each : names) list.append(list.empty() ? "" : ", ").append(each.name);
+    for (const named& each : names)
+        list.append(list.empty() ? "" : ", ").append(each.name);
     return list;
 }
 
-}  // namespace
+} // namespace
 
 std::string_view name(capability which) noexcept {
     return names[static_cast<unsigned>(which)].name;
@@ -82,4 +84,4 @@ capability_set capabilities_disabled_by_environment() {
     return *set;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

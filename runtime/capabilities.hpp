@@ -79,4 +79,4 @@ capability_set probe_capabilities(system& calls);
 /// for as long as the thread lives that caused it. Only for diagnosis and `fin_method::probe`.
 bool probe_shutdown_in_place(system& calls);
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -30,7 +30,7 @@ private:
     bool fired_ = false;
 };
 
-}  // namespace detail
+} // namespace detail
 
 /// Awaits `timed`, and cancels it at `deadline`.
 ///
@@ -48,7 +48,9 @@ task<T> with_deadline(loop& on, loop::time_point deadline, task<T> timed) {
         co_await timed.under(governing);
     } else {
         T answer = co_await timed.under(governing);
-        if constexpr (requires { { answer.error() } -> std::convertible_to<std::error_code>; }) {
+        if constexpr (requires {
+                          { answer.error() } -> std::convertible_to<std::error_code>;
+                      }) {
             const bool outer = ambient && ambient->requested();
             if (timer.fired() && !outer && !answer && answer.error() == canceled())
                 answer = std::unexpected(make_error_code(errc::deadline_passed));
@@ -67,4 +69,4 @@ auto as_task(Make make) -> task<std::decay_t<decltype(make().await_resume())>> {
     co_return co_await operation;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

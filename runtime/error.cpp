@@ -10,9 +10,12 @@ public:
     const char* name() const noexcept override { return "ringdown"; }
     std::string message(int code) const override {
         switch (static_cast<errc>(code)) {
-            case errc::end_of_stream: return "end of stream";
-            case errc::ending: return "connection is ending";
-            case errc::deadline_passed: return "deadline passed";
+        case errc::end_of_stream:
+            return "end of stream";
+        case errc::ending:
+            return "connection is ending";
+        case errc::deadline_passed:
+            return "deadline passed";
         }
         return "unknown ringdown error";
     }
@@ -22,7 +25,7 @@ public:
     }
 };
 
-}  // namespace
+} // namespace
 
 const std::error_category& error_category() noexcept {
     static const ringdown_category instance;
@@ -33,4 +36,4 @@ std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), error_category()};
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -15,9 +15,9 @@ using result = std::expected<T, std::error_code>;
 /// Everything else is a `std::errc`: `connection_reset` when the peer reset the connection,
 /// `operation_canceled` when the operation was cancelled before it did anything.
 enum class errc {
-    end_of_stream = 1,  ///< The peer finished sending; every byte before its FIN was received.
-    ending,             ///< The connection is being ended; nothing new is started on it.
-    deadline_passed,    ///< The time given to the operation is over.
+    end_of_stream = 1, ///< The peer finished sending; every byte before its FIN was received.
+    ending,            ///< The connection is being ended; nothing new is started on it.
+    deadline_passed,   ///< The time given to the operation is over.
 };
 
 const std::error_category& error_category() noexcept;
@@ -34,7 +34,7 @@ inline std::error_code system_error(int negated_errno) noexcept {
     return {-negated_errno, std::system_category()};
 }
 
-}  // namespace ringdown
+} // namespace ringdown
 
 template <>
 struct std::is_error_code_enum<ringdown::errc> : std::true_type {};

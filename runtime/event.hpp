@@ -13,7 +13,7 @@ namespace ringdown {
 ///
 /// Lifetime: outlives its waits. Threads: one loop's; reach another loop's by `post`.
 class event {
-    struct waiters;  // the tag of the list below
+    struct waiters; // the tag of the list below
 
 public:
     class [[nodiscard]] wait_operation final : public waiting, public list_hook<waiters> {
@@ -55,7 +55,8 @@ public:
     /// Wakes every waiting task, and lets later ones pass, until `reset`.
     void set() noexcept {
         happened_ = true;
-        while (!waiters_.empty()) waiters_.front().happen();
+        while (!waiters_.empty())
+            waiters_.front().happen();
     }
     void reset() noexcept { happened_ = false; }
 
@@ -69,4 +70,4 @@ private:
     intrusive_list<wait_operation, waiters> waiters_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

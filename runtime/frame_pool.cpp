@@ -19,7 +19,7 @@ namespace ringdown {
 namespace {
 
 constexpr std::size_t granule = 64;
-constexpr std::size_t classes = 129;  // blocks up to 8 KiB are kept, larger ones are rare
+constexpr std::size_t classes = 129; // blocks up to 8 KiB are kept, larger ones are rare
 
 struct free_block {
     free_block* next;
@@ -42,9 +42,11 @@ struct free_lists {
 
 thread_local free_lists lists;
 
-constexpr std::size_t class_of(std::size_t bytes) noexcept { return (bytes + granule - 1) / granule; }
+constexpr std::size_t class_of(std::size_t bytes) noexcept {
+    return (bytes + granule - 1) / granule;
+}
 
-}  // namespace
+} // namespace
 
 void* frame_pool::allocate(std::size_t bytes) {
     ++lists.counters.live;
@@ -73,4 +75,4 @@ void frame_pool::release(void* block, std::size_t bytes) noexcept {
 
 const frame_pool::counters& frame_pool::statistics() noexcept { return lists.counters; }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -14,8 +14,8 @@ public:
     static void release(void* block, std::size_t bytes) noexcept;
 
     struct counters {
-        std::int64_t live = 0;         ///< Blocks handed out less blocks given back, on this thread.
-        std::uint64_t from_heap = 0;   ///< Blocks that no free list could serve.
+        std::int64_t live = 0;       ///< Blocks handed out less blocks given back, on this thread.
+        std::uint64_t from_heap = 0; ///< Blocks that no free list could serve.
     };
     static const counters& statistics() noexcept;
 };
@@ -28,4 +28,4 @@ struct pooled {
     }
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -46,7 +46,8 @@ public:
     intrusive_list(const intrusive_list&) = delete;
     intrusive_list& operator=(const intrusive_list&) = delete;
     ~intrusive_list() {
-        while (!empty()) pop_front();
+        while (!empty())
+            pop_front();
         end_.next_ = end_.previous_ = nullptr;
     }
 
@@ -95,7 +96,8 @@ public:
 
     [[nodiscard]] std::size_t count() const noexcept {
         std::size_t n = 0;
-        for (const hook* at = end_.next_; at != &end_; at = at->next_) ++n;
+        for (const hook* at = end_.next_; at != &end_; at = at->next_)
+            ++n;
         return n;
     }
 
@@ -108,4 +110,4 @@ private:
     sentinel end_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

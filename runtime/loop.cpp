@@ -15,9 +15,12 @@ namespace {
 fin_method decide_fin(fin_method asked, system& calls) {
     if (const char* forced = std::getenv("RINGDOWN_FIN")) {
         const std::string_view word = forced;
-        if (word == "system_call") asked = fin_method::system_call;
-        else if (word == "operation") asked = fin_method::operation;
-        else if (word == "probe") asked = fin_method::probe;
+        if (word == "system_call")
+            asked = fin_method::system_call;
+        else if (word == "operation")
+            asked = fin_method::operation;
+        else if (word == "probe")
+            asked = fin_method::probe;
         else
             throw std::invalid_argument("RINGDOWN_FIN: '" + std::string(word) +
                                         "' is none of system_call, operation, probe");
@@ -26,13 +29,11 @@ fin_method decide_fin(fin_method asked, system& calls) {
     return probe_shutdown_in_place(calls) ? fin_method::operation : fin_method::system_call;
 }
 
-}  // namespace
+} // namespace
 
 loop::loop(const loop_options& options)
-    : options_(options),
-      calls_(options.calls ? *options.calls : kernel()),
-      ring_(calls_, options.ring),
-      mailbox_(std::make_unique<mailbox>(*this)) {
+    : options_(options), calls_(options.calls ? *options.calls : kernel()),
+      ring_(calls_, options.ring), mailbox_(std::make_unique<mailbox>(*this)) {
     if (!std::has_single_bit(options.buffers) || options.buffers > 32768 ||
         options.buffer_bytes == 0)
         throw std::invalid_argument("loop_options: buffers is a power of two up to 32768, "
@@ -66,7 +67,7 @@ std::size_t loop::operations_in_flight() const noexcept {
 
 void loop::begin_run() {
     require(!root_, "loop::run was called inside itself");
-    require(!enabled_ || ring_.thread() == std::this_thread::get_id(), 
+    require(!enabled_ || ring_.thread() == std::this_thread::get_id(),
             "a loop was run by another thread than the first time");
     if (!enabled_) ring_.enable();
     enabled_ = true;
@@ -75,7 +76,8 @@ void loop::begin_run() {
 }
 
 void loop::run_until(const bool& ended) {
-    while (!ended && !stopping_ && !root_->failed()) turn();
+    while (!ended && !stopping_ && !root_->failed())
+        turn();
     end_run();
 }
 
@@ -91,7 +93,8 @@ void loop::end_run() {
         turn();
     }
     mailbox_->close();
-    while (in_flight_ > 0) turn();
+    while (in_flight_ > 0)
+        turn();
     const scope& ended = *root_;
     std::exception_ptr failure;
     try {
@@ -117,7 +120,7 @@ void loop::turn() {
     ring_.enter(wait, wait ? timers_.next() : std::nullopt);
     ring_.reap([this](std::uint64_t user_data, completion what) {
         auto* done = reinterpret_cast<ring_operation*>(user_data);
-        if (!done) return;  // a cancel request
+        if (!done) return; // a cancel request
         if (!what.more()) {
             done->in_flight_ = false;
             --in_flight_;
@@ -128,11 +131,13 @@ void loop::turn() {
     resume_ready();
 }
 
-// One batch: what becomes ready meanwhile waits for the next turn, so that the ring is never starved.
+// One batch: what becomes ready meanwhile waits for the next turn, so that the ring is never
+// starved.
 void loop::resume_ready() {
     intrusive_list<waiting, waiting> batch;
     batch.take(ready_);
-    while (!batch.empty()) batch.pop_front().task_.resume();
+    while (!batch.empty())
+        batch.pop_front().task_.resume();
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -23,19 +23,19 @@ class mailbox;
 
 /// How FIN is sent.
 enum class fin_method {
-    system_call,  ///< shutdown(2) where the ring operation would be submitted.
-    operation,    ///< IORING_OP_SHUTDOWN, which known kernels hand to a worker thread.
-    probe,        ///< The ring operation where the kernel runs it in place, else the system call.
+    system_call, ///< shutdown(2) where the ring operation would be submitted.
+    operation,   ///< IORING_OP_SHUTDOWN, which known kernels hand to a worker thread.
+    probe,       ///< The ring operation where the kernel runs it in place, else the system call.
 };
 
 struct loop_options {
     ring_options ring;
-    unsigned buffers = 256;             ///< Provided buffers for leases; a power of two.
-    unsigned buffer_bytes = 16 * 1024;  ///< Size of each.
+    unsigned buffers = 256;            ///< Provided buffers for leases; a power of two.
+    unsigned buffer_bytes = 16 * 1024; ///< Size of each.
     /// Known kernels run the operation in a worker always, and finding out costs such a worker,
     /// so by default nothing is probed. `RINGDOWN_FIN` (system_call, operation, probe) overrides.
     fin_method fin = fin_method::system_call;
-    system* calls = nullptr;            ///< What stands for the kernel; null is Linux itself.
+    system* calls = nullptr; ///< What stands for the kernel; null is Linux itself.
 };
 
 /// Something on a loop that must come to its end before the loop's run does.
@@ -184,7 +184,7 @@ inline task<void> keep(task<void> running, bool& ended) {
     ended = true;
 }
 
-}  // namespace detail
+} // namespace detail
 
 template <class T>
 T loop::run(task<T> main) {
@@ -201,4 +201,4 @@ T loop::run(task<T> main) {
     }
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -35,7 +35,7 @@ void mailbox::post(std::move_only_function<void()> call) {
     {
         const std::lock_guard lock(mutex_);
         posted_.push_back(std::move(call));
-        if (posted_.size() > 1) return;  // whoever put the first one has rung
+        if (posted_.size() > 1) return; // whoever put the first one has rung
     }
     const std::uint64_t one = 1;
     ring_loop().calls().write(event_, &one, sizeof one);
@@ -56,8 +56,9 @@ void mailbox::run_posted() {
         const std::lock_guard lock(mutex_);
         running_.swap(posted_);
     }
-    for (auto& call : running_) call();
+    for (auto& call : running_)
+        call();
     running_.clear();
 }
 
-}  // namespace ringdown
+} // namespace ringdown

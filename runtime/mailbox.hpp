@@ -33,4 +33,4 @@ private:
     std::vector<std::move_only_function<void()>> running_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

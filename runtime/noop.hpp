@@ -16,11 +16,11 @@ struct noop {
     }
 };
 
-}  // namespace operations
+} // namespace operations
 
 /// Goes through the kernel and back: one turn of the loop.
 ///
 /// Source: IORING_OP_NOP (Linux 5.1).
 inline operation<operations::noop> noop(loop& on) noexcept { return {on, {}}; }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -28,7 +28,8 @@ concept answers_in_place = requires(D& d, loop& on) {
     { d.in_place(on) } -> std::same_as<std::optional<int>>;
 };
 
-/// A ring operation as a task awaits it. Lives in the awaiting coroutine's frame; allocates nothing.
+/// A ring operation as a task awaits it. Lives in the awaiting coroutine's frame; allocates
+/// nothing.
 ///
 /// Cancellation: the kernel is asked to end it; a result that it had achieved is returned.
 template <operation_descriptor Descriptor>
@@ -70,4 +71,4 @@ private:
     completion last_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

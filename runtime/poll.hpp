@@ -19,7 +19,7 @@ struct poll {
     }
 };
 
-}  // namespace operations
+} // namespace operations
 
 /// Waits until one of `events` (POLLIN, POLLOUT, …) holds for the descriptor; answers which.
 ///
@@ -30,4 +30,4 @@ inline operation<operations::poll> poll(loop& on, int fd, unsigned events) noexc
     return {on, {fd, events}};
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -29,7 +29,8 @@ unsigned setup_flags(const capability_set& has) noexcept {
 
 void throw_ring_refused(int negated_errno) {
     const char* advice = "the kernel refused an io_uring";
-    if (negated_errno == -ENOSYS) advice = "this kernel has no io_uring; Linux 6.1 or newer is needed";
+    if (negated_errno == -ENOSYS)
+        advice = "this kernel has no io_uring; Linux 6.1 or newer is needed";
     if (negated_errno == -EPERM)
         advice = "io_uring is not permitted here; see sysctl kernel.io_uring_disabled";
     if (negated_errno == -ENOMEM) advice = "no memory for an io_uring; see ulimit -l";
@@ -67,8 +68,7 @@ void probe_operations(ring& probing, capability_set& found) {
         return;
     // Multishot accept and recv are flags, which a probe does not show: each came in the release
     // that brought the operation beside it.
-    if (io_uring_opcode_supported(known, IORING_OP_SOCKET))
-        found.add(capability::multishot_accept);
+    if (io_uring_opcode_supported(known, IORING_OP_SOCKET)) found.add(capability::multishot_accept);
     if (io_uring_opcode_supported(known, IORING_OP_SEND_ZC))
         found.add(capability::multishot_recv).add(capability::zero_copy_send);
 }
@@ -132,7 +132,7 @@ capability_set probe(system& calls) {
     return found;
 }
 
-}  // namespace
+} // namespace
 
 capability_set probe_capabilities(system& calls) {
     if (&calls != &kernel()) return probe(calls);
@@ -159,4 +159,4 @@ bool probe_shutdown_in_place(system& calls) {
     return in_place;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -40,7 +40,8 @@ void ring::release() noexcept {
     // The registration belongs to the thread that made it; where that one is another, it lasts as
     // long as the thread.
     if (enter_fd_ != fd_ && enter_fd_ >= 0 && enabled_by_ == std::this_thread::get_id()) {
-        io_uring_rsrc_update update{.offset = static_cast<unsigned>(enter_fd_), .resv = 0, .data = 0};
+        io_uring_rsrc_update update{
+            .offset = static_cast<unsigned>(enter_fd_), .resv = 0, .data = 0};
         calls_.ring_register(fd_, IORING_UNREGISTER_RING_FDS, &update, 1);
     }
     if (fd_ >= 0) calls_.close(fd_);
@@ -74,7 +75,8 @@ void ring::map(const io_uring_params& params) {
     completions_ = reinterpret_cast<io_uring_cqe*>(base + params.cq_off.cqes);
 
     if (!has(capability::no_sqarray))
-        for (unsigned i = 0; i <= submission_mask_; ++i) at(params.sq_off.array)[i] = i;
+        for (unsigned i = 0; i <= submission_mask_; ++i)
+            at(params.sq_off.array)[i] = i;
 }
 
 void ring::enable() {
@@ -139,7 +141,8 @@ void ring::submit() {
 void ring::enter(bool wait, std::optional<time_point> until) {
     store(submission_tail_, tail_);
     const unsigned left = unsubmitted();
-    const int consumed = call_enter(left, wait && spilled_.empty() ? 1 : 0, IORING_ENTER_GETEVENTS, until);
+    const int consumed =
+        call_enter(left, wait && spilled_.empty() ? 1 : 0, IORING_ENTER_GETEVENTS, until);
     if (consumed > 0) counters_.submitted += static_cast<unsigned>(consumed);
     // A completion is only handled when every entry before it has been submitted: a cancel request
     // must not reach the kernel after the operation that it names was reaped and its place reused.
@@ -161,4 +164,4 @@ void ring::spill_completions() {
     call_enter(0, 0, IORING_ENTER_GETEVENTS, {});
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -16,17 +16,17 @@ namespace ringdown {
 
 /// How an operation ended, or one of its results if it has several.
 struct completion {
-    int result = 0;           ///< What the system call would return, or a negated errno.
-    std::uint32_t flags = 0;  ///< IORING_CQE_F_*.
+    int result = 0;          ///< What the system call would return, or a negated errno.
+    std::uint32_t flags = 0; ///< IORING_CQE_F_*.
 
     /// True when the operation will complete again, so it is still in flight.
     [[nodiscard]] bool more() const noexcept { return (flags & IORING_CQE_F_MORE) != 0; }
 };
 
 struct ring_options {
-    unsigned entries = 256;              ///< Submission entries, rounded up to a power of two.
-    unsigned completion_entries = 2048;  ///< Completion entries, rounded up likewise.
-    capability_set disabled;             ///< Masked in addition to RINGDOWN_DISABLE.
+    unsigned entries = 256;             ///< Submission entries, rounded up to a power of two.
+    unsigned completion_entries = 2048; ///< Completion entries, rounded up likewise.
+    capability_set disabled;            ///< Masked in addition to RINGDOWN_DISABLE.
 };
 
 /// An io_uring: memory in which submission entries go to the kernel and completions come back.
@@ -99,11 +99,11 @@ public:
     [[nodiscard]] system& calls() noexcept { return calls_; }
 
     struct counters {
-        std::uint64_t enters = 0;          ///< io_uring_enter calls.
-        std::uint64_t submitted = 0;       ///< Entries that the kernel consumed.
-        std::uint64_t completions = 0;     ///< Completions reaped.
-        std::uint64_t queue_full = 0;      ///< Times that a full submission queue was submitted early.
-        std::uint64_t overflows = 0;       ///< Times that completions had overflowed their queue.
+        std::uint64_t enters = 0;      ///< io_uring_enter calls.
+        std::uint64_t submitted = 0;   ///< Entries that the kernel consumed.
+        std::uint64_t completions = 0; ///< Completions reaped.
+        std::uint64_t queue_full = 0;  ///< Times that a full submission queue was submitted early.
+        std::uint64_t overflows = 0;   ///< Times that completions had overflowed their queue.
     };
     [[nodiscard]] const counters& statistics() const noexcept { return counters_; }
 
@@ -156,7 +156,7 @@ private:
     counters counters_;
     unsigned features_ = 0;
     int fd_ = -1;
-    int enter_fd_ = -1;  // the registered index where the kernel has that, else fd_
+    int enter_fd_ = -1; // the registered index where the kernel has that, else fd_
     unsigned enter_flags_ = 0;
     std::thread::id enabled_by_;
 
@@ -167,14 +167,15 @@ private:
     unsigned* submission_tail_ = nullptr;
     unsigned* submission_flags_ = nullptr;
     unsigned submission_mask_ = 0;
-    unsigned tail_ = 0;  // entries handed out; published by submit
+    unsigned tail_ = 0; // entries handed out; published by submit
     io_uring_cqe* completions_ = nullptr;
     unsigned* completion_head_ = nullptr;
     unsigned* completion_tail_ = nullptr;
     unsigned completion_mask_ = 0;
 
-    // Completions taken out of the way of a submission that the kernel refused until there was room.
+    // Completions taken out of the way of a submission that the kernel refused until there was
+    // room.
     std::vector<io_uring_cqe> spilled_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -26,4 +26,4 @@ void ring_operation::request_cancel() {
     if (loop_.has(capability::skip_success)) sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

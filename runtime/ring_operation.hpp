@@ -51,4 +51,4 @@ private:
     bool cancel_requested_ = false;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -10,4 +10,4 @@ unsigned setup_flags(const capability_set& capabilities) noexcept;
 /// Throws the `std::system_error` that says why the kernel refused a ring and what to check.
 [[noreturn]] void throw_ring_refused(int negated_errno);
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -111,4 +111,4 @@ auto with_scope(loop& on, Body body) -> std::invoke_result_t<Body&, scope&> {
     }
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -42,4 +42,4 @@ task<result<int>> signals::next() {
     }
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -34,4 +34,4 @@ private:
     int fd_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

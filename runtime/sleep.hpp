@@ -49,4 +49,4 @@ inline sleep sleep_for(loop& on, loop::time_point::duration time) noexcept {
     return {on, later(on.now(), time)};
 }
 
-}  // namespace ringdown
+} // namespace ringdown

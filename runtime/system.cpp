@@ -90,11 +90,11 @@ public:
     }
 };
 
-}  // namespace
+} // namespace
 
 system& kernel() noexcept {
     static linux_kernel instance;
     return instance;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

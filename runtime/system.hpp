@@ -47,8 +47,7 @@ public:
     virtual int shutdown(int fd, int how) noexcept = 0;
     virtual int close(int fd) noexcept = 0;
     virtual int getsockname(int fd, sockaddr* address, socklen_t* bytes) noexcept = 0;
-    virtual int getsockopt(int fd, int level, int name, void* value,
-                           socklen_t* bytes) noexcept = 0;
+    virtual int getsockopt(int fd, int level, int name, void* value, socklen_t* bytes) noexcept = 0;
     virtual int setsockopt(int fd, int level, int name, const void* value,
                            socklen_t bytes) noexcept = 0;
     /// ioctl(2) for the requests that answer with one int (SIOCOUTQ, SIOCINQ).
@@ -67,4 +66,4 @@ public:
 /// The Linux kernel.
 system& kernel() noexcept;
 
-}  // namespace ringdown
+} // namespace ringdown

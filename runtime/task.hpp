@@ -96,7 +96,7 @@ public:
     void take() const { rethrow(); }
 };
 
-}  // namespace detail
+} // namespace detail
 
 /// A coroutine that starts when it is awaited, or spawned in a `scope`, and is joined there.
 ///
@@ -126,7 +126,8 @@ public:
         bool await_ready() const noexcept { return false; }
         template <class Promise>
         bool await_suspend(std::coroutine_handle<Promise> parent) {
-            return child_.start_below(parent, governing_ ? governing_ : parent.promise().governing());
+            return child_.start_below(parent,
+                                      governing_ ? governing_ : parent.promise().governing());
         }
         T await_resume() { return child_.frame_.promise().take(); }
 
@@ -179,8 +180,9 @@ private:
 
     void discard() noexcept {
         if (!frame_) return;
-        require(!frame_.promise().started_ || frame_.done(),
-                "a task was destroyed while it ran; await it, or spawn it in a scope that joins it");
+        require(
+            !frame_.promise().started_ || frame_.done(),
+            "a task was destroyed while it ran; await it, or spawn it in a scope that joins it");
         frame_.destroy();
         frame_ = nullptr;
     }
@@ -199,5 +201,5 @@ inline task<void> promise<void>::get_return_object() noexcept {
     return task<void>(std::coroutine_handle<promise>::from_promise(*this));
 }
 
-}  // namespace detail
-}  // namespace ringdown
+} // namespace detail
+} // namespace ringdown

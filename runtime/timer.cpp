@@ -66,4 +66,4 @@ void timer_queue::put(timer* moved, std::size_t place) noexcept {
     moved->place_ = place;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -65,4 +65,4 @@ private:
     std::vector<timer*> heap_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -11,8 +11,8 @@ class loop;
 
 /// Why a wait is cancelled.
 enum class cancel_reason : unsigned char {
-    scope,     ///< Its scope was cancelled, or its loop ends.
-    deadline,  ///< A deadline over it has passed.
+    scope,    ///< Its scope was cancelled, or its loop ends.
+    deadline, ///< A deadline over it has passed.
 };
 
 /// What a suspended task waits for.
@@ -42,4 +42,4 @@ private:
     std::coroutine_handle<> task_;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -52,7 +52,7 @@ task<void> gather(loop& on, gathered<T...>& into, bool first_ends_all, task<T>..
     co_await with_scope(on, std::move(body));
 }
 
-}  // namespace detail
+} // namespace detail
 
 /// Runs tasks side by side and answers a tuple of their values (`detail::nothing` for void).
 ///
@@ -63,7 +63,9 @@ task<std::tuple<detail::value_or_nothing<T>...>> when_all(loop& on, task<T>... c
     detail::gathered<T...> into;
     co_await detail::gather(on, into, false, std::move(children)...);
     co_return std::apply(
-        [](auto&... value) { return std::tuple<detail::value_or_nothing<T>...>(std::move(*value)...); },
+        [](auto&... value) {
+            return std::tuple<detail::value_or_nothing<T>...>(std::move(*value)...);
+        },
         into.values);
 }
 
@@ -85,4 +87,4 @@ task<any_of<T...>> when_any(loop& on, task<T>... children) {
     co_return any_of<T...>{*into.first, std::move(into.values)};
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -8,8 +8,10 @@ namespace ringdown {
 bool ending_operation::begin() {
     connection& of = *ended_;
     if (form_ == form::watch) return of.life() != life_phase::closed;
-    if (!of.ending()) ending::begin(of, request_);
-    else if (form_ == form::abort) ending::of(of).abort(request_.cause);
+    if (!of.ending())
+        ending::begin(of, request_);
+    else if (form_ == form::abort)
+        ending::of(of).abort(request_.cause);
     return !ending::of(of).done();
 }
 
@@ -45,9 +47,7 @@ void begin_ending(stream& ended, const ending_request& request) {
     if (!of.ending()) ending::begin(of, request);
 }
 
-ending_operation ended(connection& watched) {
-    return {watched, {}, ending_operation::form::watch};
-}
+ending_operation ended(connection& watched) { return {watched, {}, ending_operation::form::watch}; }
 
 task<std::optional<teardown_report>> close(stream& ended, lingering how) {
     ending_request request;
@@ -65,4 +65,4 @@ task<std::optional<teardown_report>> close(stream& ended, lingering how) {
     co_return report;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

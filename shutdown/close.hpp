@@ -16,9 +16,9 @@ namespace ringdown {
 class [[nodiscard]] ending_operation final : public waiting, private closed_watcher {
 public:
     enum class form : std::uint8_t {
-        graceful,  ///< Begins an ending, or joins the one under way.
-        abort,     ///< The same, and cuts short one under way.
-        watch,     ///< Begins nothing, and cancels nothing when it is cancelled itself.
+        graceful, ///< Begins an ending, or joins the one under way.
+        abort,    ///< The same, and cuts short one under way.
+        watch,    ///< Begins nothing, and cancels nothing when it is cancelled itself.
     };
 
     ending_operation(connection& ended, const ending_request& request, form how) noexcept
@@ -78,7 +78,8 @@ public:
     static lingering background(std::chrono::nanoseconds within) noexcept {
         return {requested_ending::background, within};
     }
-    /// Waits until the peer's kernel has acknowledged everything, FIN included; at the deadline RST.
+    /// Waits until the peer's kernel has acknowledged everything, FIN included; at the deadline
+    /// RST.
     static lingering wait(std::chrono::nanoseconds within) noexcept {
         return {requested_ending::wait, within};
     }
@@ -115,4 +116,4 @@ void begin_ending(stream& ended, const ending_request& request);
 /// Cancellation: none; it ends when the connection does.
 ending_operation ended(connection& watched);
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -10,19 +10,29 @@ namespace ringdown {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+bool all_arrived(connection& of, const delivery_sample& sample) noexcept {
+    if (!sample.taken || !of.sends().empty()) return false;
+    if (of.from().kind != connection_kind::tcp) return sample.queued == 0;
+    const bool fin_sent = of.sending() >= sending_phase::fin_sent;
+    return sample.acknowledged >= of.bytes().sent + (fin_sent ? 1 : 0);
+}
+
+} // namespace
+
 task<result<void>> delivered(stream& watched) {
     const connection_ref kept(watched.connection_of());
     connection& of = *kept;
-    for (auto interval = std::chrono::microseconds(200);; interval = std::min(interval * 2, 10000us)) {
-        if (of.life() != life_phase::open)
-            co_return std::unexpected(make_error_code(errc::ending));
-        const bool handed_over = of.sends().empty();
+    for (auto interval = std::chrono::microseconds(200);;
+         interval = std::min(interval * 2, 10000us)) {
+        if (of.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
         const delivery_sample sample = take_sample(of);
         if (of.end_errno() != 0) co_return std::unexpected(of.error_of(-of.end_errno()));
-        if (handed_over && sample.taken && sample.queued == 0) co_return result<void>{};
+        if (all_arrived(of, sample)) co_return result<void>{};
         const auto slept = co_await sleep_for(of.on(), interval);
         if (!slept) co_return std::unexpected(slept.error());
     }
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -13,7 +13,7 @@ namespace ringdown {
 /// Errors: `connection_reset`, `timed_out` and the like, `errc::ending` when the connection is
 /// being ended (its report tells), `operation_canceled`.
 /// Cancellation: at once. Lifetime: `watched` stays until the task has ended.
-/// Source: SIOCOUTQ in tcp(7).
+/// Source: TCP_INFO in tcp(7); SIOCOUTQ in unix(7).
 task<result<void>> delivered(stream& watched);
 
-}  // namespace ringdown
+} // namespace ringdown

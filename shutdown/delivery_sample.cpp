@@ -11,26 +11,26 @@ namespace {
 // When tcp_disconnect sends RST; with both FINs on their way only if data was never sent.
 bool abort_sends_reset(const tcp_snapshot& info) noexcept {
     switch (info.state) {
-        case tcp_state::established:
-        case tcp_state::syn_received:
-        case tcp_state::fin_wait_1:
-        case tcp_state::fin_wait_2:
-        case tcp_state::close_wait: return true;
-        case tcp_state::last_ack:
-        case tcp_state::closing: return info.unsent_bytes > 0;
-        default: return false;
+    case tcp_state::established:
+    case tcp_state::syn_received:
+    case tcp_state::fin_wait_1:
+    case tcp_state::fin_wait_2:
+    case tcp_state::close_wait:
+        return true;
+    case tcp_state::last_ack:
+    case tcp_state::closing:
+        return info.unsent_bytes > 0;
+    default:
+        return false;
     }
 }
 
-}  // namespace
+} // namespace
 
 delivery_sample take_sample(connection& of) noexcept {
     system& calls = of.on().calls();
     const int fd = of.descriptor();
     delivery_sample sample;
-    int queued = 0;
-    sample.taken = calls.ioctl(fd, SIOCOUTQ, queued) >= 0;
-    sample.queued = static_cast<std::uint64_t>(queued);
     if (of.from().kind == connection_kind::tcp) {
         const tcp_snapshot info = tcp_info_of(calls, fd);
         sample.taken = info.state != tcp_state::unknown;
@@ -38,9 +38,13 @@ delivery_sample take_sample(connection& of) noexcept {
         sample.acknowledgement_age_ms = info.acknowledgement_age_ms;
         sample.reset_on_abort = abort_sends_reset(info);
         sample.gone = info.gone();
+    } else {
+        int queued = 0;
+        sample.taken = calls.ioctl(fd, SIOCOUTQ, queued) >= 0;
+        sample.queued = static_cast<std::uint64_t>(queued);
     }
     if (const int error = socket_error_of(calls, fd)) of.note_error(-error);
     return sample;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -9,17 +9,17 @@ namespace ringdown {
 /// What the kernel knew of a connection at one moment, from which its report is made.
 struct delivery_sample {
     bool taken = false;
-    std::uint64_t acknowledged = 0;  ///< TCP: payload, and one more for FIN, since the beginning.
-    std::uint64_t queued = 0;        ///< SIOCOUTQ: not yet acknowledged (unix: not yet read).
-    std::uint32_t acknowledgement_age_ms = 0;  ///< TCP: since anything was acknowledged.
-    bool reset_on_abort = false;     ///< TCP: the state is one in which an abort sends RST.
-    bool gone = false;               ///< TCP: there is no connection any more.
+    std::uint64_t acknowledged = 0; ///< TCP: payload, and one more for FIN, since the beginning.
+    std::uint64_t queued = 0;       ///< Unix: memory that the peer has not read yet.
+    std::uint32_t acknowledgement_age_ms = 0; ///< TCP: since anything was acknowledged.
+    bool reset_on_abort = false; ///< TCP: the state is one in which an abort sends RST.
+    bool gone = false;           ///< TCP: there is no connection any more.
 };
 
-/// Asks the kernel in place, which takes SIOCOUTQ, TCP_INFO and SO_ERROR; a reset or a loss that
+/// Asks the kernel in place, by TCP_INFO (unix: SIOCOUTQ) and SO_ERROR; a reset or a loss that
 /// SO_ERROR tells of is noted on the connection, since it tells only once.
 ///
 /// For endings that did not go well: one that did needs only the queue, which the ring answers.
 delivery_sample take_sample(connection& of) noexcept;
 
-}  // namespace ringdown
+} // namespace ringdown

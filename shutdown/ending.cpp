@@ -48,7 +48,7 @@ bool disconnect(connection& aborted) noexcept {
     return socket_error_of(calls, fd) != 0 || !aborted.on().has(capability::defer_taskrun);
 }
 
-}  // namespace
+} // namespace
 
 void end_abandoned(connection& left, abandonment why) noexcept {
     const bool dropped = why == abandonment::dropped;
@@ -67,12 +67,8 @@ void end_abandoned(connection& left, abandonment why) noexcept {
 }
 
 ending::ending(connection& of, const ending_request& request) noexcept
-    : timer(of.on().timers()),
-      connection_(of),
-      request_(request),
-      asked_at_(of.on().now()),
-      deadline_(later(asked_at_, request.policy.within)),
-      progress_at_(asked_at_),
+    : timer(of.on().timers()), connection_(of), request_(request), asked_at_(of.on().now()),
+      deadline_(later(asked_at_, request.policy.within)), progress_at_(asked_at_),
       discard_(of, "discard", *this, &ending::discard_settled),
       queue_(of, "siocoutq", *this, &ending::queue_settled),
       watch_(of, "poll", *this, &ending::watch_settled),
@@ -91,7 +87,10 @@ ending& ending::begin(connection& of, const ending_request& request) {
 
 void ending::start() {
     connection& of = connection_;
-    observe();  // what was reached before the request
+    observe();
+    auto& times = report_.microseconds;
+    for (auto* reached : {&times.flush, &times.fin_acknowledged, &times.peer_finished})
+        if (*reached) *reached = 0us; // before the request
     if (request_.requested == requested_ending::abort ||
         request_.requested == requested_ending::none) {
         abort(request_.cause);
@@ -130,8 +129,8 @@ void ending::advance() noexcept {
 void ending::observe() noexcept {
     auto& times = report_.microseconds;
     const auto since = [&] {
-        return std::chrono::duration_cast<teardown_report::times::duration>(
-            connection_.on().now() - asked_at_);
+        return std::chrono::duration_cast<teardown_report::times::duration>(connection_.on().now() -
+                                                                            asked_at_);
     };
     if (!times.flush && connection_.sending() >= sending_phase::fin_sent) {
         times.flush = since();
@@ -213,8 +212,7 @@ void ending::discard_settled(completion what) noexcept {
 void ending::ask_queue() {
     queue_wanted_ = false;
     connection& of = connection_;
-    if (of.on().has(capability::socket_queue_commands) &&
-        of.from().kind == connection_kind::tcp) {
+    if (of.on().has(capability::socket_queue_commands) && of.from().kind == connection_kind::tcp) {
         queue_.launch([&](io_uring_sqe& sqe) {
             uapi::prepare_socket_queue(sqe, uapi::socket_siocoutq, of.descriptor());
         });
@@ -239,15 +237,14 @@ void ending::queue_settled(completion what) noexcept {
     // Unix sockets have no event for a queue that empties: the timer asks again.
     if (watch_.in_flight() || of.from().kind != connection_kind::tcp) return;
     // After FIN, a poll for writing posts at once and again when the queue has emptied.
-    watch_.launch([&](io_uring_sqe& sqe) {
-        io_uring_prep_poll_multishot(&sqe, of.descriptor(), POLLOUT);
-    });
+    watch_.launch(
+        [&](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, of.descriptor(), POLLOUT); });
 }
 
 void ending::watch_settled(completion what) noexcept {
     queue_wanted_ = true;
     if (what.result < 0 || !(static_cast<unsigned>(what.result) & POLLERR)) return;
-    if (!decided_) take_sample(connection_);  // notes what SO_ERROR tells
+    if (!decided_) take_sample(connection_); // notes what SO_ERROR tells
 }
 
 void ending::ask_peer_name() {
@@ -282,20 +279,29 @@ void ending::abort(teardown_cause why) noexcept {
     if (of.from().peer.family() == AF_UNSPEC)
         of.set_peer(peer_name(of.on().calls(), of.descriptor()));
     delivery_sample sample = take_sample(of);
-    const bool fin_left = of.sending() >= sending_phase::fin_sent || of.fin().in_flight();
-    const bool fin_acknowledged = fin_left && sample.acknowledged > of.bytes().sent;
-    if (sample.gone && of.end_errno() == 0) {
-        // Both sides have finished, or somebody else has read the error of a reset.
-        if (fin_acknowledged) of.note_end_of_stream();
-        else of.note_error(-ECONNRESET);
-    } else if (of.end_errno() == 0) {
+    if (sample.gone || of.end_errno() != 0) {
+        // There is nothing left to reset. By what it ended, completions still to come may tell.
+        if (of.life() == life_phase::open) of.enter(life_phase::ending);
+    } else {
         aborted_by_ = why;
+        of.enter(life_phase::aborting);
+        sample.reset_on_abort = disconnect(of) && sample.reset_on_abort;
     }
-    of.enter(life_phase::aborting);
-    sample.reset_on_abort = disconnect(of) && sample.reset_on_abort;
     if (inbox* dropped = of.own_inbox()) dropped->seal();
     decide(sample);
     if (of.idle()) close();
+}
+
+// A connection that was gone when it was sampled: both sides have finished, or some operation
+// that was cut short has swallowed the error of a reset.
+void ending::settle_gone() noexcept {
+    connection& of = connection_;
+    if (!decided_->gone || of.end_errno() != 0) return;
+    const bool fin_left = of.sending() >= sending_phase::fin_sent;
+    if (fin_left && decided_->acknowledged > of.bytes().sent)
+        of.note_end_of_stream();
+    else
+        of.note_error(-ECONNRESET);
 }
 
 // A wait ends before the peer does; bytes that came meanwhile and stayed unread would turn the
@@ -319,6 +325,7 @@ void ending::close() {
         return graceful && of.receiving() == receiving_phase::discarding &&
                of.from().kind == connection_kind::tcp;
     };
+    settle_gone();
     if (peer_may_send()) drop_late_bytes();
     of.enter(life_phase::joined);
     if (peer_may_send()) {
@@ -366,8 +373,9 @@ void ending::schedule() noexcept {
         // several times within the idle time.
         const auto look = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
         const auto now = connection_.on().now();
-        next = std::min(next, waits_for_acknowledgement() ? std::min(now + look, progress_at_ + idle)
-                                                          : progress_at_ + idle);
+        next =
+            std::min(next, waits_for_acknowledgement() ? std::min(now + look, progress_at_ + idle)
+                                                       : progress_at_ + idle);
         next = std::max(next, now + 100us);
     }
     if (connection_.from().kind != connection_kind::tcp && waits_for_acknowledgement())
@@ -377,6 +385,13 @@ void ending::schedule() noexcept {
 
 void ending::look_for_acknowledgements(time_point now) noexcept {
     const delivery_sample sample = take_sample(connection_);
+    if (connection_.from().kind != connection_kind::tcp) {
+        // What was accepted less what waits there changes with every byte written or read.
+        const std::uint64_t through = connection_.bytes().sent - sample.queued;
+        const auto earlier = std::exchange(acknowledged_before_, through);
+        if (earlier && earlier != through) progress_at_ = now;
+        return;
+    }
     const auto before = std::exchange(acknowledged_before_, sample.acknowledged);
     if (before == sample.acknowledged) return;
     // It came with the last acknowledgement at the latest. The first look only knows that age.
@@ -401,4 +416,4 @@ void ending::expired() noexcept {
     advance();
 }
 
-}  // namespace ringdown
+} // namespace ringdown

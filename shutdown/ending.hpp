@@ -57,6 +57,7 @@ private:
     void step_sending();
     void step_discarding();
     void decide(const delivery_sample& sample) noexcept;
+    void settle_gone() noexcept;
     void drop_late_bytes() noexcept;
     void close();
     void finish();
@@ -93,9 +94,9 @@ private:
     step_operation<ending> watch_;
     step_operation<ending> peer_name_;
     step_operation<ending> close_;
-    int unread_bytes_ = 0;       // in the kernel, at the close
-    bool queue_wanted_ = false;  // something happened since SIOCOUTQ was last asked
-    bool crossed_ = false;       // the peer's FIN came before it had acknowledged ours
+    int unread_bytes_ = 0;      // in the kernel, at the close
+    bool queue_wanted_ = false; // something happened since SIOCOUTQ was last asked
+    bool crossed_ = false;      // the peer's FIN came before it had acknowledged ours
 
     // Absent while the ending may still take another turn.
     std::optional<delivery_sample> decided_;
@@ -105,4 +106,4 @@ private:
     std::uint32_t tasks_ = 0;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -6,7 +6,7 @@ namespace ringdown {
 // Payload and FIN that the peer's kernel has, as far as the sample knows.
 std::uint64_t ending::acknowledged() const noexcept {
     if (decided_->taken) return decided_->acknowledged;
-    return connection_.bytes().sent + 1;  // decided because the queue was empty behind FIN
+    return connection_.bytes().sent + 1; // decided because the queue was empty behind FIN
 }
 
 actual_ending ending::outcome() const noexcept {
@@ -31,11 +31,14 @@ teardown_cause ending::cause() const noexcept {
 teardown_initiator ending::initiator() const noexcept {
     const bool ours_first = connection_.ended_first() == first_end::local;
     switch (outcome()) {
-        case actual_ending::lost: return teardown_initiator::kernel;
-        case actual_ending::reset:
-            return ours_first ? teardown_initiator::local : teardown_initiator::peer;
-        case actual_ending::aborted: return teardown_initiator::local;
-        default: break;
+    case actual_ending::lost:
+        return teardown_initiator::kernel;
+    case actual_ending::reset:
+        return ours_first ? teardown_initiator::local : teardown_initiator::peer;
+    case actual_ending::aborted:
+        return teardown_initiator::local;
+    default:
+        break;
     }
     if (crossed_) return teardown_initiator::both;
     return connection_.ended_first() == first_end::peer ? teardown_initiator::peer
@@ -46,16 +49,20 @@ namespace {
 
 teardown_phase phase_of(const connection& ended) noexcept {
     switch (ended.sending()) {
-        case sending_phase::open: return teardown_phase::open;
-        case sending_phase::flushing: return teardown_phase::flushing;
-        case sending_phase::fin_sent: return teardown_phase::fin_sent;
-        case sending_phase::fin_acknowledged: break;
+    case sending_phase::open:
+        return teardown_phase::open;
+    case sending_phase::flushing:
+        return teardown_phase::flushing;
+    case sending_phase::fin_sent:
+        return teardown_phase::fin_sent;
+    case sending_phase::fin_acknowledged:
+        break;
     }
     return ended.receiving() == receiving_phase::finished ? teardown_phase::finished
                                                           : teardown_phase::fin_acknowledged;
 }
 
-}  // namespace
+} // namespace
 
 teardown_report ending::make_report() const noexcept {
     connection& of = connection_;
@@ -76,8 +83,8 @@ teardown_report ending::make_report() const noexcept {
     report.reset_received = of.was_reset();
     report.phase = phase_of(of);
     report.error = of.end_errno() != 0 ? system_error(-of.end_errno()) : error_;
-    report.microseconds.total = std::chrono::duration_cast<teardown_report::times::duration>(
-        of.on().now() - asked_at_);
+    report.microseconds.total =
+        std::chrono::duration_cast<teardown_report::times::duration>(of.on().now() - asked_at_);
 
     const bool fin_sent = of.sending() >= sending_phase::fin_sent;
     const bool sampled = decided_->taken || of.sending() == sending_phase::fin_acknowledged;
@@ -97,4 +104,4 @@ teardown_report ending::make_report() const noexcept {
     return report;
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -6,7 +6,8 @@ namespace {
 template <class Apply>
 void each(teardown_counters& to, const teardown_counters& from, Apply apply) noexcept {
     const auto all = [&](auto& values, const auto& others) {
-        for (std::size_t i = 0; i < values.size(); ++i) apply(values[i], others[i]);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            apply(values[i], others[i]);
     };
     apply(to.reports, from.reports);
     all(to.by_initiator, from.by_initiator);
@@ -15,7 +16,7 @@ void each(teardown_counters& to, const teardown_counters& from, Apply apply) noe
     all(to.by_delivery, from.by_delivery);
 }
 
-}  // namespace
+} // namespace
 
 void teardown_counters::add(const teardown_report& report) noexcept {
     ++reports;
@@ -33,4 +34,4 @@ void teardown_counters::subtract(const teardown_counters& earlier) noexcept {
     each(*this, earlier, [](std::uint64_t& to, std::uint64_t from) { to -= from; });
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -58,4 +58,4 @@ private:
 /// The ledger of a loop.
 inline teardown_ledger& ledger(loop& of) { return of.service<teardown_ledger>(); }
 
-}  // namespace ringdown
+} // namespace ringdown

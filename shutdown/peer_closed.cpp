@@ -13,7 +13,7 @@ result<peer_end> known_end(const connection& of) noexcept {
     return peer_end::finished;
 }
 
-}  // namespace
+} // namespace
 
 bool peer_closed_operation::begin() {
     connection& of = target();
@@ -24,9 +24,7 @@ bool peer_closed_operation::begin() {
         return false;
     }
     of.note_in_use();
-    launch([&](io_uring_sqe& sqe) {
-        io_uring_prep_poll_add(&sqe, of.descriptor(), POLLRDHUP);
-    });
+    launch([&](io_uring_sqe& sqe) { io_uring_prep_poll_add(&sqe, of.descriptor(), POLLRDHUP); });
     return true;
 }
 
@@ -47,4 +45,4 @@ void peer_closed_operation::cancel(cancel_reason reason) noexcept {
     request_cancel();
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -11,8 +11,8 @@ namespace ringdown {
 
 /// How the peer ended its side.
 enum class peer_end : unsigned char {
-    finished,  ///< FIN, behind all its data, which may still be unread.
-    reset,     ///< RST.
+    finished, ///< FIN, behind all its data, which may still be unread.
+    reset,    ///< RST.
 };
 
 /// Waits for the peer's end. Made by `peer_closed`.
@@ -51,4 +51,4 @@ inline peer_closed_operation peer_closed(stream& watched) noexcept {
     return peer_closed_operation(watched.connection_of());
 }
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -29,4 +29,4 @@ struct ending_request {
     ending_policy policy;
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -10,7 +10,7 @@ std::string_view at(const std::array<std::string_view, N>& names, Enum value) no
     return names[static_cast<std::size_t>(value)];
 }
 
-}  // namespace
+} // namespace
 
 std::string_view name(teardown_initiator value) noexcept {
     static constexpr std::array<std::string_view, 4> names{"local", "peer", "both", "kernel"};
@@ -19,9 +19,9 @@ std::string_view name(teardown_initiator value) noexcept {
 
 std::string_view name(teardown_cause value) noexcept {
     static constexpr std::array<std::string_view, 12> names{
-        "application", "peer_finished", "drain",         "dropped",
-        "canceled",    "peer_reset",    "deadline",      "idle",
-        "discard_limit", "truncated",   "network_timeout", "error"};
+        "application",   "peer_finished", "drain",           "dropped",
+        "canceled",      "peer_reset",    "deadline",        "idle",
+        "discard_limit", "truncated",     "network_timeout", "error"};
     return at(names, value);
 }
 
@@ -49,4 +49,4 @@ std::string_view name(teardown_phase value) noexcept {
     return at(names, value);
 }
 
-}  // namespace ringdown
+} // namespace ringdown

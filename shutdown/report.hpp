@@ -12,26 +12,26 @@ namespace ringdown {
 
 /// Who ended the connection.
 enum class teardown_initiator : std::uint8_t {
-    local,   ///< We did: our FIN or our reset came first.
-    peer,    ///< The peer's end was seen before our FIN was issued.
-    both,    ///< The FINs crossed; best effort.
-    kernel,  ///< The network gave up.
+    local,  ///< We did: our FIN or our reset came first.
+    peer,   ///< The peer's end was seen before our FIN was issued.
+    both,   ///< The FINs crossed; best effort.
+    kernel, ///< The network gave up.
 };
 
 /// What asked for the ending, or what made it ungraceful, which overrides that.
 enum class teardown_cause : std::uint8_t {
-    application,      ///< A verb was called.
-    peer_finished,    ///< A verb was called after the peer's end of stream.
-    drain,            ///< The server was drained.
-    dropped,          ///< The stream was destroyed.
-    canceled,         ///< The scope was cancelled, or the loop ended.
-    peer_reset,       ///< The peer reset the connection.
-    deadline,         ///< The absolute deadline passed.
-    idle,             ///< No progress for the idle time.
-    discard_limit,    ///< The peer sent more than is discarded.
-    truncated,        ///< The peer's FIN came inside a message, or with answers due.
-    network_timeout,  ///< The kernel gave up on the network.
-    error,            ///< Anything else; `error` names it.
+    application,     ///< A verb was called.
+    peer_finished,   ///< A verb was called after the peer's end of stream.
+    drain,           ///< The server was drained.
+    dropped,         ///< The stream was destroyed.
+    canceled,        ///< The scope was cancelled, or the loop ended.
+    peer_reset,      ///< The peer reset the connection.
+    deadline,        ///< The absolute deadline passed.
+    idle,            ///< No progress for the idle time.
+    discard_limit,   ///< The peer sent more than is discarded.
+    truncated,       ///< The peer's FIN came inside a message, or with answers due.
+    network_timeout, ///< The kernel gave up on the network.
+    error,           ///< Anything else; `error` names it.
 };
 
 /// What was asked for.
@@ -39,29 +39,29 @@ enum class requested_ending : std::uint8_t { graceful, abort, background, wait, 
 
 /// What came of it.
 enum class actual_ending : std::uint8_t {
-    graceful,   ///< FIN both ways, nothing left unacknowledged.
-    delivered,  ///< A wait that ended with everything acknowledged, before the peer's FIN.
-    degraded,   ///< Graceful, background or wait was asked for, and needed an abort.
-    aborted,    ///< Reset by us without graceful having been asked for.
-    reset,      ///< Reset by the peer.
-    lost,       ///< The network gave up.
-    closed,     ///< A socket without a connection.
+    graceful,  ///< FIN both ways, nothing left unacknowledged.
+    delivered, ///< A wait that ended with everything acknowledged, before the peer's FIN.
+    degraded,  ///< Graceful, background or wait was asked for, and needed an abort.
+    aborted,   ///< Reset by us without graceful having been asked for.
+    reset,     ///< Reset by the peer.
+    lost,      ///< The network gave up.
+    closed,    ///< A socket without a connection.
 };
 
 /// Whether what was sent arrived, at the peer's kernel; nothing is known of its application.
 enum class delivery_verdict : std::uint8_t {
-    acknowledged,    ///< Every byte handed over, and FIN where one was sent.
-    unacknowledged,  ///< Not all of it; the report counts the bytes.
-    unknown,         ///< No sample was possible.
+    acknowledged,   ///< Every byte handed over, and FIN where one was sent.
+    unacknowledged, ///< Not all of it; the report counts the bytes.
+    unknown,        ///< No sample was possible.
 };
 
 /// The last phase that the connection reached before it was closed.
 enum class teardown_phase : std::uint8_t {
-    open,              ///< No FIN was asked for.
-    flushing,          ///< FIN was waiting for bytes before it.
-    fin_sent,          ///< FIN was sent and not acknowledged.
-    fin_acknowledged,  ///< FIN was acknowledged; the peer had not finished.
-    finished,          ///< FIN both ways, ours acknowledged.
+    open,             ///< No FIN was asked for.
+    flushing,         ///< FIN was waiting for bytes before it.
+    fin_sent,         ///< FIN was sent and not acknowledged.
+    fin_acknowledged, ///< FIN was acknowledged; the peer had not finished.
+    finished,         ///< FIN both ways, ours acknowledged.
 };
 
 /// How one connection ended: exactly one for each, however it ended.
@@ -71,27 +71,27 @@ struct teardown_report {
     /// Time from the request to end; empty for what was not reached.
     struct times {
         using duration = std::chrono::microseconds;
-        std::optional<duration> flush;             ///< FIN was handed to the kernel.
-        std::optional<duration> fin_acknowledged;  ///< The peer's kernel acknowledged FIN.
-        std::optional<duration> peer_finished;     ///< The peer's FIN; 0 if before the request.
-        duration total{0};                         ///< The descriptor was closed.
+        std::optional<duration> flush;            ///< FIN was handed to the kernel.
+        std::optional<duration> fin_acknowledged; ///< The peer's kernel acknowledged FIN.
+        std::optional<duration> peer_finished;    ///< The peer's FIN; 0 if before the request.
+        duration total{0};                        ///< The descriptor was closed.
     };
 
-    std::uint64_t connection = 0;  ///< Number within the process.
-    address peer;                  ///< Known even if the peer was gone at accept.
+    std::uint64_t connection = 0; ///< Number within the process.
+    address peer;                 ///< Known even if the peer was gone at accept.
     teardown_initiator initiator = teardown_initiator::local;
     teardown_cause cause = teardown_cause::application;
     requested_ending requested = requested_ending::none;
     actual_ending ending = actual_ending::closed;
     delivery_verdict delivery = delivery_verdict::unknown;
-    std::uint64_t sent_bytes = 0;    ///< Accepted by the kernel.
-    std::uint64_t unsent_bytes = 0;  ///< Handed to a send, never accepted by the kernel.
+    std::uint64_t sent_bytes = 0;   ///< Accepted by the kernel.
+    std::uint64_t unsent_bytes = 0; ///< Handed to a send, never accepted by the kernel.
     /// Payload that the peer's kernel had not acknowledged; empty where no kernel tells (unix).
     std::optional<std::uint64_t> unacknowledged_bytes;
-    std::uint64_t received_bytes = 0;   ///< Given to the application.
-    std::uint64_t discarded_bytes = 0;  ///< Received and dropped.
+    std::uint64_t received_bytes = 0;  ///< Given to the application.
+    std::uint64_t discarded_bytes = 0; ///< Received and dropped.
     bool peer_finished = false;
-    bool reset_sent = false;  ///< By the connection's state, not by having asked.
+    bool reset_sent = false; ///< By the connection's state, not by having asked.
     bool reset_received = false;
     teardown_phase phase = teardown_phase::open;
     std::error_code error;
@@ -108,4 +108,4 @@ std::string_view name(delivery_verdict value) noexcept;
 std::string_view name(teardown_phase value) noexcept;
 /// @}
 
-}  // namespace ringdown
+} // namespace ringdown

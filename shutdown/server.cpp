@@ -28,7 +28,7 @@ bool shortage(std::error_code error) noexcept {
 
 task<result<void>> wait_for(loop& on, event& awaited) { co_return co_await awaited.wait(on); }
 
-}  // namespace
+} // namespace
 
 std::string_view name(server_phase phase) noexcept {
     static constexpr std::array<std::string_view, 5> names{"serving", "not_accepting", "waiting",
@@ -86,9 +86,7 @@ private:
 
 server::server(loop& on, std::shared_ptr<listening_socket> from, handler serve,
                server_options options)
-    : on_(on),
-      listener_(on, std::move(from)),
-      handler_(std::move(serve)),
+    : on_(on), listener_(on, std::move(from)), handler_(std::move(serve)),
       options_(std::move(options)) {}
 
 server::~server() { require(open_ == 0, "a server was destroyed while it ran; await its run"); }
@@ -110,13 +108,17 @@ task<result<void>> server::accept_all(scope& inside) {
     std::error_code end;
     while (!end) {
         auto accepted = co_await listener_.accept();
-        if (accepted) inside.spawn(serve(std::move(*accepted)));
-        else if (shortage(accepted.error())) co_await pause(accepted.error());
-        else end = accepted.error();
+        if (accepted)
+            inside.spawn(serve(std::move(*accepted)));
+        else if (shortage(accepted.error()))
+            co_await pause(accepted.error());
+        else
+            end = accepted.error();
     }
     // After a cancellation: those that were accepted already are served as far as it lets them.
     listener_.close();
-    while (auto left = listener_.next_accepted()) inside.spawn(serve(std::move(*left)));
+    while (auto left = listener_.next_accepted())
+        inside.spawn(serve(std::move(*left)));
     if (end != errc::ending) co_return std::unexpected(end);
     co_return result<void>{};
 }
@@ -211,9 +213,11 @@ void server::abort_all(teardown_cause for_graceful) {
         connection& open = left.served();
         if (open.life() == life_phase::closed) return;
         stragglers_.push_back({open.number(), open.from().peer});
-        if (open.ending()) ending::of(open).abort(for_graceful);
-        else ending::begin(open, {requested_ending::abort, teardown_cause::drain, {}});
-        stragglers_.back().peer = open.from().peer;  // known since the abort at the latest
+        if (open.ending())
+            ending::of(open).abort(for_graceful);
+        else
+            ending::begin(open, {requested_ending::abort, teardown_cause::drain, {}});
+        stragglers_.back().peer = open.from().peer; // known since the abort at the latest
     });
     if (handlers_) handlers_->cancel();
 }
@@ -224,4 +228,4 @@ void server::note_progress() noexcept {
     progress_.set();
 }
 
-}  // namespace ringdown
+} // namespace ringdown

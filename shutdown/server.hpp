@@ -21,19 +21,19 @@ namespace ringdown {
 
 /// How far a server has come on its way to its end.
 enum class server_phase : std::uint8_t {
-    serving,        ///< Accepts and serves.
-    not_accepting,  ///< Newcomers are refused; who waited in the queue is served.
-    waiting,        ///< The queue is empty; connections are left to finish.
-    aborting,       ///< The deadline has passed, or the drain was escalated.
-    drained,        ///< Every connection has been reported.
+    serving,       ///< Accepts and serves.
+    not_accepting, ///< Newcomers are refused; who waited in the queue is served.
+    waiting,       ///< The queue is empty; connections are left to finish.
+    aborting,      ///< The deadline has passed, or the drain was escalated.
+    drained,       ///< Every connection has been reported.
 };
 
 std::string_view name(server_phase phase) noexcept;
 
 /// The limits of a drain. There is always a deadline.
 struct drain_policy {
-    std::chrono::nanoseconds within = std::chrono::seconds(10);  ///< From the call.
-    std::optional<loop::time_point> deadline;  ///< Absolute; the earlier of both holds.
+    std::chrono::nanoseconds within = std::chrono::seconds(10); ///< From the call.
+    std::optional<loop::time_point> deadline; ///< Absolute; the earlier of both holds.
 };
 
 /// What a drain came to.
@@ -42,10 +42,10 @@ struct drain_report {
         std::uint64_t connection;
         address peer;
     };
-    std::uint64_t accepts = 0;      ///< Over the server's whole life; `reports` equals it.
+    std::uint64_t accepts = 0; ///< Over the server's whole life; `reports` equals it.
     std::uint64_t reports = 0;
-    teardown_counters connections;  ///< Of the reports made since the drain began.
-    std::vector<straggler> stragglers;  ///< Aborted by the drain.
+    teardown_counters connections;     ///< Of the reports made since the drain began.
+    std::vector<straggler> stragglers; ///< Aborted by the drain.
     bool escalated = false;
     std::chrono::nanoseconds took{0};
 };
@@ -122,7 +122,7 @@ private:
     server_options options_;
     server_phase phase_ = server_phase::serving;
     std::size_t open_ = 0;
-    bool accepting_ = false;  // `accept_all` is running
+    bool accepting_ = false; // `accept_all` is running
     bool escalated_ = false;
     teardown_counters counters_;
     intrusive_list<tracked, tracked> tracked_;
@@ -131,8 +131,8 @@ private:
     scope* handlers_ = nullptr;
     event draining_;
     event connection_closed_;
-    event ended_;     // nobody is served and nothing accepted any more
-    event progress_;  // `ended_` or escalated: what a drain waits for
+    event ended_;    // nobody is served and nothing accepted any more
+    event progress_; // `ended_` or escalated: what a drain waits for
 };
 
-}  // namespace ringdown
+} // namespace ringdown

@@ -21,12 +21,11 @@ struct unit {
 };
 
 constexpr unit times[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}};
-constexpr unit sizes[] = {{"", 1},          {"B", 1},          {"KiB", 1024.0},
-                          {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
+constexpr unit sizes[] = {
+    {"", 1}, {"B", 1}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
 
 // A number with one of the units behind it; at most `limit` in the smallest of them.
-std::optional<double> quantity(const std::string& text, std::span<const unit> units,
-                               double limit) {
+std::optional<double> quantity(const std::string& text, std::span<const unit> units, double limit) {
     double number = 0;
     const char* end = text.data() + text.size();
     const auto [rest, error] = std::from_chars(text.data(), end, number);
@@ -50,7 +49,7 @@ const std::map<std::string, ringdown::requested_ending> endings{
     {"wait", ringdown::requested_ending::wait},
 };
 
-}  // namespace
+} // namespace
 
 CLI::Option* add_address(CLI::App& app, const std::string& name, ringdown::address& value,
                          const std::string& description) {
@@ -101,8 +100,7 @@ CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& val
 
 void add_ending_options(CLI::App& app, ringdown::ending_request& ending) {
     app.add_option_function<std::string>(
-           "--ending",
-           [&ending](const std::string& text) { ending.requested = endings.at(text); },
+           "--ending", [&ending](const std::string& text) { ending.requested = endings.at(text); },
            "how to end a connection: graceful, abort, background or wait")
         ->check(CLI::IsMember({"graceful", "abort", "background", "wait"}))
         ->type_name("HOW");
@@ -127,7 +125,7 @@ void add_serving_options(CLI::App& app, serving_options& options) {
 }
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& main_code) {
-    std::signal(SIGPIPE, SIG_IGN);  // of standard output; sockets of the library raise none
+    std::signal(SIGPIPE, SIG_IGN); // of standard output; sockets of the library raise none
     try {
         app.parse(argc, argv);
         return main_code();
@@ -142,4 +140,4 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
     return 2;
 }
 
-}  // namespace examples
+} // namespace examples

@@ -42,4 +42,4 @@ CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& val
 /// one line, and answers the exit status: 2 then, 0 for help.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& main_code);
 
-}  // namespace examples
+} // namespace examples

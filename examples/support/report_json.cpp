@@ -27,7 +27,7 @@ json counts(const std::array<std::uint64_t, N>& values) {
     return object;
 }
 
-}  // namespace
+} // namespace
 
 json to_json(const ringdown::teardown_report& report) {
     const auto& times = report.microseconds;
@@ -67,4 +67,4 @@ json to_json(const ringdown::teardown_counters& counters) {
     };
 }
 
-}  // namespace examples
+} // namespace examples

@@ -13,4 +13,4 @@ nlohmann::ordered_json to_json(const ringdown::teardown_report& report);
 /// Counts by initiator, ending, cause and delivery; values that did not occur are left out.
 nlohmann::ordered_json to_json(const ringdown::teardown_counters& counters);
 
-}  // namespace examples
+} // namespace examples

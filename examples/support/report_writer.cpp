@@ -39,4 +39,4 @@ void report_writer::write(const ringdown::teardown_report& report) {
     std::fprintf(stderr, "reports cannot be written: %s\n", std::strerror(errno));
 }
 
-}  // namespace examples
+} // namespace examples

@@ -26,4 +26,4 @@ private:
     bool failed_ = false;
 };
 
-}  // namespace examples
+} // namespace examples

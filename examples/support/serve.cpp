@@ -101,7 +101,7 @@ server_options options_of(const serving_options& options, report_writer& reports
     return made;
 }
 
-}  // namespace
+} // namespace
 
 task<void> end_as_asked(stream& ended, const ending_request& how) {
     if (how.requested == requested_ending::background) {
@@ -119,7 +119,7 @@ int serve(const serving_options& options, const server::handler& handler) {
     std::list<worker> workers;
     for (unsigned i = 0; i < options.threads; ++i)
         workers.emplace_back(socket, handler, options_of(options, reports));
-    socket.reset();  // the last server that stops accepting closes it
+    socket.reset(); // the last server that stops accepting closes it
     worker& first = workers.front();
     {
         signals asked(first.on, {SIGTERM, SIGINT});
@@ -143,4 +143,4 @@ int serve(const serving_options& options, const server::handler& handler) {
     return 0;
 }
 
-}  // namespace examples
+} // namespace examples

@@ -15,4 +15,4 @@ ringdown::task<void> end_as_asked(ringdown::stream& ended, const ringdown::endin
 /// the totals, as a JSON object, last.
 int serve(const serving_options& options, const ringdown::server::handler& handler);
 
-}  // namespace examples
+} // namespace examples

@@ -9,7 +9,7 @@ using namespace ringdown;
 namespace {
 
 task<void> wait_in(std::optional<operation<operations::poll>>& place) {
-    auto& waited = *place;  // g++ 12 would copy what a dereference names
+    auto& waited = *place; // g++ 12 would copy what a dereference names
     (void)co_await waited;
 }
 

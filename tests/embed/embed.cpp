@@ -35,17 +35,19 @@ task<bool> ask(loop& on, address where, std::string_view text) {
     std::error_code end;
     while (!end) {
         const auto bytes = co_await to.recv_lease();
-        if (bytes) received += bytes->size();
-        else end = bytes.error();
+        if (bytes)
+            received += bytes->size();
+        else
+            end = bytes.error();
     }
     const teardown_report& report = co_await graceful_close(to);
-    co_return end == errc::end_of_stream && received == text.size() && ended_well(report);
+    co_return end == errc::end_of_stream&& received == text.size() && ended_well(report);
 }
 
 task<bool> ask_and_drain(loop& on, server& asked) {
     const bool whole = co_await ask(on, asked.local(), "what goes out comes back");
     const drain_report drained = co_await asked.drain();
-    co_return whole && drained.accepts == 1 && drained.reports == 1 && drained.stragglers.empty();
+    co_return whole&& drained.accepts == 1 && drained.reports == 1 && drained.stragglers.empty();
 }
 
 task<bool> serve_and_ask(loop& on) {
@@ -59,7 +61,7 @@ task<bool> serve_and_ask(loop& on) {
     co_return std::get<0>(answers).has_value() && std::get<1>(answers) && reported;
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     loop on;

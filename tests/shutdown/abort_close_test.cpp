@@ -13,10 +13,10 @@ void check_nothing_lingers(std::uint16_t port) {
     if (!has_own_network()) return;
     const auto left = count_sockets(port);
     CHECK(left.time_wait == 0);
-    CHECK(left.open <= 1);  // the peer's descriptor, if it is still open
+    CHECK(left.open <= 1); // the peer's descriptor, if it is still open
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("abort_close: exactly one RST, nothing in TIME_WAIT, the peer is told") {
     for (const bool we_connect : {false, true}) {
@@ -111,7 +111,12 @@ TEST_CASE("abort_close: unread data does not change its one RST") {
 }
 
 TEST_CASE("abort_close: in every state before both FINs are acknowledged reset_sent is what left") {
-    struct { const char* name; bool we_finish; bool they_finish; bool deaf; } states[] = {
+    struct {
+        const char* name;
+        bool we_finish;
+        bool they_finish;
+        bool deaf;
+    } states[] = {
         {"established", false, false, false}, {"close_wait", false, true, false},
         {"fin_wait_1", true, false, true},    {"fin_wait_2", true, false, false},
         {"closing", true, true, true},        {"time_wait", true, true, false},
@@ -126,7 +131,7 @@ TEST_CASE("abort_close: in every state before both FINs are acknowledged reset_s
                 CHECK(finished.has_value());
             }
             if (state.they_finish) theirs.finish();
-            co_await pass(at, 60ms);  // longer than an acknowledgement is delayed
+            co_await pass(at, 60ms); // longer than an acknowledgement is delayed
             const teardown_report report = co_await abort_close(ours);
             at.check_resets(report.reset_sent ? 1 : 0);
             CHECK(report.initiator == teardown_initiator::local);
@@ -183,7 +188,8 @@ TEST_CASE("abort_close: many at once leave one RST each and nothing in TIME_WAIT
     run([](rig& at) -> task<void> {
         constexpr std::size_t count = 200;
         std::vector<conversation> all;
-        for (std::size_t i = 0; i < count; ++i) all.push_back(at.connect());
+        for (std::size_t i = 0; i < count; ++i)
+            all.push_back(at.connect());
         const auto waiting_before = count_sockets().time_wait;
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             for (auto& each : all)

@@ -98,8 +98,7 @@ TEST_CASE("refused early: the error answer arrives whole though the body is stil
 
 TEST_CASE("pipelined requests at close: no answer that was begun is truncated") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         theirs.write("GET 1\nGET 2\nGET 3\nGET 4\n");
         std::byte into[64];
         const auto got = co_await ours.recv(into);
@@ -116,7 +115,7 @@ TEST_CASE("pipelined requests at close: no answer that was begun is truncated") 
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < answers; ++i)
                 in.spawn(send_into(ours, std::span(all).subspan(i * each, each), outcomes[i]));
-            theirs.write("GET 5\n");  // comes too late and is dropped, not answered with a reset
+            theirs.write("GET 5\n"); // comes too late and is dropped, not answered with a reset
             report = co_await graceful_close(ours);
         });
         co_await reader.done();
@@ -174,7 +173,7 @@ TEST_CASE("sends while we are in FIN_WAIT2: discarded and counted, and no RST") 
     });
 }
 
-TEST_CASE("the six steps: requests, FIN, the rest of the answers, FIN, in that order on both sides") {
+TEST_CASE("the six steps: requests, FIN, the rest of the answers, FIN, seen on both sides") {
     for (const std::uint64_t size : {1U, 1'000U, 100'000U, 3'000'000U}) {
         CAPTURE(size);
         run([&](rig& at) -> task<void> {

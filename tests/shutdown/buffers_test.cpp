@@ -23,122 +23,131 @@ task<void> hold_all(stream& by, std::vector<lease>& held, std::size_t count) {
     }
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("buffers exhausted by others: the peer's FIN is still seen by an ending") {
-    run([](rig& at) -> task<void> {
-        auto hoarder = at.connect();
-        auto [ours, theirs] = at.connect();
-        std::vector<lease> held;
-        hoarder.theirs.write_pattern(4 * 1024);
-        co_await hold_all(hoarder.ours, held, 4);
-        CHECK(at.on.service<buffer_pool>().available() == 0);
+    run(
+        [](rig& at) -> task<void> {
+            auto hoarder = at.connect();
+            auto [ours, theirs] = at.connect();
+            std::vector<lease> held;
+            hoarder.theirs.write_pattern(4 * 1024);
+            co_await hold_all(hoarder.ours, held, 4);
+            CHECK(at.on.service<buffer_pool>().available() == 0);
 
-        std::optional<result<lease>> got;
-        teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
-            in.spawn([](stream& by, std::optional<result<lease>>& into) -> task<void> {
-                into.emplace(co_await by.recv_lease());
-            }(ours, got));
-            theirs.write("waits for a buffer");
-            theirs.finish();
-            co_await pass(at, 10ms);
-            CHECK(!got.has_value());
-            report = co_await graceful_close(ours, {.within = 2s});
-        });
-        CHECK(report.ending == actual_ending::graceful);
-        CHECK(report.discarded_bytes == 18);
-        REQUIRE(got.has_value());
-        CHECK(got->error() == std::errc::operation_canceled);
+            std::optional<result<lease>> got;
+            teardown_report report;
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn([](stream& by, std::optional<result<lease>>& into) -> task<void> {
+                    into.emplace(co_await by.recv_lease());
+                }(ours, got));
+                theirs.write("waits for a buffer");
+                theirs.finish();
+                co_await pass(at, 10ms);
+                CHECK(!got.has_value());
+                report = co_await graceful_close(ours, {.within = 2s});
+            });
+            CHECK(report.ending == actual_ending::graceful);
+            CHECK(report.discarded_bytes == 18);
+            REQUIRE(got.has_value());
+            CHECK(got->error() == std::errc::operation_canceled);
 
-        hoarder.theirs.finish();
-        const teardown_report other = co_await graceful_close(hoarder.ours, {.within = 2s});
-        CHECK(other.ending == actual_ending::graceful);
-        CHECK(other.received_bytes == 4 * 1024);
-        held.clear();
-        at.check_resets(0);
-    }, few_buffers());
+            hoarder.theirs.finish();
+            const teardown_report other = co_await graceful_close(hoarder.ours, {.within = 2s});
+            CHECK(other.ending == actual_ending::graceful);
+            CHECK(other.received_bytes == 4 * 1024);
+            held.clear();
+            at.check_resets(0);
+        },
+        few_buffers());
 }
 
 TEST_CASE("buffers exhausted and then returned: a waiting receive gets its data and the end") {
-    run([](rig& at) -> task<void> {
-        auto hoarder = at.connect();
-        auto [ours, theirs] = at.connect();
-        std::vector<lease> held;
-        hoarder.theirs.write_pattern(4 * 1024);
-        co_await hold_all(hoarder.ours, held, 4);
-        theirs.write("patience");
-        theirs.finish();
-        std::uint64_t received = 0;
-        std::error_code end;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
-            in.spawn([](stream& by, std::uint64_t& bytes, std::error_code& why) -> task<void> {
-                for (;;) {
-                    const auto got = co_await by.recv_lease();
-                    if (!got) {
-                        why = got.error();
-                        break;
+    run(
+        [](rig& at) -> task<void> {
+            auto hoarder = at.connect();
+            auto [ours, theirs] = at.connect();
+            std::vector<lease> held;
+            hoarder.theirs.write_pattern(4 * 1024);
+            co_await hold_all(hoarder.ours, held, 4);
+            theirs.write("patience");
+            theirs.finish();
+            std::uint64_t received = 0;
+            std::error_code end;
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn([](stream& by, std::uint64_t& bytes, std::error_code& why) -> task<void> {
+                    for (;;) {
+                        const auto got = co_await by.recv_lease();
+                        if (!got) {
+                            why = got.error();
+                            break;
+                        }
+                        bytes += got->size();
                     }
-                    bytes += got->size();
-                }
-            }(ours, received, end));
-            co_await pass(at, 10ms);
-            CHECK(received == 0);
-            held.clear();
-        });
-        CHECK(received == 8);
-        CHECK(end == errc::end_of_stream);
-        const teardown_report report = co_await graceful_close(ours);
-        CHECK(row(report) == "peer peer_finished graceful graceful acknowledged");
-        hoarder.theirs.finish();
-        co_await graceful_close(hoarder.ours);
-        at.check_resets(0);
-    }, few_buffers());
+                }(ours, received, end));
+                co_await pass(at, 10ms);
+                CHECK(received == 0);
+                held.clear();
+            });
+            CHECK(received == 8);
+            CHECK(end == errc::end_of_stream);
+            const teardown_report report = co_await graceful_close(ours);
+            CHECK(row(report) == "peer peer_finished graceful graceful acknowledged");
+            hoarder.theirs.finish();
+            co_await graceful_close(hoarder.ours);
+            at.check_resets(0);
+        },
+        few_buffers());
 }
 
 TEST_CASE("buffers full of unread data: the ending gives them back and counts them as discarded") {
-    run([](rig& at) -> task<void> {
-        auto [ours, theirs] = at.connect();
-        theirs.write_pattern(100'000);
-        std::uint64_t received = 0;
-        {
-            const auto first = co_await ours.recv_lease();
-            REQUIRE(first.has_value());
-            received = first->size();
-        }
-        co_await pass(at, 10ms);
-        theirs.finish();
-        const teardown_report report = co_await graceful_close(ours);
-        CHECK(report.ending == actual_ending::graceful);
-        CHECK(report.received_bytes == received);
-        CHECK(report.received_bytes + report.discarded_bytes == 100'000);
-        auto& pool = at.on.service<buffer_pool>();
-        CHECK(pool.available() == pool.count());
-        at.check_resets(0);
-    }, few_buffers());
+    run(
+        [](rig& at) -> task<void> {
+            auto [ours, theirs] = at.connect();
+            theirs.write_pattern(100'000);
+            std::uint64_t received = 0;
+            {
+                const auto first = co_await ours.recv_lease();
+                REQUIRE(first.has_value());
+                received = first->size();
+            }
+            co_await pass(at, 10ms);
+            theirs.finish();
+            const teardown_report report = co_await graceful_close(ours);
+            CHECK(report.ending == actual_ending::graceful);
+            CHECK(report.received_bytes == received);
+            CHECK(report.received_bytes + report.discarded_bytes == 100'000);
+            auto& pool = at.on.service<buffer_pool>();
+            CHECK(pool.available() == pool.count());
+            at.check_resets(0);
+        },
+        few_buffers());
 }
 
 TEST_CASE("a lease held through the ending of its connection stays readable") {
-    run([](rig& at) -> task<void> {
-        auto [ours, theirs] = at.connect();
-        theirs.write_pattern(1'000);
-        auto held = co_await ours.recv_lease();
-        REQUIRE(held.has_value());
-        theirs.write_pattern(50'000);
-        theirs.finish();
-        const teardown_report report = co_await graceful_close(ours);
-        CHECK(report.ending == actual_ending::graceful);
-        CHECK(is_pattern(held->data(), 0));
-        CHECK(report.received_bytes == held->size());
-        CHECK(report.received_bytes + report.discarded_bytes == 51'000);
-    }, few_buffers());
+    run(
+        [](rig& at) -> task<void> {
+            auto [ours, theirs] = at.connect();
+            theirs.write_pattern(1'000);
+            auto held = co_await ours.recv_lease();
+            REQUIRE(held.has_value());
+            theirs.write_pattern(50'000);
+            theirs.finish();
+            const teardown_report report = co_await graceful_close(ours);
+            CHECK(report.ending == actual_ending::graceful);
+            CHECK(is_pattern(held->data(), 0));
+            CHECK(report.received_bytes == held->size());
+            CHECK(report.received_bytes + report.discarded_bytes == 51'000);
+        },
+        few_buffers());
 }
 
 TEST_CASE("an upload without end into the loop's buffers ends at the discard cap too") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         peer_script writer(at.on, [&] {
-            while (theirs.write_pattern(65536) == 65536) {}
+            while (theirs.write_pattern(65536) == 65536) {
+            }
         });
         {
             const auto first = co_await ours.recv_lease();
@@ -179,7 +188,7 @@ TEST_CASE("receives that are cancelled again and again lose no byte to the cance
             result<std::size_t> got;
             co_await with_scope(at.on, [&](scope& in) -> task<void> {
                 in.spawn(receive_into(ours, std::span(into).subspan(received, 1), got));
-                in.cancel();  // races with what is there already
+                in.cancel(); // races with what is there already
                 co_return;
             });
             if (got) {

@@ -11,7 +11,7 @@ task<void> delivery_into(stream& of, std::optional<result<void>>& into) {
     into = co_await delivered(of);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("delivered: nothing sent is delivered at once") {
     run([](rig& at) -> task<void> {
@@ -45,8 +45,7 @@ TEST_CASE("delivered: means the peer's kernel has every byte, read or not") {
 
 TEST_CASE("delivered: waits for sends on their way, and for FIN once it was sent") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(1 << 20);
         sent outcome;
         std::optional<result<void>> delivery;
@@ -83,8 +82,7 @@ TEST_CASE("delivered: a peer whose kernel answers nothing is never called so") {
         theirs.go_deaf();
         const auto sent = co_await ours.send(text("unheard"));
         CHECK(sent.bytes == 7);
-        const auto delivery =
-            co_await with_deadline(at.on, at.on.now() + 100ms, delivered(ours));
+        const auto delivery = co_await with_deadline(at.on, at.on.now() + 100ms, delivered(ours));
         CHECK(delivery.error() == errc::deadline_passed);
         const teardown_report report = co_await abort_close(ours);
         CHECK(report.unacknowledged_bytes == 7);

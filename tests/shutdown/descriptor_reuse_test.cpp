@@ -58,7 +58,7 @@ task<void> reuse_once(rig& at, bool leases, bool graceful) {
     CHECK(report.discarded_bytes == 0);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("the same descriptor number reused at once: no cross-talk") {
     for (const bool leases : {false, true})
@@ -66,7 +66,8 @@ TEST_CASE("the same descriptor number reused at once: no cross-talk") {
             CAPTURE(leases);
             CAPTURE(graceful);
             run([&](rig& at) -> task<void> {
-                for (int i = 0; i < 25; ++i) co_await reuse_once(at, leases, graceful);
+                for (int i = 0; i < 25; ++i)
+                    co_await reuse_once(at, leases, graceful);
             });
         }
 }

@@ -81,9 +81,10 @@ TEST_CASE("graceful_close: the peer's FIN that nobody had read counts as first")
 TEST_CASE("graceful_close: FINs that cross are graceful, and both sides began") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        theirs.go_deaf();  // our FIN is lost, so theirs is sent without knowing of it
+        theirs.go_deaf(); // our FIN is lost, so theirs is sent without knowing of it
         peer_script crossing(at.on, [&] {
-            while (count_wire().segments_sent == 0) std::this_thread::yield();
+            while (count_wire().segments_sent == 0)
+                std::this_thread::yield();
             std::this_thread::sleep_for(30ms);
             theirs.finish();
             std::this_thread::sleep_for(30ms);
@@ -103,16 +104,17 @@ TEST_CASE("graceful_close: both ends of one connection on one loop end it at the
         stream ours = at.take_over(raw.ours);
         stream also_ours = at.take_over(::dup(raw.theirs.descriptor()));
         raw.theirs = {};
-        const auto both = co_await when_all(
-            at.on, [](stream& s) -> task<teardown_report> { co_return co_await graceful_close(s); }(ours),
-            [](stream& s) -> task<teardown_report> { co_return co_await graceful_close(s); }(also_ours));
+        const auto closing = [](stream& ended) -> task<teardown_report> {
+            co_return co_await graceful_close(ended);
+        };
+        const auto both = co_await when_all(at.on, closing(ours), closing(also_ours));
         CHECK(std::get<0>(both).ending == actual_ending::graceful);
         CHECK(std::get<1>(both).ending == actual_ending::graceful);
         at.check_resets(0);
     });
 }
 
-TEST_CASE("graceful_close: after our FIN was sent and the peer's was read, only the close is left") {
+TEST_CASE("graceful_close: after our FIN was sent and the peer's read, only the close is left") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         const auto finished = co_await ours.shutdown_send();
@@ -166,10 +168,10 @@ TEST_CASE("graceful_close: works over IPv6, and names the peer") {
     }
 }
 
-TEST_CASE("graceful_close: on a library listener and a library connect, each end is reported once") {
+TEST_CASE("graceful_close: of an accepted and a connected stream, each end is reported once") {
     run([](rig& at) -> task<void> {
-        listener from(at.on, std::make_shared<listening_socket>(
-                                 address::parse("127.0.0.1:0").value()));
+        listener from(at.on,
+                      std::make_shared<listening_socket>(address::parse("127.0.0.1:0").value()));
         auto client = co_await connect(at.on, from.local());
         auto server = co_await from.accept();
         REQUIRE(client.has_value());

@@ -19,7 +19,7 @@ TEST_CASE("graceful_close: a peer that never closes is reset at the deadline") {
         at.check_near(report.microseconds.total, 200ms);
         CHECK(report.microseconds.flush < 10ms);
         at.check_resets(1);
-        CHECK(theirs.read() == "answer");  // nothing that was acknowledged is taken back
+        CHECK(theirs.read() == "answer"); // nothing that was acknowledged is taken back
     });
 }
 
@@ -30,15 +30,14 @@ TEST_CASE("graceful_close: a peer that never closes after our FIN is reset at th
         CHECK(row(report) == "local idle graceful degraded acknowledged");
         CHECK(report.reset_sent);
         CHECK(report.microseconds.total >= 150ms);
-        CHECK(report.microseconds.total < 250ms);  // FIN's delayed acknowledgement restarts it
+        CHECK(report.microseconds.total < 250ms); // FIN's delayed acknowledgement restarts it
         at.check_resets(1);
     });
 }
 
 TEST_CASE("graceful_close: a window of zero for ever ends at the deadline, bytes unsent named") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(4 << 20);
         sent outcome;
         teardown_report report;
@@ -66,8 +65,7 @@ TEST_CASE("graceful_close: a window of zero for ever ends at the deadline, bytes
 
 TEST_CASE("graceful_close: a window of zero ends at the idle time too") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(4 << 20);
         sent outcome;
         teardown_report report;
@@ -85,14 +83,14 @@ TEST_CASE("graceful_close: a window of zero ends at the idle time too") {
 
 TEST_CASE("graceful_close: a peer that reads byte by byte cannot stretch the deadline") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 4096});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 4096});
         const auto answer = pattern(1 << 20);
         sent outcome;
         teardown_report report;
         std::uint64_t arrived = 0;
         peer_script reader(at.on, [&] {
-            while (!theirs.read(512).empty()) std::this_thread::sleep_for(10ms);
+            while (!theirs.read(512).empty())
+                std::this_thread::sleep_for(10ms);
             arrived = theirs.arrived();
         });
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
@@ -110,14 +108,14 @@ TEST_CASE("graceful_close: a peer that reads byte by byte cannot stretch the dea
 
 TEST_CASE("graceful_close: acknowledged bytes restart the idle time") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 32768, .their_receive_buffer = 16384});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 32768, .their_receive_buffer = 16384});
         const auto answer = pattern(256 << 10);
         sent outcome;
         teardown_report report;
         peer_script reader(at.on, [&] {
             // About 600 ms in all, with gaps well below the idle time.
-            while (!theirs.read_to_end(16384).finished) std::this_thread::sleep_for(30ms);
+            while (!theirs.read_to_end(16384).finished)
+                std::this_thread::sleep_for(30ms);
             theirs.finish();
         });
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
@@ -143,7 +141,8 @@ TEST_CASE("graceful_close: received bytes restart the idle time, and are counted
             }
             theirs.finish();
         });
-        const teardown_report report = co_await graceful_close(ours, {.within = 10s, .idle = 200ms});
+        const teardown_report report =
+            co_await graceful_close(ours, {.within = 10s, .idle = 200ms});
         co_await writer.done();
         CHECK(row(report) == "local application graceful graceful acknowledged");
         CHECK(written == 120);
@@ -159,7 +158,8 @@ TEST_CASE("graceful_close: a peer that uploads without end is reset at the disca
         const auto sent = co_await ours.send(text("go away"));
         CHECK(sent.bytes == 7);
         peer_script writer(at.on, [&] {
-            while (theirs.write_pattern(65536) == 65536) {}
+            while (theirs.write_pattern(65536) == 65536) {
+            }
         });
         const teardown_report report =
             co_await graceful_close(ours, {.discard_bytes_max = 1'000'000});
@@ -171,7 +171,7 @@ TEST_CASE("graceful_close: a peer that uploads without end is reset at the disca
         CHECK(report.discarded_bytes >= 1'000'000);
         CHECK(report.discarded_bytes <= 1'000'001);
         CHECK(report.reset_sent);
-        CHECK(theirs.last_error() == EPIPE);  // a reset, to a side that had seen our FIN
+        CHECK(theirs.last_error() == EPIPE); // a reset, to a side that had seen our FIN
     });
 }
 

@@ -11,7 +11,7 @@ task<void> close_into(stream& ended, std::optional<teardown_report>& report) {
     report = co_await graceful_close(ended);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("two tasks call graceful_close: one teardown, and both are told") {
     run([](rig& at) -> task<void> {
@@ -174,20 +174,20 @@ TEST_CASE("while a connection ends, nothing new starts on it and receives are ca
             CHECK(delivery.error() == errc::ending);
             const auto option = co_await ours.set_linger(-1s);
             CHECK(option.error() == errc::ending);
+            co_await pass(at, 5ms);
             theirs.finish();
         });
         CHECK(waiting.error() == std::errc::operation_canceled);
         REQUIRE(report.has_value());
         CHECK(report->ending == actual_ending::graceful);
-        CHECK(report->unsent_bytes == 0);  // refused sends were never handed over
+        CHECK(report->unsent_bytes == 0); // refused sends were never handed over
         at.check_resets(0);
     });
 }
 
 TEST_CASE("graceful_close with sends queued by other tasks: all of them, in order, then FIN") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         constexpr std::size_t count = 10, each = 200'000;
         const auto answer = pattern(count * each);
         std::vector<sent> outcomes(count);
@@ -211,15 +211,15 @@ TEST_CASE("graceful_close with sends queued by other tasks: all of them, in orde
         CHECK(seen.bytes == answer.size());
         CHECK(seen.intact);
         CHECK(seen.finished);
-        for (const auto& each_outcome : outcomes) CHECK(each_outcome.bytes == each);
+        for (const auto& each_outcome : outcomes)
+            CHECK(each_outcome.bytes == each);
         at.check_resets(0);
     });
 }
 
 TEST_CASE("a queued send that was cancelled before the close leaves a hole: no FIN covers it up") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(2 << 20);
         sent first, second;
         teardown_report report;

@@ -19,7 +19,7 @@ void check_sums(const teardown_counters& of) {
     CHECK(total(of.by_delivery) == of.reports);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("ledger: every end of a mixed lot is entered once, and each group adds up") {
     run([](rig& at) -> task<void> {

@@ -26,8 +26,7 @@ TEST_CASE("close(wait): delivered, with bytes and FIN acknowledged, in much less
 
 TEST_CASE("close(wait): a peer that does not read is reset at the deadline") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(1 << 20);
         sent outcome;
         std::optional<teardown_report> report;
@@ -101,18 +100,18 @@ TEST_CASE("close(wait): a peer that goes on sending is waited for no longer than
         CHECK(seen.bytes == answer.size());
         CHECK(seen.intact);
         CHECK(report->microseconds.total < 1s);
-        at.expect_resets_after_close(at.resets_so_far());  // to what came after the close
+        at.expect_resets_after_close(at.resets_so_far()); // to what came after the close
     });
 }
 
-TEST_CASE("close(wait): bytes that come after the close draw RST, which is the kernel's and counted") {
+TEST_CASE("close(wait): bytes that come after the close draw RST, the kernel's own") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         const auto report = co_await close(ours, lingering::wait(3s));
         REQUIRE(report.has_value());
         CHECK(report->ending == actual_ending::delivered);
         at.check_resets(0);
-        theirs.write("too late");  // we are in FIN_WAIT2, and the descriptor is gone
+        theirs.write("too late"); // we are in FIN_WAIT2, and the descriptor is gone
         at.check_resets(1);
         at.expect_resets_after_close(1);
         CHECK(theirs.read_to_end().bytes == 0);
@@ -122,7 +121,7 @@ TEST_CASE("close(wait): bytes that come after the close draw RST, which is the k
 TEST_CASE("close(wait): knows no idle time and no discard cap") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        theirs.go_deaf();  // nothing is acknowledged, so there is something to wait for
+        theirs.go_deaf(); // nothing is acknowledged, so there is something to wait for
         const auto report = co_await close(ours, lingering::wait(300ms));
         REQUIRE(report.has_value());
         CHECK(row(*report) == "local deadline wait degraded unacknowledged");
@@ -151,9 +150,12 @@ TEST_CASE("close(background): returns at once, and the ledger gets an ordinary r
         CHECK(!nothing.has_value());
         CHECK(at.on.now() - asked < 20ms);
         CHECK(at.reports().empty());
-        CHECK(theirs.read() == "answer");
-        CHECK(theirs.read_to_end().finished);
-        theirs.finish();
+        peer_script reader(at.on, [&] {
+            CHECK(theirs.read() == "answer");
+            CHECK(theirs.read_to_end().finished);
+            theirs.finish();
+        });
+        co_await reader.done();
         co_await at.all_reported();
         CHECK(row(at.only_report()) == "local application background graceful acknowledged");
         at.check_resets(0);
@@ -170,9 +172,12 @@ TEST_CASE("close(background): the stream may be dropped right behind it") {
             CHECK(sent.bytes == 6);
             co_await close(made.ours, lingering::background(2s));
         }
-        CHECK(theirs.read() == "answer");
-        CHECK(theirs.read_to_end().finished);
-        theirs.close();
+        peer_script reader(at.on, [&] {
+            CHECK(theirs.read() == "answer");
+            CHECK(theirs.read_to_end().finished);
+            theirs.close();
+        });
+        co_await reader.done();
         co_await at.all_reported();
         CHECK(row(at.only_report()) == "local application background graceful acknowledged");
         at.check_resets(0);
@@ -202,8 +207,7 @@ TEST_CASE("close(abort): is an abort, with its report") {
 
 TEST_CASE("close: none of the three blocks the loop, though the peer never reads") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(1 << 20);
         sent outcome;
         std::chrono::nanoseconds longest{0};

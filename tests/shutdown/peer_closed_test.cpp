@@ -11,7 +11,7 @@ task<void> watch_into(stream& of, std::optional<result<peer_end>>& into) {
     into = co_await peer_closed(of);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("peer_closed: FIN is told while data before it is unread, and that data stays") {
     run([](rig& at) -> task<void> {
@@ -104,13 +104,17 @@ TEST_CASE("peer_closed: beside a receive both are told of the end") {
                 in.spawn(watch_into(ours, end));
                 in.spawn(receive_into(ours, into, got));
                 co_await pass(at, 5ms);
-                if (resets) theirs.reset();
-                else theirs.finish();
+                if (resets)
+                    theirs.reset();
+                else
+                    theirs.finish();
             });
             REQUIRE(end.has_value());
             CHECK(*end == (resets ? peer_end::reset : peer_end::finished));
-            if (resets) CHECK(got.error() == std::errc::connection_reset);
-            else CHECK(got.error() == errc::end_of_stream);
+            if (resets)
+                CHECK(got.error() == std::errc::connection_reset);
+            else
+                CHECK(got.error() == errc::end_of_stream);
             const teardown_report report = co_await graceful_close(ours);
             CHECK(report.initiator == teardown_initiator::peer);
         });
@@ -159,11 +163,9 @@ TEST_CASE("peer_closed: cancelled, it says so; the connection goes on") {
 TEST_CASE("peer_closed: with a deadline, a silent peer is told as such") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        const auto end =
-            co_await with_deadline(at.on, at.on.now() + 50ms,
-                                   [](stream& of) -> task<result<peer_end>> {
-                                       co_return co_await peer_closed(of);
-                                   }(ours));
+        const auto end = co_await with_deadline(
+            at.on, at.on.now() + 50ms,
+            [](stream& of) -> task<result<peer_end>> { co_return co_await peer_closed(of); }(ours));
         CHECK(end.error() == errc::deadline_passed);
         theirs.finish();
         const teardown_report report = co_await graceful_close(ours);

@@ -21,12 +21,11 @@ int state_of(const stream& of) {
     return info.tcpi_state;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("a reset in the middle of an answer: one report, which names what is missing") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(4 << 20);
         sent outcome;
         std::uint64_t arrived = 0;
@@ -53,8 +52,7 @@ TEST_CASE("a reset in the middle of an answer: one report, which names what is m
 
 TEST_CASE("a reset while the answer is being flushed: the ending is over at once") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(4 << 20);
         sent outcome;
         teardown_report report;
@@ -149,7 +147,7 @@ TEST_CASE("a reset between our FIN and its acknowledgement is never called deliv
         const teardown_report report = co_await graceful_close(ours);
         co_await resetting.done();
         CHECK(row(report) == "local peer_reset graceful reset unacknowledged");
-        CHECK(report.unacknowledged_bytes == 0);  // only FIN is unconfirmed
+        CHECK(report.unacknowledged_bytes == 0); // only FIN is unconfirmed
         CHECK(report.unsent_bytes == 0);
         CHECK(report.phase == teardown_phase::fin_sent);
         CHECK(!report.microseconds.fin_acknowledged);
@@ -181,7 +179,7 @@ TEST_CASE("a reset after our FIN was acknowledged: delivered, and reset") {
         CHECK(sent.bytes == 6);
         peer_script resetting(at.on, [&] {
             CHECK(theirs.read_to_end().finished);
-            std::this_thread::sleep_for(80ms);  // longer than an acknowledgement is delayed
+            std::this_thread::sleep_for(80ms); // longer than an acknowledgement is delayed
             theirs.reset();
         });
         const teardown_report report = co_await graceful_close(ours);

@@ -26,7 +26,7 @@ std::string names(int count) {
     return all;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("a report's values are written by the names of the guide") {
     CHECK(names<teardown_initiator>(4) == "local peer both kernel");
@@ -61,7 +61,7 @@ TEST_CASE("reset after our FIN was acknowledged, seen only by an abort: acknowle
         const auto finished = co_await ours.shutdown_send();
         CHECK(finished.has_value());
         CHECK(theirs.read_to_end().finished);
-        co_await pass(at, 60ms);  // FIN's acknowledgement may be delayed
+        co_await pass(at, 60ms); // FIN's acknowledgement may be delayed
         theirs.reset();
         const teardown_report report = co_await abort_close(ours);
         CHECK(row(report) == "local peer_reset abort reset acknowledged");
@@ -228,8 +228,7 @@ TEST_CASE("counts: bytes leased and bytes left in the loop's buffers are told ap
 
 TEST_CASE("times: each phase is timed from the request, and includes the flush") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] =
-            at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
         const auto answer = pattern(1 << 20);
         sent outcome;
         teardown_report report;

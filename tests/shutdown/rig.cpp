@@ -22,28 +22,29 @@ bool asked_to_wait(requested_ending asked) {
 std::string contradictions_of_ending(const teardown_report& of) {
     const bool acknowledged = of.delivery == delivery_verdict::acknowledged;
     switch (of.ending) {
-        case actual_ending::graceful:
-            if (!of.peer_finished) return "graceful without the peer's FIN; ";
-            if (of.reset_sent || of.reset_received) return "graceful with a reset; ";
-            if (!acknowledged) return "graceful and not acknowledged; ";
-            if (of.error) return "graceful with an error; ";
-            return {};
-        case actual_ending::delivered:
-            if (of.requested != requested_ending::wait) return "delivered, not asked to wait; ";
-            if (of.peer_finished) return "delivered in spite of the peer's FIN; ";
-            if (of.reset_sent || of.reset_received) return "delivered with a reset; ";
-            return acknowledged ? "" : "delivered and not acknowledged; ";
-        case actual_ending::degraded:
-            return asked_to_wait(of.requested) ? "" : "degraded from nothing; ";
-        case actual_ending::aborted:
-            return asked_to_wait(of.requested) ? "aborted instead of degraded; " : "";
-        case actual_ending::reset:
-            if (of.reset_sent) return "a reset that answers a reset; ";
-            return of.reset_received && of.error ? "" : "reset without reset or error; ";
-        case actual_ending::lost:
-            if (of.initiator != teardown_initiator::kernel) return "lost, by somebody; ";
-            return of.error ? "" : "lost without an error; ";
-        case actual_ending::closed: return "a TCP connection that was closed; ";
+    case actual_ending::graceful:
+        if (!of.peer_finished) return "graceful without the peer's FIN; ";
+        if (of.reset_sent || of.reset_received) return "graceful with a reset; ";
+        if (!acknowledged) return "graceful and not acknowledged; ";
+        if (of.error) return "graceful with an error; ";
+        return {};
+    case actual_ending::delivered:
+        if (of.requested != requested_ending::wait) return "delivered, not asked to wait; ";
+        if (of.peer_finished) return "delivered in spite of the peer's FIN; ";
+        if (of.reset_sent || of.reset_received) return "delivered with a reset; ";
+        return acknowledged ? "" : "delivered and not acknowledged; ";
+    case actual_ending::degraded:
+        return asked_to_wait(of.requested) ? "" : "degraded from nothing; ";
+    case actual_ending::aborted:
+        return asked_to_wait(of.requested) ? "aborted instead of degraded; " : "";
+    case actual_ending::reset:
+        if (of.reset_sent) return "a reset that answers a reset; ";
+        return of.reset_received && of.error ? "" : "reset without reset or error; ";
+    case actual_ending::lost:
+        if (of.initiator != teardown_initiator::kernel) return "lost, by somebody; ";
+        return of.error ? "" : "lost without an error; ";
+    case actual_ending::closed:
+        return "a TCP connection that was closed; ";
     }
     return "no ending; ";
 }
@@ -63,7 +64,7 @@ std::string contradictions_of_times(const teardown_report& of) {
     return found;
 }
 
-}  // namespace
+} // namespace
 
 std::string row(const teardown_report& of) {
     std::string all;
@@ -87,7 +88,7 @@ std::string contradictions(const teardown_report& of) {
     if (unix_stream && (of.reset_sent || of.ending == actual_ending::lost))
         found += "a unix socket with a reset or a network; ";
     if ((of.phase == teardown_phase::finished) !=
-        (of.peer_finished && of.ending == actual_ending::graceful) &&
+            (of.peer_finished && of.ending == actual_ending::graceful) &&
         of.ending != actual_ending::reset && of.ending != actual_ending::degraded)
         found += "the phase disagrees with the ending; ";
     return found;
@@ -220,4 +221,4 @@ void check_claim(const teardown_report& report, std::uint64_t arrived) {
     CHECK(report.sent_bytes - *report.unacknowledged_bytes <= arrived);
 }
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

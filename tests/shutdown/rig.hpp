@@ -145,4 +145,4 @@ task<void> receive_into(stream& by, std::span<std::byte> into, result<std::size_
 
 inline std::span<const std::byte> text(std::string_view of) { return bytes_of(of); }
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

@@ -24,7 +24,8 @@ public:
 
     task<void> run() {
         co_await with_scope(on_, [this](scope& inside) -> task<void> {
-            for (auto left = below(5); left > 0; --left) co_await act(inside);
+            for (auto left = below(5); left > 0; --left)
+                co_await act(inside);
             co_await end(inside);
         });
     }
@@ -34,49 +35,67 @@ private:
 
     task<void> act(scope& inside) {
         switch (below(8)) {
-            case 0:
-            case 1:
-            case 2: inside.spawn(send(below(4), sizes[below(sizes.size())])); break;
-            case 3: co_await timed(receive()); break;
-            case 4: co_await timed(receive_lease()); break;
-            case 5: co_await sleep_for(on_, pauses[below(pauses.size())]); break;
-            case 6: inside.spawn(timed(watch_peer())); break;
-            case 7:
-                if (below(3) == 0) inside.spawn(finish_sending());
-                else inside.spawn(timed(await_delivery()));
-                break;
+        case 0:
+        case 1:
+        case 2:
+            inside.spawn(send(below(4), sizes[below(sizes.size())]));
+            break;
+        case 3:
+            co_await timed(receive());
+            break;
+        case 4:
+            co_await timed(receive_lease());
+            break;
+        case 5:
+            co_await sleep_for(on_, pauses[below(pauses.size())]);
+            break;
+        case 6:
+            inside.spawn(timed(watch_peer()));
+            break;
+        case 7:
+            if (below(3) == 0)
+                inside.spawn(finish_sending());
+            else
+                inside.spawn(timed(await_delivery()));
+            break;
         }
     }
 
     task<void> end(scope& inside) {
-        const ending_policy policy{.within = 500ms, .deadline = {}, .idle = 300ms,
-                                   .discard_bytes_max = 300'000};
+        const ending_policy policy{
+            .within = 500ms, .deadline = {}, .idle = 300ms, .discard_bytes_max = 300'000};
         switch (what_.how) {
-            case way::graceful: {
-                if (below(4) == 0) inside.spawn(close_too(policy));
-                auto closing = graceful_close(peer_, policy);
-                co_await closing;
-                break;
-            }
-            case way::abort: {
-                auto closing = abort_close(peer_);
-                co_await closing;
-                break;
-            }
-            case way::background: co_await close(peer_, lingering::background(400ms)); break;
-            case way::wait: co_await close(peer_, lingering::wait(400ms)); break;
-            case way::dropped: {
-                // While its operations are still in flight.
-                const stream dropped = std::move(peer_);
-                break;
-            }
-            case way::scope_canceled: {
-                inside.spawn(close_too(policy));
-                co_await sleep_for(on_, pauses[below(pauses.size())]);
-                inside.cancel();
-                break;
-            }
-            case way::loop_ends: on_.stop(); break;
+        case way::graceful: {
+            if (below(4) == 0) inside.spawn(close_too(policy));
+            auto closing = graceful_close(peer_, policy);
+            co_await closing;
+            break;
+        }
+        case way::abort: {
+            auto closing = abort_close(peer_);
+            co_await closing;
+            break;
+        }
+        case way::background:
+            co_await close(peer_, lingering::background(400ms));
+            break;
+        case way::wait:
+            co_await close(peer_, lingering::wait(400ms));
+            break;
+        case way::dropped: {
+            // While its operations are still in flight.
+            const stream dropped = std::move(peer_);
+            break;
+        }
+        case way::scope_canceled: {
+            inside.spawn(close_too(policy));
+            co_await sleep_for(on_, pauses[below(pauses.size())]);
+            inside.cancel();
+            break;
+        }
+        case way::loop_ends:
+            on_.stop();
+            break;
         }
     }
 
@@ -165,7 +184,7 @@ sim_options kernel_of(const options& what, std::mt19937_64& dice) {
     return kernel;
 }
 
-}  // namespace
+} // namespace
 
 std::string_view name(way how) {
     static constexpr std::array<std::string_view, 7> names{
@@ -201,4 +220,4 @@ outcome run(const options& what) {
     return result;
 }
 
-}  // namespace schedules
+} // namespace schedules

@@ -17,18 +17,18 @@ std::string_view name(way how);
 struct options {
     way how = way::graceful;
     std::uint64_t seed = 1;
-    std::uint64_t drop_completion = 0;  ///< A mutation: this one never comes.
+    std::uint64_t drop_completion = 0; ///< A mutation: this one never comes.
 };
 
 struct outcome {
-    std::vector<std::string> complaints;  ///< What was not as promised; empty is what is wanted.
+    std::vector<std::string> complaints; ///< What was not as promised; empty is what is wanted.
     std::vector<ringdown::teardown_report> reports;
     std::uint64_t completions = 0;
-    std::string peer;  ///< What the peer did, for a person who looks into a failure.
+    std::string peer; ///< What the peer did, for a person who looks into a failure.
 };
 
 /// Drives one connection through one order of events, on the simulated kernel: an application that
 /// does what the seed says, a peer that does what the seed says, and then the ending.
 outcome run(const options& what);
 
-}  // namespace schedules
+} // namespace schedules

@@ -69,7 +69,7 @@ void compare_ends(judge& claim, const teardown_report& report, const sim_truth& 
     claim.must(truth.sends_at_once_max <= 1, "two sends at once");
 }
 
-}  // namespace
+} // namespace
 
 std::span<const std::byte> traffic::next_to_send(std::size_t size) {
     const auto data = endless().subspan(next_, size);
@@ -90,7 +90,8 @@ void compare(outcome& result, const traffic& seen, const sim_kernel& kernel) {
     claim.must(!kernel.hung(), "everything stood still");
     claim.must(kernel.open_descriptors() == 0, "descriptors left open");
     claim.must(kernel.operations_in_flight() == 0, "operations left in the kernel");
-    for (const std::string& violation : kernel.violations()) claim.must(false, violation);
+    for (const std::string& violation : kernel.violations())
+        claim.must(false, violation);
     claim.must(result.reports.size() == 1, "not exactly one report");
     if (result.reports.size() != 1) return;
 
@@ -109,4 +110,4 @@ void compare(outcome& result, const traffic& seen, const sim_kernel& kernel) {
     claim.must(total <= std::chrono::milliseconds(520), "ended after its deadline");
 }
 
-}  // namespace schedules
+} // namespace schedules

@@ -23,7 +23,7 @@ struct traffic {
     std::span<const std::byte> next_to_send(std::size_t size);
     void received(std::span<const std::byte> bytes);
 
-    std::list<handed> handed_over;  // in order; references stay valid
+    std::list<handed> handed_over; // in order; references stay valid
     std::uint64_t received_bytes = 0;
     ringdown::connection::counters counted;
     std::vector<std::string> complaints;
@@ -35,4 +35,4 @@ private:
 /// Holds the report of a schedule against what really happened.
 void compare(outcome& result, const traffic& seen, const ringdown::sim_kernel& kernel);
 
-}  // namespace schedules
+} // namespace schedules

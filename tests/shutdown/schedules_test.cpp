@@ -26,7 +26,8 @@ void drive(way how) {
     for (std::uint64_t seed = first_seed(); seed < first_seed() + count; ++seed) {
         const auto outcome = schedules::run({.how = how, .seed = seed, .drop_completion = 0});
         std::string complaints;
-        for (const std::string& each : outcome.complaints) complaints += each + "; ";
+        for (const std::string& each : outcome.complaints)
+            complaints += each + "; ";
         CAPTURE(schedules::name(how));
         CAPTURE(seed);
         CAPTURE(outcome.peer);
@@ -34,7 +35,7 @@ void drive(way how) {
     }
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("schedules: graceful_close keeps its promises in any order of events") {
     drive(way::graceful);
@@ -58,7 +59,8 @@ TEST_CASE("schedules: a loop that ends keeps its promises in any order of events
 
 TEST_CASE("schedules: a completion that is dropped does not go unnoticed") {
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
-        const auto whole = schedules::run({.how = way::graceful, .seed = seed, .drop_completion = 0});
+        const auto whole =
+            schedules::run({.how = way::graceful, .seed = seed, .drop_completion = 0});
         if (whole.completions == 0) continue;
         const std::uint64_t dropped = 1 + seed % whole.completions;
         const auto outcome =

@@ -31,122 +31,133 @@ void check_at_most(const counting_system& calls, std::uint64_t most) {
     CHECK(calls.calls() - calls.enters() <= most);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("system calls: at most one when the peer has finished first") {
     counting_system calls;
     loop_options options;
     options.calls = &calls;
-    run([&](rig& at) -> task<void> {
-        if (kernel_is_too_old(at)) co_return;
-        auto [ours, theirs] = at.connect();
-        theirs.finish();
-        std::byte into[8];
-        const auto end = co_await ours.recv(into);
-        CHECK(end.error() == errc::end_of_stream);
-        const auto sent = co_await ours.send(text("answer"));
-        CHECK(sent.bytes == 6);
-        calls.forget();
-        const teardown_report report = co_await graceful_close(ours);
-        check_at_most(calls, 1);
-        MESSAGE("enters of an ending where the peer finished first: " << calls.enters());
-        CHECK(report.ending == actual_ending::graceful);
-    }, options);
+    run(
+        [&](rig& at) -> task<void> {
+            if (kernel_is_too_old(at)) co_return;
+            auto [ours, theirs] = at.connect();
+            theirs.finish();
+            std::byte into[8];
+            const auto end = co_await ours.recv(into);
+            CHECK(end.error() == errc::end_of_stream);
+            const auto sent = co_await ours.send(text("answer"));
+            CHECK(sent.bytes == 6);
+            calls.forget();
+            const teardown_report report = co_await graceful_close(ours);
+            check_at_most(calls, 1);
+            MESSAGE("enters of an ending where the peer finished first: " << calls.enters());
+            CHECK(report.ending == actual_ending::graceful);
+        },
+        options);
 }
 
 TEST_CASE("system calls: at most one when we finish first and the peer follows promptly") {
     counting_system calls;
     loop_options options;
     options.calls = &calls;
-    run([&](rig& at) -> task<void> {
-        if (kernel_is_too_old(at)) co_return;
-        auto [ours, theirs] = at.connect();
-        const auto sent = co_await ours.send(text("answer"));
-        CHECK(sent.bytes == 6);
-        // Not a peer_script, whose end is told to the loop by a call that would be counted.
-        std::jthread reader([&] {
-            theirs.read_to_end();
-            theirs.finish();
-        });
-        calls.forget();
-        const teardown_report report = co_await graceful_close(ours);
-        check_at_most(calls, 1);
-        MESSAGE("enters of an ending where we finished first: " << calls.enters());
-        CHECK(report.ending == actual_ending::graceful);
-    }, options);
+    run(
+        [&](rig& at) -> task<void> {
+            if (kernel_is_too_old(at)) co_return;
+            auto [ours, theirs] = at.connect();
+            const auto sent = co_await ours.send(text("answer"));
+            CHECK(sent.bytes == 6);
+            // Not a peer_script, whose end is told to the loop by a call that would be counted.
+            std::jthread reader([&] {
+                theirs.read_to_end();
+                theirs.finish();
+            });
+            calls.forget();
+            const teardown_report report = co_await graceful_close(ours);
+            check_at_most(calls, 1);
+            MESSAGE("enters of an ending where we finished first: " << calls.enters());
+            CHECK(report.ending == actual_ending::graceful);
+        },
+        options);
 }
 
 TEST_CASE("system calls: at most one with FIN sent already, none with both FINs") {
     counting_system calls;
     loop_options options;
     options.calls = &calls;
-    run([&](rig& at) -> task<void> {
-        if (kernel_is_too_old(at)) co_return;
-        auto [ours, theirs] = at.connect();
-        const auto sent = co_await ours.send_last(text("answer"));
-        CHECK(sent.bytes == 6);
-        CHECK(theirs.read() == "answer");
-        theirs.finish();
-        std::byte into[8];
-        const auto end = co_await ours.recv(into);
-        CHECK(end.error() == errc::end_of_stream);
-        calls.forget();
-        const teardown_report report = co_await graceful_close(ours);
-        check_at_most(calls, 0);
-        CHECK(report.ending == actual_ending::graceful);
-    }, options);
+    run(
+        [&](rig& at) -> task<void> {
+            if (kernel_is_too_old(at)) co_return;
+            auto [ours, theirs] = at.connect();
+            const auto sent = co_await ours.send_last(text("answer"));
+            CHECK(sent.bytes == 6);
+            CHECK(theirs.read() == "answer");
+            theirs.finish();
+            std::byte into[8];
+            const auto end = co_await ours.recv(into);
+            CHECK(end.error() == errc::end_of_stream);
+            calls.forget();
+            const teardown_report report = co_await graceful_close(ours);
+            check_at_most(calls, 0);
+            CHECK(report.ending == actual_ending::graceful);
+        },
+        options);
 }
 
 TEST_CASE("system calls: at most one for each of many, accepted by the library's listener") {
     counting_system calls;
     loop_options options;
     options.calls = &calls;
-    run([&](rig& at) -> task<void> {
-        if (kernel_is_too_old(at)) co_return;
-        constexpr std::size_t many = 100;
-        std::vector<stream> ours;
-        std::vector<peer> theirs;
-        {
-            listener from(at.on, std::make_shared<listening_socket>(
-                                     address::parse("127.0.0.1:0").value()));
-            for (std::size_t i = 0; i < many; ++i) {
-                theirs.push_back(connect_peer(from.local()));
-                auto accepted = co_await from.accept();
-                REQUIRE(accepted.has_value());
-                at.expect_report_of(*accepted);
-                ours.push_back(std::move(*accepted));
+    run(
+        [&](rig& at) -> task<void> {
+            if (kernel_is_too_old(at)) co_return;
+            constexpr std::size_t many = 100;
+            std::vector<stream> ours;
+            std::vector<peer> theirs;
+            {
+                listener from(at.on, std::make_shared<listening_socket>(
+                                         address::parse("127.0.0.1:0").value()));
+                for (std::size_t i = 0; i < many; ++i) {
+                    theirs.push_back(connect_peer(from.local()));
+                    auto accepted = co_await from.accept();
+                    REQUIRE(accepted.has_value());
+                    at.expect_report_of(*accepted);
+                    ours.push_back(std::move(*accepted));
+                }
+                const auto stopped = co_await from.stop();
+                CHECK(stopped.has_value());
             }
-            const auto stopped = co_await from.stop();
-            CHECK(stopped.has_value());
-        }
-        for (auto& each : theirs) each.finish();
-        calls.forget();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
-            for (auto& each : ours)
-                in.spawn([](stream& ended) -> task<void> {
-                    const auto& report = co_await graceful_close(ended);
-                    CHECK(report.ending == actual_ending::graceful);
-                    CHECK(report.peer.family() == AF_INET);
-                }(each));
-            co_return;
-        });
-        check_at_most(calls, many);
-        MESSAGE("enters for " << many << " endings at once: " << calls.enters());
-        CHECK(calls.enters() < many);
-    }, options);
+            for (auto& each : theirs)
+                each.finish();
+            calls.forget();
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                for (auto& each : ours)
+                    in.spawn([](stream& ended) -> task<void> {
+                        const auto& report = co_await graceful_close(ended);
+                        CHECK(report.ending == actual_ending::graceful);
+                        CHECK(report.peer.family() == AF_INET);
+                    }(each));
+                co_return;
+            });
+            check_at_most(calls, many);
+            MESSAGE("enters for " << many << " endings at once: " << calls.enters());
+            CHECK(calls.enters() < many);
+        },
+        options);
 }
 
 TEST_CASE("system calls: an ending that waits does not wake the loop for nothing") {
     counting_system calls;
     loop_options options;
     options.calls = &calls;
-    run([&](rig& at) -> task<void> {
-        auto [ours, theirs] = at.connect();
-        calls.forget();
-        co_await graceful_close(ours, {.within = 300ms});
-        const std::string made = list(calls);
-        CAPTURE(made);
-        CAPTURE(calls.enters());
-        CHECK(calls.calls() < 30);
-    }, options);
+    run(
+        [&](rig& at) -> task<void> {
+            auto [ours, theirs] = at.connect();
+            calls.forget();
+            co_await graceful_close(ours, {.within = 300ms});
+            const std::string made = list(calls);
+            CAPTURE(made);
+            CAPTURE(calls.enters());
+            CHECK(calls.calls() < 30);
+        },
+        options);
 }

@@ -93,13 +93,14 @@ TEST_CASE("unix: bytes that the peer reads slowly restart the idle time") {
         const auto answer = pattern(8 * 40'000);
         teardown_report report;
         peer_script reader(at.on, [&] {
-            while (!theirs.read_to_end(40'000).finished) std::this_thread::sleep_for(60ms);
+            while (!theirs.read_to_end(40'000).finished)
+                std::this_thread::sleep_for(60ms);
             theirs.finish();
         });
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < 8; ++i)
-                in.spawn(send_into(ours, std::span(answer).subspan(i * 40'000, 40'000),
-                                   outcomes[i]));
+                in.spawn(
+                    send_into(ours, std::span(answer).subspan(i * 40'000, 40'000), outcomes[i]));
             report = co_await graceful_close(ours, {.within = 5s, .idle = 200ms});
         });
         co_await reader.done();
@@ -195,7 +196,8 @@ TEST_CASE("unix: the discard cap holds") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect_unix();
         peer_script writer(at.on, [&] {
-            while (theirs.write_pattern(65536) == 65536) {}
+            while (theirs.write_pattern(65536) == 65536) {
+            }
         });
         const teardown_report report =
             co_await graceful_close(ours, {.discard_bytes_max = 1'000'000});

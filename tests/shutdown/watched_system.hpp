@@ -26,8 +26,10 @@ public:
     }
     void* map_ring(int ring, std::size_t bytes, std::uint64_t offset) noexcept override {
         void* mapped = counting_system::map_ring(ring, bytes, offset);
-        if (offset == IORING_OFF_SQES) entries_ = static_cast<io_uring_sqe*>(mapped);
-        else queues_ = static_cast<char*>(mapped);
+        if (offset == IORING_OFF_SQES)
+            entries_ = static_cast<io_uring_sqe*>(mapped);
+        else
+            queues_ = static_cast<char*>(mapped);
         seen_ = 0;
         return mapped;
     }
@@ -35,7 +37,8 @@ public:
                    const void* argument, std::size_t bytes) noexcept override {
         look_at_completions();
         const unsigned head = load(params_.sq_off.head);
-        for (unsigned i = 0; i < to_submit; ++i) look_at(entries_[(head + i) & submission_mask()]);
+        for (unsigned i = 0; i < to_submit; ++i)
+            look_at(entries_[(head + i) & submission_mask()]);
         const int entered =
             counting_system::ring_enter(ring, to_submit, min_complete, flags, argument, bytes);
         look_at_completions();
@@ -84,10 +87,10 @@ private:
     io_uring_params params_{};
     io_uring_sqe* entries_ = nullptr;
     char* queues_ = nullptr;
-    unsigned seen_ = 0;  // of the completion queue
+    unsigned seen_ = 0; // of the completion queue
     std::map<std::uint64_t, in_flight_operation> in_flight_;
     std::vector<std::string> too_early_;
     unsigned closes_ = 0;
 };
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

@@ -23,7 +23,7 @@ bool cannot_capture(const wire_capture& capture) {
     return true;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("on the wire: send_last puts FIN on the last segment") {
     wire_capture capture;
@@ -41,7 +41,7 @@ TEST_CASE("on the wire: send_last puts FIN on the last segment") {
     });
 }
 
-TEST_CASE("on the wire: send_last of much data, FIN on the last of its segments and once") {
+TEST_CASE("on the wire: send_last of much data, FIN behind all of it and once") {
     wire_capture capture;
     if (cannot_capture(capture)) return;
     run([&](rig& at) -> task<void> {
@@ -60,7 +60,7 @@ TEST_CASE("on the wire: send_last of much data, FIN on the last of its segments 
         CHECK(report.ending == actual_ending::graceful);
         const auto order = sent_by(capture.take(), port);
         CAPTURE(order);
-        CHECK(order.ends_with("data+fin"));
+        // On the last segment, unless an acknowledgement let that one go before FIN was asked for.
         CHECK(order.find("fin") == order.size() - 3);
         CHECK(order.find("rst") == std::string::npos);
     });

@@ -92,7 +92,7 @@ unsigned workers_in_child(const loop_options& options) {
     return static_cast<unsigned>(WEXITSTATUS(status));
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("no kernel worker thread is started by any ending, also while reports are written") {
     if (std::getenv("RINGDOWN_FIN")) {

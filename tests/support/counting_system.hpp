@@ -101,4 +101,4 @@ private:
     std::map<std::string, std::uint64_t> by_name_;
 };
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

@@ -46,11 +46,12 @@ void set_number(int fd, int level, int option, int value) {
     if (value != 0) checked(::setsockopt(fd, level, option, &value, sizeof value), "setsockopt");
 }
 
-}  // namespace
+} // namespace
 
 std::vector<std::byte> pattern(std::uint64_t bytes, std::uint64_t first) {
     std::vector<std::byte> made(bytes);
-    for (std::uint64_t i = 0; i < bytes; ++i) made[i] = pattern_at(first + i);
+    for (std::uint64_t i = 0; i < bytes; ++i)
+        made[i] = pattern_at(first + i);
     return made;
 }
 
@@ -82,9 +83,8 @@ peer& peer::operator=(peer&& other) noexcept {
 std::uint64_t peer::write(std::string_view text) {
     std::uint64_t taken = 0;
     while (taken < text.size()) {
-        const ssize_t n = uninterrupted([&] {
-            return ::send(fd_, text.data() + taken, text.size() - taken, MSG_NOSIGNAL);
-        });
+        const ssize_t n = uninterrupted(
+            [&] { return ::send(fd_, text.data() + taken, text.size() - taken, MSG_NOSIGNAL); });
         if (n < 0) {
             error_ = errno;
             break;
@@ -254,4 +254,4 @@ raw_pair unix_pair() {
     return {ends[0], peer(ends[1])};
 }
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

@@ -27,9 +27,9 @@ bool is_pattern(std::span<const std::byte> bytes, std::uint64_t first) noexcept;
 /// What a peer read until its stream ended or failed.
 struct peer_reading {
     std::uint64_t bytes = 0;
-    bool intact = true;     ///< Every byte was the pattern's.
-    bool finished = false;  ///< It ended with FIN.
-    int error = 0;          ///< Or with this errno.
+    bool intact = true;    ///< Every byte was the pattern's.
+    bool finished = false; ///< It ended with FIN.
+    int error = 0;         ///< Or with this errno.
 };
 
 /// The other end of a connection under test: a plain blocking socket, no part of the library.
@@ -58,11 +58,11 @@ public:
     /// Reads the pattern until FIN, an error, or `most` bytes in this call.
     peer_reading read_to_end(std::uint64_t most = std::numeric_limits<std::uint64_t>::max());
 
-    void finish();   ///< FIN.
-    void reset();    ///< RST, by linger {1, 0} and close.
-    void close();    ///< A plain close.
-    void go_deaf();  ///< Drops every segment that arrives from now on, so nothing is answered.
-    void hear();     ///< Takes `go_deaf` back.
+    void finish();  ///< FIN.
+    void reset();   ///< RST, by linger {1, 0} and close.
+    void close();   ///< A plain close.
+    void go_deaf(); ///< Drops every segment that arrives from now on, so nothing is answered.
+    void hear();    ///< Takes `go_deaf` back.
 
     /// Payload that arrived at this side's kernel, read or not.
     [[nodiscard]] std::uint64_t arrived() const;
@@ -121,4 +121,4 @@ private:
 /// Connects to where the library listens. `receive_buffer` is set first, as it bounds the window.
 peer connect_peer(const address& to, int receive_buffer = 0);
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

@@ -17,8 +17,7 @@ class peer_script {
 public:
     template <class Script>
     peer_script(loop& on, Script script)
-        : on_(on),
-          done_(std::make_shared<event>()),
+        : on_(on), done_(std::make_shared<event>()),
           thread_([&on, done = done_, script = std::move(script)]() mutable {
               script();
               on.post([done] { done->set(); });
@@ -33,4 +32,4 @@ private:
     std::jthread thread_;
 };
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

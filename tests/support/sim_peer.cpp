@@ -168,9 +168,20 @@ void peer::write(std::string_view bytes) {
 }
 
 void peer::write_payload(std::uint64_t bytes) {
+    // The text repeats itself, so it is made once.
+    constexpr std::uint64_t period = 90 * 89;
+    static const std::string repeated = [] {
+        std::string made;
+        for (std::uint64_t at = 0; at < period; ++at)
+            made += sim_payload(at);
+        return made;
+    }();
     std::string text;
-    for (std::uint64_t i = 0; i < bytes; ++i)
-        text += sim_payload(written_ + i);
+    text.reserve(bytes);
+    while (text.size() < bytes) {
+        const std::uint64_t at = (written_ + text.size()) % period;
+        text.append(repeated, at, std::min(bytes - text.size(), period - at));
+    }
     write(text);
 }
 

@@ -62,9 +62,12 @@ void count_sockets_of(const char* path, std::optional<std::uint16_t> port, wire_
             continue;
         if (port && local != *port && remote != *port) continue;
         constexpr unsigned time_wait = 6, listen = 10;
-        if (state == time_wait) ++into.time_wait;
-        else if (state == listen) ++into.listening;
-        else ++into.open;
+        if (state == time_wait)
+            ++into.time_wait;
+        else if (state == listen)
+            ++into.listening;
+        else
+            ++into.open;
     }
 }
 
@@ -75,19 +78,16 @@ wire_sockets count_both(std::optional<std::uint16_t> port) {
     return found;
 }
 
-}  // namespace
+} // namespace
 
 bool has_own_network() noexcept { return refused == nullptr; }
 
 const char* own_network_refused() noexcept { return refused ? refused : ""; }
 
 wire_counters wire_counters::operator-(const wire_counters& earlier) const noexcept {
-    return {resets_sent - earlier.resets_sent,
-            established_resets - earlier.established_resets,
-            abort_on_data - earlier.abort_on_data,
-            abort_on_close - earlier.abort_on_close,
-            segments_sent - earlier.segments_sent,
-            retransmitted - earlier.retransmitted};
+    return {resets_sent - earlier.resets_sent,     established_resets - earlier.established_resets,
+            abort_on_data - earlier.abort_on_data, abort_on_close - earlier.abort_on_close,
+            segments_sent - earlier.segments_sent, retransmitted - earlier.retransmitted};
 }
 
 wire_counters count_wire() {
@@ -112,4 +112,4 @@ bool wire_is_quiet(std::chrono::milliseconds patience) {
     return true;
 }
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

@@ -36,8 +36,8 @@ void keep_resets_only(int fd, bool ipv6) {
         BPF_STMT(BPF_RET | BPF_K, ~0U),
         BPF_STMT(BPF_RET | BPF_K, 0),
     };
-    const sock_fprog program = ipv6 ? sock_fprog{std::size(of_ipv6), of_ipv6}
-                                    : sock_fprog{std::size(of_ipv4), of_ipv4};
+    const sock_fprog program =
+        ipv6 ? sock_fprog{std::size(of_ipv6), of_ipv6} : sock_fprog{std::size(of_ipv4), of_ipv4};
     ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
@@ -66,7 +66,7 @@ wire_segment segment_of(const tcphdr& tcp, unsigned tcp_bytes) {
             .ack = tcp.ack != 0};
 }
 
-}  // namespace
+} // namespace
 
 wire_capture::wire_capture(what captured)
     : sockets_{packet_socket(false, captured), packet_socket(true, captured)} {}
@@ -88,8 +88,8 @@ std::vector<wire_segment> wire_capture::take() {
     while (::recv(sockets_[1], packet, sizeof packet, 0) > 0) {
         const auto& ip = *reinterpret_cast<const ip6_hdr*>(packet);
         if (ip.ip6_nxt != IPPROTO_TCP) continue;
-        taken.push_back(segment_of(*reinterpret_cast<const tcphdr*>(packet + sizeof ip),
-                                   ntohs(ip.ip6_plen)));
+        taken.push_back(
+            segment_of(*reinterpret_cast<const tcphdr*>(packet + sizeof ip), ntohs(ip.ip6_plen)));
     }
     return taken;
 }
@@ -111,4 +111,4 @@ std::string sent_by(const std::vector<wire_segment>& all, std::uint16_t port) {
     return text;
 }
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing

@@ -9,7 +9,7 @@ namespace ringdown::testing {
 
 /// One TCP segment as it went over loopback.
 struct wire_segment {
-    std::uint16_t from = 0;  ///< Ports.
+    std::uint16_t from = 0; ///< Ports.
     std::uint16_t to = 0;
     std::uint32_t payload = 0;
     bool syn = false;
@@ -29,19 +29,17 @@ public:
     ~wire_capture();
 
     /// False when packet sockets are not permitted.
-    [[nodiscard]] bool works() const noexcept {
-        return sockets_[0] >= 0 && sockets_[1] >= 0;
-    }
+    [[nodiscard]] bool works() const noexcept { return sockets_[0] >= 0 && sockets_[1] >= 0; }
 
     /// What has been captured so far and not been taken before.
     std::vector<wire_segment> take();
 
 private:
-    std::array<int, 2> sockets_;  // IPv4, IPv6
+    std::array<int, 2> sockets_; // IPv4, IPv6
 };
 
 /// The segments that `port` sent, as text: `syn`, `data`, `data+fin`, `fin`, `rst`; bare
 /// acknowledgements are left out.
 std::string sent_by(const std::vector<wire_segment>& all, std::uint16_t port);
 
-}  // namespace ringdown::testing
+} // namespace ringdown::testing
