@@ -68,7 +68,6 @@ void connection::release() noexcept {
 void connection::enter(sending_phase next) noexcept {
     require(legal(sending_, next), "illegal move of a connection's sending phase");
     sending_ = next;
-    if (next == sending_phase::fin_sent) note_first(first_end::local);
 }
 
 void connection::enter(receiving_phase next) noexcept {
@@ -146,6 +145,13 @@ bool connection::cancels_in_flight() noexcept {
         found = found || operation.when_ending() == at_ending::cancel;
     });
     return found;
+}
+
+void connection::cancel_after_reset() noexcept {
+    const bool by_itself = origin_.kind == connection_kind::tcp;
+    in_flight_.for_each([by_itself](connection_operation& operation) {
+        if (!by_itself || !operation.ends_with_reset()) operation.request_cancel();
+    });
 }
 
 void connection::cancel_operations(bool everything) noexcept {

@@ -119,6 +119,14 @@ public:
     /// Takes note of a receive that brought nothing: the peer's FIN, or a reset whose error some
     /// other operation has swallowed.
     void note_nothing_received(completion what) noexcept;
+    /// Which end was first is known when FIN is issued, not when the kernel has answered.
+    /// @{
+    void note_fin_issued() noexcept { note_first(first_end::local); }
+    void note_fin_refused() noexcept {
+        if (ended_first_ == first_end::local)
+            ended_first_ = end_errno_ != 0 ? first_end::peer : first_end::none;
+    }
+    /// @}
     /// What the application is told of a failed operation.
     [[nodiscard]] std::error_code error_of(int negated_errno) const noexcept;
     /// The error of an operation that must not be started now; empty when it may.
@@ -139,6 +147,8 @@ public:
 
     /// Cancels what is in flight and neither flushes nor discards; all of it if `everything`.
     void cancel_operations(bool everything) noexcept;
+    /// Cancels what the reset that was just sent does not end by itself.
+    void cancel_after_reset() noexcept;
 
     [[nodiscard]] ending_driver* ending() const noexcept { return ending_; }
     void set_ending(ending_driver* driver) noexcept { ending_ = driver; }

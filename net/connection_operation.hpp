@@ -19,6 +19,9 @@ class connection_operation : public ring_operation, public list_hook<connection>
 public:
     [[nodiscard]] virtual at_ending when_ending() const noexcept { return at_ending::cancel; }
 
+    /// True for what a reset of the connection ends by itself; an abort cancels only the rest.
+    [[nodiscard]] virtual bool ends_with_reset() const noexcept { return false; }
+
     using ring_operation::request_cancel;
 
 protected:

@@ -12,10 +12,12 @@ fin_operation::fin_operation(connection& on) noexcept : queued_operation(on, "sh
 
 void fin_operation::start() noexcept {
     connection& to = target();
-    if (to.on().fin() == fin_method::system_call)
+    to.note_fin_issued();
+    if (to.on().fin() == fin_method::system_call) {
         conclude(to.on().calls().shutdown(to.descriptor(), SHUT_WR));
-    else
-        launch([&](io_uring_sqe& sqe) { io_uring_prep_shutdown(&sqe, to.descriptor(), SHUT_WR); });
+        return;
+    }
+    launch([&](io_uring_sqe& sqe) { io_uring_prep_shutdown(&sqe, to.descriptor(), SHUT_WR); });
 }
 
 void fin_operation::settled(completion what) noexcept { conclude(what.result); }
@@ -27,7 +29,10 @@ void fin_operation::refuse() noexcept {
 
 void fin_operation::conclude(int result) noexcept {
     result_ = result;
-    if (result == 0) target().enter(sending_phase::fin_sent);
+    if (result == 0)
+        target().enter(sending_phase::fin_sent);
+    else
+        target().note_fin_refused();
     settled_.set();
     target().sends().done(true);
 }

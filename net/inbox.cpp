@@ -21,7 +21,7 @@ unsigned queued_max(const buffer_pool& pool) noexcept {
 } // namespace
 
 inbox::inbox(connection& from)
-    : connection_operation(from, "recv"), peek_(from, "peek", *this, &inbox::peeked),
+    : connection_operation(from, "recv"), peek_(from, "peek", *this, &inbox::peeked, true),
       pool_(from.on().service<buffer_pool>()) {}
 
 inbox::~inbox() {

@@ -23,6 +23,7 @@ public:
     explicit inbox(connection& from);
     ~inbox();
 
+    [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
     [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
 
     /// False when the reader was told at once; else it waits. One reader at a time.

@@ -63,7 +63,8 @@ void recv_operation::settled(completion what) noexcept {
         from.note_nothing_received(what);
     else
         from.note_error(what.result);
-    const bool ended = what.result == 0 && from.end_errno() == 0;
+    const bool ended =
+        what.result == 0 && from.end_errno() == 0 && from.life() < life_phase::aborting;
     fail(ended ? make_error_code(errc::end_of_stream) : from.error_of(what.result));
 }
 

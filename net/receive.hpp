@@ -42,6 +42,8 @@ public:
     }
     result<std::size_t> await_resume() const noexcept { return answer_; }
 
+    [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
+
 private:
     bool begin();
     void arrived() noexcept override;

@@ -45,6 +45,8 @@ public:
     }
     sent await_resume() const noexcept { return outcome_; }
 
+    [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
+
 private:
     bool hand_over();
     void prepare(io_uring_sqe& sqe) noexcept;

@@ -12,10 +12,13 @@ class step_operation final : public connection_operation {
 public:
     using handler = void (Owner::*)(completion) noexcept;
 
-    step_operation(connection& on, const char* name, Owner& owner, handler when_settled) noexcept
-        : connection_operation(on, name), owner_(owner), when_settled_(when_settled) {}
+    step_operation(connection& on, const char* name, Owner& owner, handler when_settled,
+                   bool ends_with_reset = false) noexcept
+        : connection_operation(on, name), owner_(owner), when_settled_(when_settled),
+          ends_with_reset_(ends_with_reset) {}
 
     using connection_operation::launch;
+    [[nodiscard]] bool ends_with_reset() const noexcept override { return ends_with_reset_; }
     [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
 
 private:
@@ -23,6 +26,7 @@ private:
 
     Owner& owner_;
     handler when_settled_;
+    bool ends_with_reset_;
 };
 
 } // namespace ringdown

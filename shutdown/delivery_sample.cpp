@@ -43,6 +43,8 @@ delivery_sample take_sample(connection& of) noexcept {
         sample.taken = calls.ioctl(fd, SIOCOUTQ, queued) >= 0;
         sample.queued = static_cast<std::uint64_t>(queued);
     }
+    // An error to be told has ended the connection.
+    if (!sample.gone && of.from().kind == connection_kind::tcp) return sample;
     if (const int error = socket_error_of(calls, fd)) of.note_error(-error);
     return sample;
 }

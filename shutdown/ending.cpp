@@ -13,7 +13,6 @@
 
 #include <ringdown/net/inbox.hpp>
 #include <ringdown/net/peer_name.hpp>
-#include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/assert.hpp>
 #include <ringdown/runtime/uapi.hpp>
 #include <ringdown/shutdown/ledger.hpp>
@@ -32,20 +31,16 @@ public:
     std::byte bytes[64 * 1024];
 };
 
-// Answers whether RST was sent, as far as that can be known: false only when it surely was not.
-bool disconnect(connection& aborted) noexcept {
+void disconnect(connection& aborted) noexcept {
     system& calls = aborted.on().calls();
     const int fd = aborted.descriptor();
     if (aborted.from().kind != connection_kind::tcp) {
         calls.shutdown(fd, SHUT_RDWR);
-        return false;
+        return;
     }
     // RST leaves at once, in spite of operations in flight, which end by themselves.
     const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
     calls.connect(fd, &unspecified, sizeof unspecified);
-    // Sending it leaves an error behind, which none of them has read yet where the kernel runs
-    // them only on entering the ring.
-    return socket_error_of(calls, fd) != 0 || !aborted.on().has(capability::defer_taskrun);
 }
 
 } // namespace
@@ -69,7 +64,7 @@ void end_abandoned(connection& left, abandonment why) noexcept {
 ending::ending(connection& of, const ending_request& request) noexcept
     : timer(of.on().timers()), connection_(of), request_(request), asked_at_(of.on().now()),
       deadline_(later(asked_at_, request.policy.within)), progress_at_(asked_at_),
-      discard_(of, "discard", *this, &ending::discard_settled),
+      discard_(of, "discard", *this, &ending::discard_settled, true),
       queue_(of, "siocoutq", *this, &ending::queue_settled),
       watch_(of, "poll", *this, &ending::watch_settled),
       peer_name_(of, "peername", *this, &ending::peer_name_settled),
@@ -205,7 +200,7 @@ void ending::discard_settled(completion what) noexcept {
         of.note_nothing_received(what);
     } else if (what.result != -ECANCELED && what.result != -EINTR) {
         of.note_error(what.result);
-        if (of.end_errno() == 0) error_ = system_error(what.result);
+        if (of.end_errno() == 0 && !decided_) error_ = system_error(what.result);
     }
 }
 
@@ -270,7 +265,10 @@ void ending::decide(const delivery_sample& sample) noexcept {
     decided_ = sample;
     unset();
     of.sends().refuse_waiting();
-    of.cancel_operations(true);
+    if (of.life() == life_phase::aborting)
+        of.cancel_after_reset();
+    else
+        of.cancel_operations(true);
 }
 
 void ending::abort(teardown_cause why) noexcept {
@@ -278,14 +276,14 @@ void ending::abort(teardown_cause why) noexcept {
     if (decided_) return;
     if (of.from().peer.family() == AF_UNSPEC)
         of.set_peer(peer_name(of.on().calls(), of.descriptor()));
-    delivery_sample sample = take_sample(of);
+    const delivery_sample sample = take_sample(of);
     if (sample.gone || of.end_errno() != 0) {
         // There is nothing left to reset. By what it ended, completions still to come may tell.
         if (of.life() == life_phase::open) of.enter(life_phase::ending);
     } else {
         aborted_by_ = why;
         of.enter(life_phase::aborting);
-        sample.reset_on_abort = disconnect(of) && sample.reset_on_abort;
+        disconnect(of);
     }
     if (inbox* dropped = of.own_inbox()) dropped->seal();
     decide(sample);

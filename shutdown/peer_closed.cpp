@@ -30,7 +30,7 @@ bool peer_closed_operation::begin() {
 
 void peer_closed_operation::settled(completion what) noexcept {
     connection& of = target();
-    if (what.result < 0) {
+    if (what.result < 0 || of.life() >= life_phase::aborting) {
         answer_ = std::unexpected(of.error_of(what.result));
     } else {
         // Reading the error notes a reset on the connection, because the kernel tells it once.

@@ -62,8 +62,9 @@ class Fallbacks(Case):
                 self.assert_report(server.report_of(name_of(idle)), ending='aborted')
                 report = server.report_of(name_of(stuck))
                 self.assert_report(report, ending='aborted', delivery='unacknowledged')
-                self.assertEqual(report['sent_bytes'] - report['unacknowledged_bytes'],
-                                 queued_for_reading(stuck))
+                # Never more than the client's kernel had; its last acknowledgement may be due still.
+                self.assertLessEqual(report['sent_bytes'] - report['unacknowledged_bytes'],
+                                     queued_for_reading(stuck))
                 self.assertEqual(end_of(idle), 'RST')
         self.everywhere(test)
 
