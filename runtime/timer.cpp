@@ -17,8 +17,8 @@ std::optional<timer_queue::time_point> timer_queue::next() const noexcept {
     return heap_.front()->when_;
 }
 
-void timer_queue::expire(time_point now) noexcept {
-    while (!heap_.empty() && heap_.front()->when_ <= now) {
+void timer_queue::expire(time_point now, unsigned most) noexcept {
+    for (; most > 0 && !heap_.empty() && heap_.front()->when_ <= now; --most) {
         timer& due = *heap_.front();
         remove(due);
         due.expired();

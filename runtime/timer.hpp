@@ -50,8 +50,8 @@ public:
     timer_queue& operator=(const timer_queue&) = delete;
 
     [[nodiscard]] std::optional<time_point> next() const noexcept;
-    /// Calls `expired` of every timer set for `now` or before.
-    void expire(time_point now) noexcept;
+    /// Calls `expired` of the timers set for `now` or before, of the `most` earliest of them.
+    void expire(time_point now, unsigned most = ~0U) noexcept;
     [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
 
 private:
