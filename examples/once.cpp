@@ -19,7 +19,7 @@ std::vector<std::byte> pattern(std::uint64_t size) {
 
 task<void> hand_over(stream& peer, std::span<const std::byte> bytes) {
     // What the kernel did not accept of it, the report tells.
-    co_await peer.send(bytes);
+    (void)co_await peer.send(bytes);
 }
 
 task<void> give_once(stream peer, std::span<const std::byte> bytes, const ending_request& ending) {

@@ -85,7 +85,8 @@ TEST_CASE("deadline: 1,000 connections whose peers never read end within 10 ms o
     for (int more = 4; more > 0 && least >= 10ms; --more)
         least = std::min(least, lateness_of_stuck());
     if (sanitized() || std::getenv("RINGDOWN_DISABLE") || std::getenv("RINGDOWN_UNOPTIMIZED")) {
-        MESSAGE("skip: the promise of 10 ms is for optimised builds on a kernel that is not masked");
+        MESSAGE(
+            "skip: the promise of 10 ms is for optimised builds on a kernel that is not masked");
         return;
     }
     CHECK(least < 10ms);

@@ -77,6 +77,8 @@ public:
     void check_resets(std::uint64_t expected);
     [[nodiscard]] std::uint64_t resets_so_far() { return our_resets(); }
     /// After a close the kernel may have to reset by itself, which no report can tell of.
+    /// The peer still sends while we reset.
+    void expect_upload() noexcept { peer_uploads_ = true; }
     void expect_resets_after_close(std::uint64_t count) noexcept { after_close_ += count; }
     /// Called by `run`: every RST that left is in a report, and every one that is left.
     void check_reported_resets();
@@ -103,6 +105,7 @@ private:
     std::set<std::uint16_t> our_ports_;
     std::uint64_t our_resets_ = 0;
     std::uint64_t after_close_ = 0;
+    bool peer_uploads_ = false;
     wait_for_cpu waited_;
     std::vector<teardown_report> reports_;
     std::function<void(const std::vector<teardown_report>&)> at_end_;
