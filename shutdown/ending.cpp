@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstddef>
 #include <memory>
 
 #include <linux/sockios.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -15,21 +13,11 @@
 #include <ringdown/net/peer_name.hpp>
 #include <ringdown/runtime/assert.hpp>
 #include <ringdown/runtime/uapi.hpp>
-#include <ringdown/shutdown/ledger.hpp>
 
 namespace ringdown {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::uint64_t discard_at_once = 1 << 20;
-
-// Where unix sockets, which cannot drop what was not copied, copy it to.
-class discard_buffer final : public loop_service {
-public:
-    explicit discard_buffer(loop&) {}
-    std::byte bytes[64 * 1024];
-};
 
 void disconnect(connection& aborted) noexcept {
     system& calls = aborted.on().calls();
@@ -169,41 +157,6 @@ void ending::step_sending() {
         ask_queue();
 }
 
-void ending::step_discarding() {
-    connection& of = connection_;
-    if (of.receiving() != receiving_phase::discarding) return;
-    if (of.bytes().discarded > request_.policy.discard_bytes_max) {
-        abort(teardown_cause::discard_limit);
-        return;
-    }
-    const bool through_inbox = of.own_inbox() && of.own_inbox()->in_flight();
-    // What the application's own receive still brings is older than what is discarded.
-    if (discard_.in_flight() || through_inbox || of.cancels_in_flight()) return;
-    const std::uint64_t room = request_.policy.discard_bytes_max - of.bytes().discarded + 1;
-    discard_.launch([&](io_uring_sqe& sqe) {
-        if (of.from().kind == connection_kind::tcp) {
-            io_uring_prep_recv(&sqe, of.descriptor(), nullptr, std::min(room, discard_at_once),
-                               MSG_TRUNC);
-        } else {
-            auto& into = of.on().service<discard_buffer>().bytes;
-            io_uring_prep_recv(&sqe, of.descriptor(), into, std::min(room, sizeof into), 0);
-        }
-    });
-}
-
-void ending::discard_settled(completion what) noexcept {
-    connection& of = connection_;
-    if (what.result > 0) {
-        of.bytes().discarded += static_cast<std::uint64_t>(what.result);
-        progress_at_ = of.on().now();
-    } else if (what.result == 0) {
-        of.note_nothing_received(what);
-    } else if (what.result != -ECANCELED && what.result != -EINTR) {
-        of.note_error(what.result);
-        if (of.end_errno() == 0 && !decided_) error_ = system_error(what.result);
-    }
-}
-
 void ending::ask_queue() {
     queue_wanted_ = false;
     connection& of = connection_;
@@ -288,130 +241,6 @@ void ending::abort(teardown_cause why) noexcept {
     if (inbox* dropped = of.own_inbox()) dropped->seal();
     decide(sample);
     if (of.idle()) close();
-}
-
-// A connection that was gone when it was sampled: both sides have finished, or some operation
-// that was cut short has swallowed the error of a reset.
-void ending::settle_gone() noexcept {
-    connection& of = connection_;
-    if (!decided_->gone || of.end_errno() != 0) return;
-    const bool fin_left = of.sending() >= sending_phase::fin_sent;
-    if (fin_left && decided_->acknowledged > of.bytes().sent)
-        of.note_end_of_stream();
-    else
-        of.note_error(-ECONNRESET);
-}
-
-// A wait ends before the peer does; bytes that came meanwhile and stayed unread would turn the
-// close into a reset.
-void ending::drop_late_bytes() noexcept {
-    connection& of = connection_;
-    for (;;) {
-        const int dropped = of.on().calls().recv(of.descriptor(), nullptr, discard_at_once,
-                                                 MSG_TRUNC | MSG_DONTWAIT);
-        if (dropped == 0) of.note_end_of_stream();
-        if (dropped < 0) of.note_error(dropped);
-        if (dropped <= 0) return;
-        of.bytes().discarded += static_cast<std::uint64_t>(dropped);
-        if (of.bytes().discarded > request_.policy.discard_bytes_max) return;
-    }
-}
-
-void ending::close() {
-    connection& of = connection_;
-    const auto peer_may_send = [&of, graceful = of.life() == life_phase::ending] {
-        return graceful && of.receiving() == receiving_phase::discarding &&
-               of.from().kind == connection_kind::tcp;
-    };
-    settle_gone();
-    if (peer_may_send()) drop_late_bytes();
-    of.enter(life_phase::joined);
-    if (peer_may_send()) {
-        // What came even later makes the close reset, so both happen in one breath, in place.
-        system& calls = of.on().calls();
-        calls.ioctl(of.descriptor(), SIOCINQ, unread_bytes_);
-        close_settled({calls.close(of.descriptor()), 0});
-        finish();
-        return;
-    }
-    close_.launch([&](io_uring_sqe& sqe) { io_uring_prep_close(&sqe, of.descriptor()); });
-}
-
-void ending::close_settled(completion what) noexcept {
-    if (what.result < 0) error_ = system_error(what.result);
-}
-
-void ending::finish() {
-    connection& of = connection_;
-    // The sample may know more than was seen before it.
-    if (of.sending() == sending_phase::fin_sent && acknowledged() > of.bytes().sent)
-        of.enter(sending_phase::fin_acknowledged);
-    observe();
-    report_ = make_report();
-    const connection_ref kept(connection_);
-    connection_.closed();
-    ledger(connection_.on()).enter(report_);
-    // The reference that ends here may be the last: then the block goes, and this with it.
-}
-
-void ending::tighten(time_point deadline) noexcept {
-    deadline_ = std::min(deadline_, deadline);
-    if (!decided_) schedule();
-}
-
-bool ending::waits_for_acknowledgement() const noexcept {
-    return connection_.sending() < sending_phase::fin_acknowledged;
-}
-
-void ending::schedule() noexcept {
-    const auto idle = request_.policy.idle;
-    time_point next = deadline_;
-    if (idle > 0ns && idle < std::chrono::hours(24)) {
-        // Acknowledgements have no event of their own, so while some are due they are looked for
-        // several times within the idle time.
-        const auto look = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
-        const auto now = connection_.on().now();
-        next =
-            std::min(next, waits_for_acknowledgement() ? std::min(now + look, progress_at_ + idle)
-                                                       : progress_at_ + idle);
-        next = std::max(next, now + 100us);
-    }
-    if (connection_.from().kind != connection_kind::tcp && waits_for_acknowledgement())
-        next = std::min(next, connection_.on().now() + 2ms);
-    set(std::min(next, deadline_));
-}
-
-void ending::look_for_acknowledgements(time_point now) noexcept {
-    const delivery_sample sample = take_sample(connection_);
-    if (connection_.from().kind != connection_kind::tcp) {
-        // What was accepted less what waits there changes with every byte written or read.
-        const std::uint64_t through = connection_.bytes().sent - sample.queued;
-        const auto earlier = std::exchange(acknowledged_before_, through);
-        if (earlier && earlier != through) progress_at_ = now;
-        return;
-    }
-    const auto before = std::exchange(acknowledged_before_, sample.acknowledged);
-    if (before == sample.acknowledged) return;
-    // It came with the last acknowledgement at the latest. The first look only knows that age.
-    const auto came = now - std::chrono::milliseconds(sample.acknowledgement_age_ms);
-    progress_at_ = std::max(progress_at_, came);
-}
-
-void ending::expired() noexcept {
-    const auto now = connection_.on().now();
-    if (now >= deadline_) {
-        abort(teardown_cause::deadline);
-        return;
-    }
-    if (waits_for_acknowledgement()) look_for_acknowledgements(now);
-    const auto idle = request_.policy.idle;
-    if (connection_.end_errno() == 0 && idle > 0ns && now - progress_at_ >= idle) {
-        abort(teardown_cause::idle);
-        return;
-    }
-    queue_wanted_ = queue_wanted_ || connection_.from().kind != connection_kind::tcp;
-    schedule();
-    advance();
 }
 
 } // namespace ringdown

@@ -346,11 +346,12 @@ def round_trip(client, data=b'ping'):
     assert read_exactly(client, len(data)) == data
 
 
-def send_beside(client, data, finish=False):
+def send_beside(client, data, times=1, finish=False):
     """Sends on a thread of its own; whether it could is not asked."""
     def send():
         with contextlib.suppress(OSError):
-            client.sendall(data)
+            for _ in range(times):
+                client.sendall(data)
             if finish:
                 client.shutdown(socket.SHUT_WR)
     thread = threading.Thread(target=send, daemon=True)
@@ -370,9 +371,10 @@ def fill(client, quiet=0.15):
 
 
 def end_of(client):
-    """How the peer ended it: 'FIN', or 'RST'."""
+    """How the peer ended it: 'FIN', or 'RST'. What comes before is not kept."""
     try:
-        read_to_end(client)
+        while client.recv(1 << 18):
+            pass
         return 'FIN'
     except ConnectionResetError:
         return 'RST'

@@ -233,7 +233,7 @@ class Uploads(Case):
     def test_without_end_are_served_until_a_drain_resets_them(self):
         with Server('echo', '--drain', '400ms') as server:
             client = server.connect()
-            sender = send_beside(client, bytes(1 << 30))
+            sender = send_beside(client, bytes(MIB), times=1024)
             read_exactly(client, 8 * MIB)
             reader = threading.Thread(target=end_of, args=(client,), daemon=True)
             reader.start()
@@ -248,7 +248,7 @@ class Uploads(Case):
         with Server('echo', '--idle', '200ms', '--discard-max', '256KiB') as server:
             client = server.connect()
             self.assertEqual(client.recv(1), b'')  # the idle time is over, and FIN has come
-            send_beside(client, bytes(1 << 30)).join(5)
+            send_beside(client, bytes(MIB), times=1024).join(5)
             report = server.report()
             self.assert_report(report, cause='discard_limit', ending='degraded', reset_sent=True,
                                received_bytes=0)

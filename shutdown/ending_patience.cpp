@@ -1,0 +1,73 @@
+#include <ringdown/shutdown/ending.hpp>
+
+#include <algorithm>
+#include <utility>
+
+// How long an ending waits: its deadline, and the idle time since the peer last let anything
+// through.
+
+namespace ringdown {
+
+using namespace std::chrono_literals;
+
+void ending::tighten(time_point deadline) noexcept {
+    deadline_ = std::min(deadline_, deadline);
+    if (!decided_) schedule();
+}
+
+bool ending::waits_for_acknowledgement() const noexcept {
+    return connection_.sending() < sending_phase::fin_acknowledged;
+}
+
+void ending::schedule() noexcept {
+    const auto idle = request_.policy.idle;
+    time_point next = deadline_;
+    if (idle > 0ns && idle < std::chrono::hours(24)) {
+        // Acknowledgements have no event of their own, so while some are due they are looked for
+        // several times within the idle time.
+        const auto look = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
+        const auto now = connection_.on().now();
+        next =
+            std::min(next, waits_for_acknowledgement() ? std::min(now + look, progress_at_ + idle)
+                                                       : progress_at_ + idle);
+        next = std::max(next, now + 100us);
+    }
+    if (connection_.from().kind != connection_kind::tcp && waits_for_acknowledgement())
+        next = std::min(next, connection_.on().now() + 2ms);
+    set(std::min(next, deadline_));
+}
+
+void ending::look_for_acknowledgements(time_point now) noexcept {
+    const delivery_sample sample = take_sample(connection_);
+    if (connection_.from().kind != connection_kind::tcp) {
+        // What was accepted less what waits there changes with every byte written or read.
+        const std::uint64_t through = connection_.bytes().sent - sample.queued;
+        const auto earlier = std::exchange(acknowledged_before_, through);
+        if (earlier && earlier != through) progress_at_ = now;
+        return;
+    }
+    const auto before = std::exchange(acknowledged_before_, sample.acknowledged);
+    if (before == sample.acknowledged) return;
+    // It came with the last acknowledgement at the latest. The first look only knows that age.
+    const auto came = now - std::chrono::milliseconds(sample.acknowledgement_age_ms);
+    progress_at_ = std::max(progress_at_, came);
+}
+
+void ending::expired() noexcept {
+    const auto now = connection_.on().now();
+    if (now >= deadline_) {
+        abort(teardown_cause::deadline);
+        return;
+    }
+    if (waits_for_acknowledgement()) look_for_acknowledgements(now);
+    const auto idle = request_.policy.idle;
+    if (connection_.end_errno() == 0 && idle > 0ns && now - progress_at_ >= idle) {
+        abort(teardown_cause::idle);
+        return;
+    }
+    queue_wanted_ = queue_wanted_ || connection_.from().kind != connection_kind::tcp;
+    schedule();
+    advance();
+}
+
+} // namespace ringdown
