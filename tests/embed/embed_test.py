@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Uses Ringdown as other projects do: as a meson subproject, and installed, by pkg-config.
 
-Usage: embed_test.py SOURCE_ROOT; the compiler is $CXX. Closes with 'N passed, N failed'.
+Usage: embed_test.py SOURCE_ROOT BUILD; the copy that is installed is what BUILD has built already,
+the compiler is $CXX. Closes with 'N passed, N failed'.
 """
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -86,13 +88,16 @@ def as_subproject(root, work):
         check("subproject: the program runs", greets(build / "embed"))
 
 
-def install(root, prefix, work):
-    build = work / "installed-build"
-    return run_all(
-        ["meson", "setup", build, root, f"--prefix={prefix}", "--libdir=lib", "--buildtype=plain",
-         "-Dtests=disabled", "-Dbench=disabled", "-Dexamples=disabled"],
-        ["ninja", "-C", build, "-j", AT_ONCE],
-        ["meson", "install", "-C", build, "--no-rebuild", "--quiet"])
+def install(built, work):
+    """Installs below a folder of the test's own; answers that, and where there the files are."""
+    stage = work / "stage"
+    listed, complaint = run(["meson", "introspect", "--buildoptions", built])
+    if complaint:
+        return stage, stage, complaint
+    prefix = next(each["value"] for each in json.loads(listed) if each["name"] == "prefix")
+    complaint = run_all(["meson", "install", "-C", built, "--no-rebuild", "--quiet"],
+                        env=dict(os.environ, DESTDIR=str(stage)))
+    return stage, stage / prefix.lstrip("/"), complaint
 
 
 def missing_headers(root, include):
@@ -105,14 +110,16 @@ def missing_headers(root, include):
                      if not (include / header).is_file())
 
 
-def as_installed(root, compiler, work):
-    prefix = work / "prefix"
-    if not check("installed: builds and installs", install(root, prefix, work)):
+def as_installed(root, built, compiler, work):
+    stage, prefix, complaint = install(built, work)
+    if not check("installed: installs", complaint):
         return
     include = prefix / "include/ringdown"
     check("installed: every header is in its place", missing_headers(root, include))
 
-    found = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
+    library = next(prefix.rglob("ringdown.pc")).parent.parent
+    found = dict(os.environ, PKG_CONFIG_PATH=str(library / "pkgconfig"),
+                 PKG_CONFIG_SYSROOT_DIR=str(stage))
     flags, complaint = run(["pkg-config", "--cflags", "--libs", "ringdown"], env=found)
     if not check("installed: pkg-config finds it", complaint):
         return
@@ -121,7 +128,7 @@ def as_installed(root, compiler, work):
                         shlex.split(flags))
     if check("installed: a program builds with pkg-config's flags alone", complaint):
         check("installed: the program runs",
-              greets(program, env=dict(os.environ, LD_LIBRARY_PATH=str(prefix / "lib"))))
+              greets(program, env=dict(os.environ, LD_LIBRARY_PATH=str(library))))
     check_headers(compiler, include, found)
 
 
@@ -142,12 +149,12 @@ def check_headers(compiler, include, environment):
 
 
 def main():
-    root = pathlib.Path(sys.argv[1]).resolve()
+    root, built = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
     compiler = shlex.split(os.environ.get("CXX", "c++"))
     with tempfile.TemporaryDirectory(prefix="ringdown-embed-") as folder:
         work = pathlib.Path(folder)
         as_subproject(root, work)
-        as_installed(root, compiler, work)
+        as_installed(root, built, compiler, work)
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 
