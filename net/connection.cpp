@@ -122,14 +122,14 @@ std::error_code connection::error_of(int negated_errno) const noexcept {
 }
 
 std::error_code connection::refuses_sending() const noexcept {
-    if (life_ != life_phase::open) return errc::ending;
+    if (sealed(allowance::answers)) return errc::ending;
     if (end_errno_ != 0) return error_of(-end_errno_);
     if (sending_ != sending_phase::open) return std::make_error_code(std::errc::broken_pipe);
     return {};
 }
 
 std::error_code connection::refuses_receiving() const noexcept {
-    if (life_ != life_phase::open) return errc::ending;
+    if (sealed(allowance::receiving)) return errc::ending;
     return {};
 }
 

@@ -141,6 +141,26 @@ public:
     [[nodiscard]] bool cut_short() const noexcept { return cut_bytes_ > 0; }
     /// @}
 
+    /// What the application may still do while the connection is ending.
+    /// @{
+    void allow(allowance what) noexcept { allowed_ = what; }
+    [[nodiscard]] allowance allowed() const noexcept { return allowed_; }
+    [[nodiscard]] bool sealed(allowance direction) const noexcept {
+        return life_ != life_phase::open && (life_ != life_phase::ending || allowed_ != direction);
+    }
+    /// @}
+
+    /// The application was told of the end of the stream, having taken every byte before it. While
+    /// it expects more, inside a message or with answers due, that end is `truncated`.
+    /// @{
+    void expect_more(bool expected) noexcept { more_expected_ = expected; }
+    void note_end_told() noexcept {
+        if (!std::exchange(end_told_, true)) truncated_ = more_expected_;
+    }
+    [[nodiscard]] bool end_told() const noexcept { return end_told_; }
+    [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+    /// @}
+
     [[nodiscard]] fin_operation& fin() noexcept { return fin_; }
     /// Puts FIN behind every byte that was handed over.
     void request_fin() noexcept;
@@ -201,6 +221,10 @@ private:
     first_end ended_first_ = first_end::none;
     bool canceled_by_scope_ = false;
     bool receive_in_flight_ = false;
+    bool more_expected_ = false;
+    bool end_told_ = false;
+    bool truncated_ = false;
+    allowance allowed_ = allowance::nothing;
     int end_errno_ = 0;
     counters bytes_;
     std::uint64_t cut_bytes_ = 0;

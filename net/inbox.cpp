@@ -29,7 +29,7 @@ inbox::~inbox() {
         pool_.give_back(pop());
 }
 
-bool inbox::sealed() const noexcept { return target().life() != life_phase::open; }
+bool inbox::sealed() const noexcept { return target().sealed(allowance::receiving); }
 
 bool inbox::read(inbox_reader& reader) {
     require(!reader_, "two receives at once on one stream; await one before the next");
@@ -39,7 +39,7 @@ bool inbox::read(inbox_reader& reader) {
         return false;
     }
     if (end_) {
-        reader.fail(*end_);
+        tell_end(reader);
         return false;
     }
     reader_ = &reader;
@@ -154,10 +154,16 @@ void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
 void inbox::tell_reader() noexcept {
     inbox_reader* told = std::exchange(reader_, nullptr);
     if (!told) return;
-    if (queued_ > 0)
+    if (queued_ > 0) {
         told->arrived();
-    else
-        told->fail(*end_);
+        return;
+    }
+    tell_end(*told);
+}
+
+void inbox::tell_end(inbox_reader& reader) noexcept {
+    if (*end_ == errc::end_of_stream) target().note_end_told();
+    reader.fail(*end_);
 }
 
 void inbox::put(std::uint16_t buffer, std::size_t bytes) noexcept {

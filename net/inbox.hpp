@@ -52,6 +52,7 @@ private:
     void put(std::uint16_t buffer, std::size_t bytes) noexcept;
     std::uint16_t pop() noexcept;
     void tell_reader() noexcept;
+    void tell_end(inbox_reader& reader) noexcept;
     [[nodiscard]] bool sealed() const noexcept;
 
     // Without a buffer the kernel sees neither data nor the end, so a byte is looked at instead.

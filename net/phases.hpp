@@ -29,6 +29,14 @@ enum class life_phase : std::uint8_t {
     closed,   ///< The descriptor is released and the report made.
 };
 
+/// What an ending leaves to the application until it is let go: a conversation that has answers due
+/// is not over when its end is asked for.
+enum class allowance : std::uint8_t {
+    nothing,   ///< Nothing new is started.
+    answers,   ///< Sending: FIN waits for answers that are owed.
+    receiving, ///< Receiving: answers are awaited, behind a FIN that was sent already.
+};
+
 /// Which side's end of the connection was seen first.
 enum class first_end : std::uint8_t { none, local, peer };
 

@@ -65,6 +65,7 @@ void recv_operation::settled(completion what) noexcept {
         from.note_error(what.result);
     const bool ended =
         what.result == 0 && from.end_errno() == 0 && from.life() < life_phase::aborting;
+    if (ended) from.note_end_told();
     fail(ended ? make_error_code(errc::end_of_stream) : from.error_of(what.result));
 }
 

@@ -137,7 +137,7 @@ void send_operation::conclude(std::error_code error) noexcept {
 // Of an open connection, what the application cancelled is its own again.
 void send_operation::note_failure() noexcept {
     connection& to = target();
-    const bool given_back = to.life() == life_phase::open && to.end_errno() == 0;
+    const bool given_back = !to.sealed(allowance::answers) && to.end_errno() == 0;
     if (given_back && outcome_.bytes == 0)
         to.bytes().handed -= total_;
     else if (given_back)

@@ -87,12 +87,37 @@ void ending::start() {
         return;
     }
     of.enter(life_phase::ending);
-    if (inbox* dropped = of.own_inbox()) dropped->seal();
-    of.cancel_operations(false);
+    of.allow(request_.allowed);
+    if (of.allowed() != allowance::receiving) seal_receiving();
     ask_peer_name();
     if (of.end_errno() == 0) {
-        if (of.receiving() == receiving_phase::open) of.enter(receiving_phase::discarding);
+        if (of.allowed() != allowance::answers) of.request_fin();
+        schedule();
+    }
+    advance();
+}
+
+void ending::seal_receiving() noexcept {
+    connection& of = connection_;
+    if (inbox* dropped = of.own_inbox()) dropped->seal();
+    of.cancel_operations(false);
+    if (of.end_errno() == 0 && of.receiving() == receiving_phase::open)
+        of.enter(receiving_phase::discarding);
+}
+
+void ending::let_go() noexcept {
+    connection& of = connection_;
+    const allowance was = of.allowed();
+    if (decided_ || was == allowance::nothing) return;
+    of.allow(allowance::nothing);
+    if (of.cut_short()) {
+        abort(teardown_cause::canceled); // a FIN behind half an answer would make it look whole
+        return;
+    }
+    if (was == allowance::receiving) seal_receiving();
+    if (of.end_errno() == 0) {
         of.request_fin();
+        progress_at_ = of.on().now(); // until now the peer has not been waited for
         schedule();
     }
     advance();
@@ -140,8 +165,14 @@ void ending::step() {
 
     const bool acknowledged = of.sending() == sending_phase::fin_acknowledged;
     const bool waits_for_peer = request_.requested != requested_ending::wait;
-    if (acknowledged && (!waits_for_peer || of.receiving() == receiving_phase::finished))
-        decide({});
+    if (acknowledged && (!waits_for_peer || peer_finished())) decide({});
+}
+
+// Known is the peer's FIN as soon as the kernel has told; over is the conversation when the
+// application has taken what came before.
+bool ending::peer_finished() const noexcept {
+    return connection_.receiving() == receiving_phase::finished &&
+           (connection_.allowed() != allowance::receiving || connection_.end_told());
 }
 
 void ending::step_sending() {
@@ -216,6 +247,8 @@ void ending::peer_name_settled(completion what) noexcept {
 void ending::decide(const delivery_sample& sample) noexcept {
     connection& of = connection_;
     decided_ = sample;
+    of.allow(allowance::nothing);
+    if (inbox* dropped = of.own_inbox()) dropped->seal();
     unset();
     of.sends().refuse_waiting();
     if (of.life() == life_phase::aborting)
@@ -238,7 +271,6 @@ void ending::abort(teardown_cause why) noexcept {
         of.enter(life_phase::aborting);
         disconnect(of);
     }
-    if (inbox* dropped = of.own_inbox()) dropped->seal();
     decide(sample);
     if (of.idle()) close();
 }

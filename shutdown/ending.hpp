@@ -30,6 +30,9 @@ public:
     /// Resets the connection now, unless its ending was decided already.
     void abort(teardown_cause why) noexcept;
 
+    /// The application is done with what the ending allowed it: goes on to the end.
+    void let_go() noexcept;
+
     /// Makes the deadline no later than this.
     void tighten(time_point deadline) noexcept;
 
@@ -53,7 +56,9 @@ private:
     void start();
     void advance() noexcept;
     void observe() noexcept;
+    void seal_receiving() noexcept;
     void step();
+    [[nodiscard]] bool peer_finished() const noexcept;
     void step_sending();
     void step_discarding();
     void decide(const delivery_sample& sample) noexcept;
@@ -65,6 +70,7 @@ private:
     void ask_peer_name();
     void ask_queue();
     void schedule() noexcept;
+    [[nodiscard]] std::chrono::nanoseconds idle_time() const noexcept;
     void look_for_acknowledgements(time_point now) noexcept;
     [[nodiscard]] bool waits_for_acknowledgement() const noexcept;
 

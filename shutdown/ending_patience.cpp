@@ -19,8 +19,13 @@ bool ending::waits_for_acknowledgement() const noexcept {
     return connection_.sending() < sending_phase::fin_acknowledged;
 }
 
+// While the application still has something to do, the peer is not the one who is waited for.
+std::chrono::nanoseconds ending::idle_time() const noexcept {
+    return connection_.allowed() == allowance::nothing ? request_.policy.idle : 0ns;
+}
+
 void ending::schedule() noexcept {
-    const auto idle = request_.policy.idle;
+    const auto idle = idle_time();
     time_point next = deadline_;
     if (idle > 0ns && idle < std::chrono::hours(24)) {
         // Acknowledgements have no event of their own, so while some are due they are looked for
@@ -60,7 +65,7 @@ void ending::expired() noexcept {
         return;
     }
     if (waits_for_acknowledgement()) look_for_acknowledgements(now);
-    const auto idle = request_.policy.idle;
+    const auto idle = idle_time();
     if (connection_.end_errno() == 0 && idle > 0ns && now - progress_at_ >= idle) {
         abort(teardown_cause::idle);
         return;

@@ -25,6 +25,7 @@ teardown_cause ending::cause() const noexcept {
     if (connection_.end_errno() != 0)
         return connection_.was_reset() ? teardown_cause::peer_reset
                                        : teardown_cause::network_timeout;
+    if (connection_.truncated() && !aborted_by_) return teardown_cause::truncated;
     return aborted_by_.value_or(request_.cause);
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include <ringdown/net/phases.hpp>
 #include <ringdown/runtime/system.hpp>
 #include <ringdown/shutdown/report.hpp>
 
@@ -27,6 +28,8 @@ struct ending_request {
     requested_ending requested = requested_ending::graceful;
     teardown_cause cause = teardown_cause::application;
     ending_policy policy;
+    /// What the application still does until `ending::let_go`; the deadline covers that time too.
+    allowance allowed = allowance::nothing;
 };
 
 } // namespace ringdown

@@ -21,3 +21,5 @@
 #include <ringdown/shutdown/peer_closed.hpp>
 #include <ringdown/shutdown/report.hpp>
 #include <ringdown/shutdown/server.hpp>
+#include <ringdown/shutdown/session.hpp>
+#include <ringdown/shutdown/session_group.hpp>

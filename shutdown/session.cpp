@@ -1,0 +1,62 @@
+#include <ringdown/shutdown/session.hpp>
+
+namespace ringdown {
+namespace {
+
+// The state is kept by these, so that a session may go while somebody waits for it.
+
+task<result<std::optional<session_event>>> next_event_of(session_ref of) {
+    loop& on = of->connection_of().on();
+    for (;;) {
+        if (const auto next = of->next_event()) co_return next;
+        if (of->phase() == session_phase::completed) co_return std::nullopt;
+        const auto waited = co_await of->event_arrived().wait(on);
+        if (!waited) co_return std::unexpected(waited.error());
+    }
+}
+
+task<result<session_peer_end>> peer_end_of(session_ref of) {
+    const auto waited = co_await of->peer_end_known().wait(of->connection_of().on());
+    if (!waited) co_return std::unexpected(waited.error());
+    co_return of->end_of_peer();
+}
+
+task<result<session_report>> completion_of(session_ref of) {
+    const auto waited = co_await of->completed().wait(of->connection_of().on());
+    if (!waited) co_return std::unexpected(waited.error());
+    co_return of->report();
+}
+
+} // namespace
+
+session::session(stream over, session_role role, const session_policy& when_peer_ends)
+    : state_(*new session_state(std::move(over), role, when_peer_ends)) {}
+
+session& session::operator=(session&& other) noexcept {
+    if (this != &other) {
+        if (state_) state_->dispose();
+        state_ = std::move(other.state_);
+    }
+    return *this;
+}
+
+session::~session() {
+    if (state_) state_->dispose();
+}
+
+result<request> session::begin_request() {
+    if (const auto refused = state_->begin_request()) return std::unexpected(refused);
+    return request(state_);
+}
+
+bool session::begin_shutdown(const session_policy& policy) {
+    return state_->begin_shutdown(policy);
+}
+
+task<result<std::optional<session_event>>> session::next_event() { return next_event_of(state_); }
+
+task<result<session_peer_end>> session::peer_ended() { return peer_end_of(state_); }
+
+task<result<session_report>> session::completed() { return completion_of(state_); }
+
+} // namespace ringdown
