@@ -36,7 +36,7 @@ bool recv_operation::begin() {
                                std::min(into_.size(), bytes_at_once), 0);
         });
     }
-    if (!waits_) list_hook<waiting>::unlink();
+    if (!waits_) stay();
     return waits_;
 }
 
@@ -84,7 +84,7 @@ bool lease_operation::begin() {
         from_.note_in_use();
         waits_ = from_.make_inbox().read(*this);
     }
-    if (!waits_) list_hook<waiting>::unlink();
+    if (!waits_) stay();
     return waits_;
 }
 

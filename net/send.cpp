@@ -40,7 +40,7 @@ bool send_operation::hand_over() {
     outcome_.error = to.refuses_sending();
     if (outcome_.error || total_ == 0) {
         if (!outcome_.error && form_ == form::last) to.request_fin();
-        list_hook<waiting>::unlink();
+        stay();
         return false;
     }
     to.note_in_use();

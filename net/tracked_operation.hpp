@@ -45,7 +45,7 @@ public:
 
 private:
     bool answer_at_once(int result) noexcept {
-        list_hook<waiting>::unlink();
+        stay();
         last_ = {result, 0};
         return false;
     }

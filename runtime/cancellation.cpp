@@ -1,5 +1,7 @@
 #include <ringdown/runtime/cancellation.hpp>
 
+#include <utility>
+
 namespace ringdown {
 
 cancellation::cancellation(cancellation* parent) noexcept {
@@ -12,8 +14,10 @@ void cancellation::request(cancel_reason reason) noexcept {
     if (requested_) return;
     requested_ = true;
     // One cancelled wait may wake others, so nothing is held while each is asked.
-    while (!waits_.empty())
-        waits_.pop_front().cancel(reason);
+    strands_.for_each([reason](strand& each) {
+        each.canceled_ = true;
+        if (waiting* asked = std::exchange(each.current_, nullptr)) asked->cancel(reason);
+    });
     children_.for_each([reason](cancellation& child) { child.request(reason); });
 }
 

@@ -2,9 +2,34 @@
 
 #include <coroutine>
 
+#include <ringdown/runtime/intrusive_list.hpp>
 #include <ringdown/runtime/waiting.hpp>
 
 namespace ringdown {
+
+class cancellation;
+
+/// One line of control: a spawned task, and the tasks that it awaits in turn. It waits for one
+/// thing at a time, so being cancellable costs a wait one store.
+class strand : public list_hook<strand> {
+public:
+    strand() noexcept = default;
+    explicit strand(cancellation* governing) noexcept { join(governing); }
+
+    /// Comes under a cancellation; null: that of no scope.
+    void join(cancellation* governing) noexcept;
+
+    [[nodiscard]] cancellation* governing() const noexcept { return governing_; }
+    [[nodiscard]] bool canceled() const noexcept { return canceled_; }
+
+private:
+    friend class cancellation;
+    friend class waiting;
+
+    cancellation* governing_ = nullptr;
+    waiting* current_ = nullptr; // what is to be cancelled, if anything
+    bool canceled_ = false;
+};
 
 /// A node in the tree of cancellation: everything that the tasks below it wait for.
 ///
@@ -18,13 +43,20 @@ public:
     void request(cancel_reason reason = cancel_reason::scope) noexcept;
     [[nodiscard]] bool requested() const noexcept { return requested_; }
 
-    void add(waiting& wait) noexcept { waits_.push_back(wait); }
-
 private:
+    friend class strand;
+
     bool requested_ = false;
-    intrusive_list<waiting, waiting> waits_;
+    intrusive_list<strand, strand> strands_;
     intrusive_list<cancellation, cancellation> children_;
 };
+
+inline void strand::join(cancellation* governing) noexcept {
+    governing_ = governing;
+    if (!governing) return;
+    governing->strands_.push_back(*this);
+    canceled_ = governing->requested();
+}
 
 /// `co_await current_cancellation{}` answers the node that governs the awaiting task, or null.
 struct current_cancellation {
@@ -33,7 +65,7 @@ struct current_cancellation {
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> task) noexcept {
-        found = task.promise().governing();
+        found = task.promise().governing()->governing();
         return false;
     }
     cancellation* await_resume() const noexcept { return found; }

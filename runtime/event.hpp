@@ -41,7 +41,7 @@ public:
             happen();
         }
         void happen() noexcept {
-            list_hook<waiters>::unlink();
+            unlink();
             wake();
         }
 

@@ -120,15 +120,17 @@ void loop::end_residents() noexcept {
 void loop::turn() {
     const bool wait = ready_.empty();
     ring_.enter(wait, wait ? timers_.next() : std::nullopt);
-    ring_.reap([this](std::uint64_t user_data, completion what) {
+    std::size_t ended = 0;
+    ring_.reap([&ended](std::uint64_t user_data, completion what) {
         auto* done = reinterpret_cast<ring_operation*>(user_data);
         if (!done) return; // a cancel request
         if (!what.more()) {
             done->in_flight_ = false;
-            --in_flight_;
+            ++ended;
         }
         done->completed(what);
     });
+    in_flight_ -= ended;
     // A crowd with one deadline is served in parts, each to its end while it is at hand.
     if (!timers_.empty()) timers_.expire(now(), timers_a_turn);
     resume_ready();
@@ -137,10 +139,8 @@ void loop::turn() {
 // One batch: what becomes ready meanwhile waits for the next turn, so that the ring is never
 // starved.
 void loop::resume_ready() {
-    intrusive_list<waiting, waiting> batch;
-    batch.take(ready_);
-    while (!batch.empty())
-        batch.pop_front().task_.resume();
+    resuming_.swap(ready_);
+    resuming_.resume_all();
 }
 
 } // namespace ringdown

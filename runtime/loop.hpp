@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <ringdown/runtime/ready_list.hpp>
 #include <ringdown/runtime/ring.hpp>
 #include <ringdown/runtime/ring_operation.hpp>
 #include <ringdown/runtime/scope.hpp>
@@ -126,7 +127,8 @@ private:
     ring ring_;
     timer_queue timers_;
     std::size_t in_flight_ = 0;
-    intrusive_list<waiting, waiting> ready_;
+    ready_list ready_;
+    ready_list resuming_; // its memory is kept between turns
     intrusive_list<resident, resident> residents_;
     intrusive_list<resident, resident> ending_residents_;
     std::vector<std::pair<std::type_index, std::unique_ptr<loop_service>>> services_;
@@ -149,18 +151,23 @@ void ring_operation::submit(Prepare prepare) {
     ++loop_.in_flight_;
 }
 
-inline bool waiting::suspend(std::coroutine_handle<> task, cancellation* governing) noexcept {
-    if (governing) {
-        if (governing->requested()) return false;
-        governing->add(*this);
+inline bool waiting::suspend(std::coroutine_handle<> task, strand* of) noexcept {
+    if (of) {
+        if (of->canceled()) return false;
+        of->current_ = this;
+        strand_ = of;
     }
     task_ = task;
     return true;
 }
 
+inline void waiting::stay() noexcept {
+    if (strand_) std::exchange(strand_, nullptr)->current_ = nullptr;
+}
+
 inline void waiting::wake() noexcept {
-    unlink();
-    loop_.ready_.push_back(*this);
+    stay();
+    loop_.ready_.push(task_);
 }
 
 template <class Service>

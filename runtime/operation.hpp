@@ -48,7 +48,7 @@ public:
         }
         if constexpr (answers_in_place<Descriptor>) {
             if (const std::optional<int> answer = descriptor_.in_place(on())) {
-                unlink();
+                stay();
                 last_ = {*answer, 0};
                 return false;
             }

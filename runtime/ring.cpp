@@ -69,6 +69,7 @@ void ring::map(const io_uring_params& params) {
     submission_mask_ = *at(params.sq_off.ring_mask);
     submission_ = static_cast<io_uring_sqe*>(entries_.memory);
     tail_ = *submission_tail_;
+    room_until_ = tail_;
     completion_head_ = at(params.cq_off.head);
     completion_tail_ = at(params.cq_off.tail);
     completion_mask_ = *at(params.cq_off.ring_mask);
@@ -100,6 +101,11 @@ void ring::reserve(unsigned count) {
     require(count <= submission_mask_ + 1, "a chain is longer than the submission queue; "
                                            "ask for more entries in ring_options");
     if (unsubmitted() + count > submission_mask_ + 1) make_room();
+}
+
+void ring::look_for_room() {
+    if (unsubmitted() > submission_mask_) make_room();
+    room_until_ = load(submission_head_) + submission_mask_ + 1;
 }
 
 void ring::make_room() {

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <liburing.h>
@@ -54,8 +55,8 @@ public:
 
     /// The next submission entry, cleared. Submits first when the queue is full.
     io_uring_sqe& entry() {
-        if (unsubmitted() > submission_mask_) [[unlikely]]
-            make_room();
+        if (tail_ == room_until_) [[unlikely]]
+            look_for_room();
         io_uring_sqe& sqe = submission_[tail_++ & submission_mask_];
         clear(sqe);
         return sqe;
@@ -73,11 +74,12 @@ public:
     /// Calls `handle(user_data, completion)` for every completion that has arrived.
     template <class Handle>
     void reap(Handle handle) {
-        for (;;) {
+        for (unsigned reaped = 0;;) {
             if (!spilled_.empty()) [[unlikely]]
                 reap_spilled(handle);
             const unsigned head = *completion_head_;
             if (head == load(completion_tail_)) {
+                counters_.completions += std::exchange(reaped, 0);
                 if (!fetch_overflowed()) return;
                 continue;
             }
@@ -86,8 +88,8 @@ public:
             const completion what{cqe.res, cqe.flags};
             // Given back before it is handled: handling may submit, and that may need room.
             store(completion_head_, head + 1);
-            ++counters_.completions;
             handle(user_data, what);
+            ++reaped;
         }
     }
 
@@ -137,6 +139,7 @@ private:
 
     [[nodiscard]] unsigned unsubmitted() const noexcept { return tail_ - load(submission_head_); }
     int call_enter(unsigned submit, unsigned wait, unsigned flags, std::optional<time_point> until);
+    void look_for_room();
     void make_room();
     bool fetch_overflowed();
     void spill_completions();
@@ -167,7 +170,8 @@ private:
     unsigned* submission_tail_ = nullptr;
     unsigned* submission_flags_ = nullptr;
     unsigned submission_mask_ = 0;
-    unsigned tail_ = 0; // entries handed out; published by submit
+    unsigned tail_ = 0;       // entries handed out; published by submit
+    unsigned room_until_ = 0; // the tail at which the queue may be full: looked up when reached
     io_uring_cqe* completions_ = nullptr;
     unsigned* completion_head_ = nullptr;
     unsigned* completion_tail_ = nullptr;

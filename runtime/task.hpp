@@ -52,7 +52,8 @@ public:
     final_awaiter final_suspend() const noexcept { return {}; }
     void unhandled_exception() noexcept { failure_ = std::current_exception(); }
 
-    [[nodiscard]] cancellation* governing() const noexcept { return governing_; }
+    /// The strand that the task runs on.
+    [[nodiscard]] strand* governing() const noexcept { return strand_; }
 
 protected:
     void rethrow() const {
@@ -65,7 +66,8 @@ private:
 
     std::coroutine_handle<> parent_;
     child_owner* owner_ = nullptr;
-    cancellation* governing_ = nullptr;
+    strand* strand_ = nullptr;
+    strand own_strand_; // of a task that was spawned
     std::exception_ptr failure_;
     bool started_ = false;
     bool parent_waits_ = false;
@@ -126,30 +128,48 @@ public:
         bool await_ready() const noexcept { return false; }
         template <class Promise>
         bool await_suspend(std::coroutine_handle<Promise> parent) {
-            return child_.start_below(parent,
-                                      governing_ ? governing_ : parent.promise().governing());
+            return child_.start_below(parent, parent.promise().governing());
         }
         T await_resume() { return child_.frame_.promise().take(); }
 
     private:
         friend class task;
-        awaiter(task& child, cancellation* governing) noexcept
-            : child_(child), governing_(governing) {}
+        explicit awaiter(task& child) noexcept : child_(child) {}
 
         task& child_;
-        cancellation* governing_;
     };
 
-    awaiter operator co_await() && noexcept { return awaiter(*this, nullptr); }
-    awaiter operator co_await() & noexcept { return awaiter(*this, nullptr); }
+    /// Awaits the task on a strand of its own.
+    class governed_awaiter {
+    public:
+        bool await_ready() const noexcept { return false; }
+        bool await_suspend(std::coroutine_handle<> parent) {
+            return child_.start_below(parent, &strand_);
+        }
+        T await_resume() { return child_.frame_.promise().take(); }
+
+    private:
+        friend class task;
+        governed_awaiter(task& child, cancellation& governing) noexcept
+            : child_(child), strand_(&governing) {}
+
+        task& child_;
+        strand strand_;
+    };
+
+    awaiter operator co_await() && noexcept { return awaiter(*this); }
+    awaiter operator co_await() & noexcept { return awaiter(*this); }
 
     /// Awaits the task under another cancellation than that of the awaiting task.
-    awaiter under(cancellation& governing) noexcept { return awaiter(*this, &governing); }
+    governed_awaiter under(cancellation& governing) noexcept {
+        return governed_awaiter(*this, governing);
+    }
 
     /// Starts the task for `owner`, which destroys the frame when told of its end.
     void start(child_owner& owner, cancellation* governing) && {
         auto frame = std::exchange(frame_, nullptr);
-        auto& promise = begin(frame, governing);
+        auto& promise = begin(frame, &frame.promise().own_strand_);
+        promise.own_strand_.join(governing);
         promise.owner_ = &owner;
         frame.resume();
     }
@@ -160,17 +180,17 @@ private:
 
     explicit task(handle frame) noexcept : frame_(frame) {}
 
-    static promise_type& begin(handle frame, cancellation* governing) noexcept {
+    static promise_type& begin(handle frame, strand* on) noexcept {
         require(frame != nullptr, "a task was awaited after it was moved away");
         promise_type& promise = frame.promise();
         require(!promise.started_, "a task was awaited twice; await it once and keep its value");
         promise.started_ = true;
-        promise.governing_ = governing;
+        promise.strand_ = on;
         return promise;
     }
 
-    bool start_below(std::coroutine_handle<> parent, cancellation* governing) {
-        auto& promise = begin(frame_, governing);
+    bool start_below(std::coroutine_handle<> parent, strand* on) {
+        auto& promise = begin(frame_, on);
         promise.parent_ = parent;
         frame_.resume();
         if (frame_.done()) return false;

@@ -2,12 +2,10 @@
 
 #include <coroutine>
 
-#include <ringdown/runtime/intrusive_list.hpp>
-
 namespace ringdown {
 
-class cancellation;
 class loop;
+class strand;
 
 /// Why a wait is cancelled.
 enum class cancel_reason : unsigned char {
@@ -17,29 +15,33 @@ enum class cancel_reason : unsigned char {
 
 /// What a suspended task waits for.
 ///
-/// Stands in the list of the cancellation that governs the task, and, once it was woken, in the
-/// loop's ready list; the loop resumes the task from there and from nowhere else.
-class waiting : public list_hook<waiting> {
+/// Once it was woken the task is ready; the loop resumes it from its turn and from nowhere else.
+class waiting {
 public:
-    /// Asks for an early end. The task is woken now or by the final completion, and still gets
-    /// whatever was achieved.
+    waiting(const waiting&) = delete;
+    waiting& operator=(const waiting&) = delete;
+
+    /// Asks for an early end, once. The task is woken now or by the final completion, and still
+    /// gets whatever was achieved.
     virtual void cancel(cancel_reason reason) noexcept = 0;
 
 protected:
     explicit waiting(loop& on) noexcept : loop_(on) {}
     ~waiting() = default;
 
-    /// Suspends `task`. False when its cancellation was requested already: it must not wait.
-    bool suspend(std::coroutine_handle<> task, cancellation* governing) noexcept;
+    /// Suspends `task`; on a strand it can be cancelled. False when that was requested already: it
+    /// must not wait.
+    bool suspend(std::coroutine_handle<> task, strand* of) noexcept;
+    /// It need not wait after all.
+    void stay() noexcept;
     void wake() noexcept;
     [[nodiscard]] bool suspended() const noexcept { return task_ != nullptr; }
     [[nodiscard]] loop& on() const noexcept { return loop_; }
 
 private:
-    friend class loop;
-
     loop& loop_;
     std::coroutine_handle<> task_;
+    strand* strand_ = nullptr;
 };
 
 } // namespace ringdown

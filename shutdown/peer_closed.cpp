@@ -20,7 +20,7 @@ bool peer_closed_operation::begin() {
     const bool known = of.receiving() == receiving_phase::finished || of.end_errno() != 0;
     if (of.life() != life_phase::open || known) {
         answer_ = known ? known_end(of) : std::unexpected(make_error_code(errc::ending));
-        list_hook<waiting>::unlink();
+        stay();
         return false;
     }
     of.note_in_use();

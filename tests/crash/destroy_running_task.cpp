@@ -14,7 +14,7 @@ struct careless {
         std::suspend_always final_suspend() noexcept { return {}; }
         void return_void() {}
         void unhandled_exception() {}
-        cancellation* governing() const { return nullptr; }
+        strand* governing() const { return nullptr; }
     };
 };
 
