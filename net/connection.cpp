@@ -84,8 +84,10 @@ bool connection::was_reset() const noexcept { return reset_by_peer(end_errno_); 
 
 void connection::note_error(int negated_errno) noexcept {
     const int error = -negated_errno;
-    // Our own abort resets what is in flight; that is not the peer's doing.
-    if (end_errno_ != 0 || life_ >= life_phase::aborting) return;
+    // Our own abort resets what is in flight; that is not the peer's doing. A unix socket's is no
+    // reset, so there it is the peer's even then.
+    const bool may_be_ours = origin_.kind == connection_kind::tcp || error != ECONNRESET;
+    if (end_errno_ != 0 || (life_ >= life_phase::aborting && may_be_ours)) return;
     if (!reset_by_peer(error) && !network_gave_up(error)) return;
     end_errno_ = error;
     note_first(first_end::peer);

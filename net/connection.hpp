@@ -116,6 +116,8 @@ public:
     /// Takes note of what a completion tells about the connection.
     void note_error(int negated_errno) noexcept;
     void note_end_of_stream() noexcept;
+    /// The peer's FIN has arrived, with or without bytes before it that nobody has read.
+    void note_peer_finished() noexcept { note_first(first_end::peer); }
     /// Takes note of a receive that brought nothing: the peer's FIN, or a reset whose error some
     /// other operation has swallowed.
     void note_nothing_received(completion what) noexcept;

@@ -103,9 +103,11 @@ task<result<stream>> listener::accept() {
 }
 
 void listener::completed(int result) noexcept {
+    // A unix socket that refuses newcomers says so when nobody waits any more.
+    const bool empty = result == -EINVAL && phase_ == phase::stopping;
     if (result >= 0)
         take(result);
-    else if (result != -ECANCELED && !concerns_one_peer(result))
+    else if (!empty && result != -ECANCELED && !concerns_one_peer(result))
         paused_by_ = result;
     changed_.set();
 }

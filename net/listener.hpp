@@ -48,7 +48,7 @@ public:
     /// Refuses newcomers, while those that wait can still be accepted. Cannot be taken back.
     ///
     /// TCP: a filter drops segments that open a connection, so no late client is half-served.
-    /// Unix sockets have no such filter; there it does nothing.
+    /// Unix: shutdown(2) of the receiving direction.
     void refuse_newcomers() noexcept;
 
     /// Listeners come and go; with several, none must take every connection.

@@ -60,7 +60,10 @@ address listening_socket::local() const {
 }
 
 void listening_socket::refuse_newcomers() noexcept {
-    if (kind_ != connection_kind::tcp) return;
+    if (kind_ != connection_kind::tcp) {
+        calls_.shutdown(fd_, SHUT_RD); // connect(2) is refused; who waits can still be accepted
+        return;
+    }
     // The filter sees the TCP header: byte 13 holds the flags. SYN without ACK opens a connection.
     constexpr unsigned flags_offset = 13, syn = 0x02, ack = 0x10;
     sock_filter drop_syn[] = {

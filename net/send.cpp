@@ -1,11 +1,13 @@
 #include <ringdown/net/send.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <utility>
 
 #include <sys/socket.h>
 
+#include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/loop.hpp>
 
 namespace ringdown {
@@ -19,6 +21,13 @@ std::size_t total(std::span<const iovec> parts) noexcept {
     for (const iovec& part : parts)
         bytes += part.iov_len;
     return bytes;
+}
+
+// EPIPE tells of a peer that reset after it had finished; but also of a shutdown(2) that the
+// application made by itself, on a connection that is still there.
+bool refused_by_us(connection& by, int result) noexcept {
+    return result == -EPIPE && by.from().kind == connection_kind::tcp &&
+           !tcp_info_of(by.on().calls(), by.descriptor()).gone();
 }
 
 } // namespace
@@ -105,7 +114,7 @@ void send_operation::accept(std::size_t bytes) noexcept {
 void send_operation::advance(int result) noexcept {
     connection& to = target();
     if (result < 0) {
-        to.note_error(result);
+        if (!refused_by_us(to, result)) to.note_error(result);
         conclude(to.error_of(result));
         return;
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <type_traits>
 
 #include <sys/socket.h>
 
@@ -55,6 +56,12 @@ struct get_socket_option {
     result<Value> decode(completion what) const noexcept {
         if (what.result < 0) return std::unexpected(system_error(what.result));
         return value;
+    }
+    /// SO_ERROR is told once, so the connection has to hear of what the application was told.
+    [[nodiscard]] int taken_error() const noexcept {
+        if constexpr (std::is_same_v<Value, int>)
+            return level == SOL_SOCKET && option == SO_ERROR ? value : 0;
+        return 0;
     }
 };
 

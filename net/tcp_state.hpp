@@ -31,6 +31,11 @@ struct tcp_snapshot {
     [[nodiscard]] bool gone() const noexcept {
         return state == tcp_state::closed || state == tcp_state::time_wait;
     }
+    /// True when the peer's FIN has arrived on a connection that there still is.
+    [[nodiscard]] bool peer_finished() const noexcept {
+        return state == tcp_state::close_wait || state == tcp_state::last_ack ||
+               state == tcp_state::closing;
+    }
 };
 
 tcp_snapshot tcp_info_of(system& calls, int fd) noexcept;

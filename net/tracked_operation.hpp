@@ -40,6 +40,8 @@ public:
     }
     auto await_resume() -> decltype(std::declval<Descriptor&>().decode(completion{})) {
         if (last_.result == -ESHUTDOWN) return std::unexpected(make_error_code(errc::ending));
+        if constexpr (requires { descriptor_.taken_error(); })
+            if (const int error = descriptor_.taken_error()) target().note_error(-error);
         return descriptor_.decode(last_);
     }
 

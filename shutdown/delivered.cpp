@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include <ringdown/runtime/noop.hpp>
 #include <ringdown/runtime/sleep.hpp>
 #include <ringdown/shutdown/delivery_sample.hpp>
 
@@ -29,7 +30,12 @@ task<result<void>> delivered(stream& watched) {
         if (of.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
         const delivery_sample sample = take_sample(of);
         if (of.end_errno() != 0) co_return std::unexpected(of.error_of(-of.end_errno()));
-        if (all_arrived(of, sample)) co_return result<void>{};
+        if (all_arrived(of, sample)) {
+            // A receive may have been told of a reset that emptied the queue: it is heard first.
+            if (of.from().kind != connection_kind::tcp) co_await noop(of.on());
+            if (of.end_errno() == 0) co_return result<void>{};
+            co_return std::unexpected(of.error_of(-of.end_errno()));
+        }
         const auto slept = co_await sleep_for(of.on(), interval);
         if (!slept) co_return std::unexpected(slept.error());
     }

@@ -38,6 +38,7 @@ delivery_sample take_sample(connection& of) noexcept {
         sample.acknowledgement_age_ms = info.acknowledgement_age_ms;
         sample.reset_on_abort = abort_sends_reset(info);
         sample.gone = info.gone();
+        sample.peer_finished = info.peer_finished();
     } else {
         int queued = 0;
         sample.taken = calls.ioctl(fd, SIOCOUTQ, queued) >= 0;

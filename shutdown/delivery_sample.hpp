@@ -14,6 +14,7 @@ struct delivery_sample {
     std::uint32_t acknowledgement_age_ms = 0; ///< TCP: since anything was acknowledged.
     bool reset_on_abort = false; ///< TCP: the state is one in which an abort sends RST.
     bool gone = false;           ///< TCP: there is no connection any more.
+    bool peer_finished = false;  ///< TCP: its FIN has arrived, whether or not it was read.
 };
 
 /// Asks the kernel in place, by TCP_INFO (unix: SIOCOUTQ) and SO_ERROR; a reset or a loss that

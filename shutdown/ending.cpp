@@ -79,8 +79,7 @@ void ending::start() {
         abort(request_.cause);
         return;
     }
-    if (of.receiving() == receiving_phase::finished && of.ended_first() == first_end::peer &&
-        request_.cause == teardown_cause::application)
+    if (of.ended_first() == first_end::peer && request_.cause == teardown_cause::application)
         request_.cause = teardown_cause::peer_finished;
     if (of.cut_short()) {
         abort(teardown_cause::canceled);
@@ -205,6 +204,9 @@ void ending::ask_queue() {
 void ending::queue_settled(completion what) noexcept {
     connection& of = connection_;
     if (of.sending() != sending_phase::fin_sent || decided_ || what.result < 0) return;
+    // The queue of a unix socket empties also when the peer closes and throws it away: a reset.
+    if (of.from().kind != connection_kind::tcp) take_sample(of);
+    if (of.end_errno() != 0) return;
     if (what.result == 0) {
         of.enter(sending_phase::fin_acknowledged);
         progress_at_ = of.on().now();
@@ -268,6 +270,8 @@ void ending::abort(teardown_cause why) noexcept {
         if (of.life() == life_phase::open) of.enter(life_phase::ending);
     } else {
         aborted_by_ = why;
+        if (sample.peer_finished) of.note_end_of_stream();
+        observe();
         of.enter(life_phase::aborting);
         disconnect(of);
     }

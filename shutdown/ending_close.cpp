@@ -14,8 +14,11 @@ namespace ringdown {
 void ending::settle_gone() noexcept {
     connection& of = connection_;
     if (!decided_->gone || of.end_errno() != 0) return;
-    const bool fin_left = of.sending() >= sending_phase::fin_sent;
-    if (fin_left && decided_->acknowledged > of.bytes().sent)
+    const bool fin_acknowledged = decided_->acknowledged > of.bytes().sent;
+    // FIN may have been the application's own, by shutdown(2).
+    if (fin_acknowledged && of.sending() == sending_phase::flushing)
+        of.enter(sending_phase::fin_sent);
+    if (fin_acknowledged)
         of.note_end_of_stream();
     else
         of.note_error(-ECONNRESET);

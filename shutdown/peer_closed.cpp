@@ -36,6 +36,7 @@ void peer_closed_operation::settled(completion what) noexcept {
         // Reading the error notes a reset on the connection, because the kernel tells it once.
         if (what.result & POLLERR) take_sample(of);
         answer_ = known_end(of);
+        if (of.end_errno() == 0) of.note_peer_finished();
     }
     wake();
 }
