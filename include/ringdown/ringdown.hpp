@@ -23,3 +23,4 @@
 #include <ringdown/shutdown/prometheus.hpp>
 #include <ringdown/shutdown/report.hpp>
 #include <ringdown/shutdown/server.hpp>
+#include <ringdown/shutdown/supervisor.hpp>
