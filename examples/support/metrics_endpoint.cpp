@@ -82,14 +82,16 @@ task<void> metrics_endpoint::serve(stream peer) {
         co_return;
     }
     const std::string answer = co_await answer_to(peer);
-    if (!answer.empty()) {
-        const auto sent = co_await peer.send_last(bytes_of(answer));
-        if (!sent) {
-            co_await abort_close(peer);
-            co_return;
-        }
+    if (answer.empty()) {
+        // Nothing can be lost, so its FIN is not waited for.
+        co_await close(peer, lingering::wait(100ms));
+        co_return;
     }
-    co_await graceful_close(peer, answered);
+    const auto sent = co_await peer.send_last(bytes_of(answer));
+    if (sent)
+        co_await graceful_close(peer, answered);
+    else
+        co_await abort_close(peer);
 }
 
 // Empty for who asks nothing: gone, silent, or still silent when the program ends.

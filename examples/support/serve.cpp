@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <ringdown/runtime/event.hpp>
@@ -91,17 +92,18 @@ server_options options_of(const serving_options& options, report_writer& reports
     return made;
 }
 
-std::shared_ptr<listening_socket> make_socket(const serving_options& options, supervisor& manager) {
-    if (!options.listen_on_passed) return std::make_shared<listening_socket>(options.listen);
+std::vector<supervisor::handed_over> take_passed(const serving_options& options,
+                                                 supervisor& manager) {
+    if (!options.listen_on_passed) return {};
     if (!supervisor::built_in())
         throw std::runtime_error("--listen systemd: this was built without it (meson option "
                                  "systemd); give an address");
-    const auto passed = manager.take_sockets();
+    auto passed = manager.take_sockets();
     if (passed.size() != 1)
         throw std::runtime_error("--listen systemd: one socket is wanted, and LISTEN_FDS passed " +
                                  std::to_string(passed.size()) +
                                  " to this process; see systemd.socket(5)");
-    return std::make_shared<listening_socket>(passed.front().descriptor);
+    return passed;
 }
 
 void announce(worker& first, const overseer* watching, supervisor& manager) {
@@ -150,9 +152,15 @@ task<void> end_as_asked(stream& ended, const ending_request& how) {
 }
 
 int serve(const serving_options& options, const server::handler& handler) {
+    if (options.live && options.reports == "-" && isatty(STDOUT_FILENO))
+        throw std::runtime_error("--live and --reports - would write to the same terminal; "
+                                 "write the reports to a file");
     supervisor manager;
-    const int sockets_before = open_sockets();
-    auto socket = make_socket(options, manager);
+    const auto passed = take_passed(options, manager);
+    // A socket that was passed is closed in the end, as one of our own is.
+    const int sockets_before = open_sockets() - static_cast<int>(passed.size());
+    auto socket = passed.empty() ? std::make_shared<listening_socket>(options.listen)
+                                 : std::make_shared<listening_socket>(passed.front().descriptor);
     report_writer reports(options.reports);
     std::list<worker> workers;
     for (unsigned i = 0; i < options.threads; ++i)

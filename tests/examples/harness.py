@@ -13,11 +13,11 @@ import unittest
 
 from clients import (end_of, fill, name_of, pattern, queued_for_reading, read_exactly, read_to_end,
                      reset, round_trip, send_beside)
-from reports import FIELDS, TIMES, check_report
+from reports import FIELDS, TIMES, WORDS, check_report
 from servers import LONGEST, Server, program, run, scratch, start, wait_until
 
 __all__ = [
-    'Case', 'FIELDS', 'LONGEST', 'Server', 'TIMES', 'alone', 'check_report', 'end_of', 'fill',
+    'Case', 'FIELDS', 'LONGEST', 'Server', 'TIMES', 'WORDS', 'alone', 'check_report', 'end_of', 'fill',
     'main', 'name_of', 'pattern', 'program', 'queued_for_reading', 'read_exactly', 'read_to_end',
     'reset', 'round_trip', 'run', 'scratch', 'send_beside', 'start', 'wait_until']
 

@@ -89,20 +89,28 @@ class Server:
     """An example server that listens. As a context it is killed at its end; `drained` asks it to
     end and checks what every run must hold."""
 
-    def __init__(self, name, *options, listen='127.0.0.1:0', env=None, descriptors=None):
+    def __init__(self, name, *options, listen='127.0.0.1:0', env=None, descriptors=None,
+                 stderr=None, prefix=(), **process_options):
         self.reports_file = scratch('reports')
         self.errors_file = scratch('stderr')
         words = [program(name), '--listen', listen, '--reports', self.reports_file, *options]
         if descriptors:
-            words = ['prlimit', f'--nofile={descriptors}:20000', *words]  # becomes the server
+            prefix = ['prlimit', f'--nofile={descriptors}:20000', *prefix]
+        words = [*prefix, *words]  # what a prefix runs becomes the server
         with open(self.errors_file, 'wb') as errors:
-            self.process = start(words, env, stdout=subprocess.PIPE, stderr=errors)
+            self.process = start(words, env, stdout=subprocess.PIPE, stderr=stderr or errors,
+                                 **process_options)
         self.pid = self.process.pid
         self.first_line = self.process.stdout.readline().decode()
         if not self.first_line.startswith('listening on '):
             self.process.wait(5)
             raise AssertionError(f'first line {self.first_line!r}, stderr {self.errors()!r}')
         self.address = self.first_line[len('listening on '):].rstrip('\n')
+        self.metrics = None
+        if '--metrics' in options:
+            line = self.process.stdout.readline().decode()
+            assert line.startswith('metrics on ') and line.endswith('\n'), repr(line)
+            self.metrics = line[len('metrics on '):-1]
         self.signaled_at = None
 
     def __enter__(self):
