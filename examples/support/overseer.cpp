@@ -24,7 +24,7 @@ constexpr auto between_messages = 400ms;
 } // namespace
 
 bool overseer::wanted(const serving_options& options, const supervisor& manager) {
-    return options.metrics || options.live || manager.supervised();
+    return options.metrics || options.live || options.listen_on_passed || manager.supervised();
 }
 
 overseer::overseer(std::list<worker>& workers, const serving_options& options, supervisor& manager)
@@ -62,7 +62,7 @@ task<void> overseer::run() {
 void overseer::drain_begins(loop::time_point deadline) {
     on_.post([this, deadline] {
         const bool first = !std::exchange(drain_deadline_, deadline);
-        if (first && manager_.supervised()) on_.spawn(keep_manager_informed());
+        if (first) on_.spawn(keep_manager_informed());
     });
 }
 
@@ -124,7 +124,8 @@ task<void> overseer::draw() {
     }
 }
 
-// What a message that was not taken said, the next one says as well.
+// What a message that was not taken said, the next one says as well. Without a manager it says
+// nothing, and there may be a socket to hand back all the same.
 task<void> overseer::keep_manager_informed() {
     for (;;) {
         // A drain keeps its deadline; what is not over then hangs, and may be killed.

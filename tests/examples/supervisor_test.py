@@ -8,6 +8,7 @@ import time
 
 import harness
 from harness import Case, Server, program, read_to_end, round_trip, run, scratch, wait_until
+from scraper import WITH_METRICS, scrape
 
 AS_ACTIVATED = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'as_activated.py')
 LISTEN = ('--listen', '127.0.0.1:0')
@@ -209,14 +210,14 @@ class Passed(WithSystemd):
                     between.close()
                     self.assertEqual(server.drained()['accepts'], 1)
 
+    # Also when the manager passes sockets and wants to be told nothing.
     def test_who_comes_during_a_long_drain_waits_for_the_next_start_too(self):
-        with listening() as passed, Manager() as manager:
-            options = ('--drain', '10s')
-            with Activated(passed, options=options, env=manager.env) as server:
+        with listening() as passed:
+            with Activated(passed, options=('--drain', '10s', *WITH_METRICS)) as server:
                 staying = server.connect()
                 round_trip(staying)
                 server.ask_to_end()
-                manager.wait_told('STATUS=draining.*')
+                wait_until(lambda: 'ringdown_draining 1' in scrape(server), 'a drain')
                 # The second look finds that the queue is empty; a client's SYN is repeated.
                 late = socket.create_connection(passed.getsockname(), 10.0)
                 late.sendall(b'late')
