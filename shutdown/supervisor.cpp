@@ -56,11 +56,8 @@ std::vector<supervisor::handed_over> receive_sockets() {
 } // namespace
 
 supervisor::supervisor() : notify_(connect_to_manager()), sockets_(receive_sockets()) {
-    for (const handed_over& each : sockets_) {
-        // An accept on a socket that is not blocking answers at once instead of waiting.
-        kernel().set_nonblocking(each.descriptor, false);
+    for (const handed_over& each : sockets_)
         kept_.push_back(::fcntl(each.descriptor, F_DUPFD_CLOEXEC, 0));
-    }
 }
 
 bool supervisor::built_in() noexcept { return true; }

@@ -45,7 +45,8 @@ public:
     result<void> status(std::string_view line);
 
     /// The listening descriptors that were handed over, with their names; once, later calls answer
-    /// none. They are the caller's now, switched to blocking mode, which the ring wants.
+    /// none. They are the caller's now, and not inherited by children; `listening_socket` takes
+    /// them.
     struct handed_over {
         int descriptor;
         std::string name;

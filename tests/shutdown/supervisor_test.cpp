@@ -50,15 +50,15 @@ int in_child(const std::function<int()>& body) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-int listening(bool blocking) {
-    const int fd = socket(AF_INET, SOCK_STREAM | (blocking ? 0 : SOCK_NONBLOCK), 0);
+int listening() {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     return fd >= 0 && listen(fd, 8) == 0 ? fd : -1;
 }
 
 // As a service manager passes sockets: from 3 on, not blocking, inherited.
 void pass(int count, const char* names) {
     for (int i = 0; i < count; ++i)
-        dup2(listening(false), 3 + i);
+        dup2(listening(), 3 + i);
     setenv("LISTEN_PID", std::to_string(getpid()).c_str(), 1);
     setenv("LISTEN_FDS", std::to_string(count).c_str(), 1);
     if (names) setenv("LISTEN_FDNAMES", names, 1);
@@ -79,7 +79,7 @@ TEST_CASE("supervisor: without a manager nothing is told, and all is well") {
           }) == 0);
 }
 
-TEST_CASE("supervisor: sockets are taken once, by name, blocking and not for children") {
+TEST_CASE("supervisor: sockets are taken once, by name, and not for children") {
     if (!is_built_in()) return;
     CHECK(in_child([] {
               pass(2, "web:admin");
@@ -88,11 +88,10 @@ TEST_CASE("supervisor: sockets are taken once, by name, blocking and not for chi
               if (taken.size() != 2 || taken[0].name != "web" || taken[1].name != "admin") return 1;
               if (!from.take_sockets().empty()) return 2;
               for (const auto& each : taken) {
-                  if (fcntl(each.descriptor, F_GETFL) & O_NONBLOCK) return 3;
-                  if (!(fcntl(each.descriptor, F_GETFD) & FD_CLOEXEC)) return 4;
+                  if (!(fcntl(each.descriptor, F_GETFD) & FD_CLOEXEC)) return 3;
                   const listening_socket usable(each.descriptor); // throws if not
               }
-              return anything_left() ? 5 : 0;
+              return anything_left() ? 4 : 0;
           }) == 0);
 }
 
