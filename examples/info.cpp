@@ -6,6 +6,7 @@
 
 #include <ringdown/runtime/capabilities.hpp>
 #include <ringdown/runtime/loop.hpp>
+#include <ringdown/shutdown/supervisor.hpp>
 
 #include "support/options.hpp"
 
@@ -32,6 +33,8 @@ int print_info() {
     std::printf("\nIORING_OP_SHUTDOWN runs in place: %s\nFIN is sent by: %s\n",
                 ringdown::probe_shutdown_in_place(ringdown::kernel()) ? "yes" : "no, in a worker",
                 name_of(on.fin()));
+    std::printf("systemd is built in: %s\n",
+                ringdown::supervisor::built_in() ? "yes" : "no (meson option systemd)");
     std::printf("\nRINGDOWN_DISABLE=name,name masks capabilities; RINGDOWN_FIN=system_call, "
                 "operation or probe chooses how FIN is sent.\n");
     return 0;

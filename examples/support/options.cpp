@@ -42,6 +42,13 @@ std::string one_line(std::string text) {
     return text;
 }
 
+ringdown::address parse_address(const std::string& option, const std::string& text) {
+    std::string complaint;
+    const auto parsed = ringdown::address::parse(text, &complaint);
+    if (!parsed) throw CLI::ValidationError(option, complaint);
+    return *parsed;
+}
+
 const std::map<std::string, ringdown::requested_ending> endings{
     {"graceful", ringdown::requested_ending::graceful},
     {"abort", ringdown::requested_ending::abort},
@@ -55,13 +62,7 @@ CLI::Option* add_address(CLI::App& app, const std::string& name, ringdown::addre
                          const std::string& description) {
     return app
         .add_option_function<std::string>(
-            name,
-            [&value, name](const std::string& text) {
-                std::string complaint;
-                const auto parsed = ringdown::address::parse(text, &complaint);
-                if (!parsed) throw CLI::ValidationError(name, complaint);
-                value = *parsed;
-            },
+            name, [&value, name](const std::string& text) { value = parse_address(name, text); },
             description)
         ->type_name("ADDR");
 }
@@ -114,7 +115,15 @@ void add_ending_options(CLI::App& app, ringdown::ending_request& ending) {
 }
 
 void add_serving_options(CLI::App& app, serving_options& options) {
-    add_address(app, "--listen", options.listen, "where to listen; port 0 picks one")->required();
+    app.add_option_function<std::string>(
+           "--listen",
+           [&options](const std::string& text) {
+               options.listen_on_passed = text == "systemd";
+               if (!options.listen_on_passed) options.listen = parse_address("--listen", text);
+           },
+           "where to listen; port 0 picks one; systemd: the socket that it passed")
+        ->type_name("ADDR|systemd")
+        ->required();
     add_ending_options(app, options.ending);
     add_duration(app, "--drain", options.drain, "longest time that the last connections get [10s]");
     app.add_option("--reports", options.reports, "write a report for each connection, - for stdout")
@@ -122,6 +131,14 @@ void add_serving_options(CLI::App& app, serving_options& options) {
     app.add_option("--threads", options.threads, "loops, one thread each [1]")
         ->check(CLI::Range(1, 64))
         ->type_name("N");
+    app.add_option_function<std::string>(
+           "--metrics",
+           [&options](const std::string& text) {
+               options.metrics = parse_address("--metrics", text);
+           },
+           "where to answer GET /metrics, for Prometheus")
+        ->type_name("ADDR");
+    app.add_flag("--live", options.live, "show how it goes, on the terminal of standard error");
 }
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& main_code) {

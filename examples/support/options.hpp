@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -14,16 +15,19 @@ namespace examples {
 /// What every example server is told on its command line.
 struct serving_options {
     ringdown::address listen;
+    bool listen_on_passed = false; ///< On the socket that systemd passed, not on `listen`.
     ringdown::ending_request ending;
     std::chrono::nanoseconds drain{std::chrono::seconds(10)};
     std::string reports;
     unsigned threads = 1;
+    std::optional<ringdown::address> metrics;
+    bool live = false;
 };
 
 /// Adds `--ending`, `--deadline`, `--idle` and `--discard-max`.
 void add_ending_options(CLI::App& app, ringdown::ending_request& ending);
 
-/// Adds those and `--listen`, `--drain`, `--reports`, `--threads`.
+/// Adds those and `--listen`, `--drain`, `--reports`, `--threads`, `--metrics`, `--live`.
 void add_serving_options(CLI::App& app, serving_options& options);
 
 /// Adds an option for an address, such as `--listen`.

@@ -5,42 +5,39 @@
 #include <dirent.h>
 #include <list>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/signals.hpp>
 #include <ringdown/shutdown/close.hpp>
+#include <ringdown/shutdown/supervisor.hpp>
 
+#include "overseer.hpp"
 #include "report_json.hpp"
 #include "report_writer.hpp"
+#include "worker.hpp"
 
 namespace examples {
 namespace {
 
 using namespace ringdown;
 
-// A loop and its server. The first one runs on the main thread, and listens to signals for as
-// long as any of them runs.
-struct worker {
-    worker(std::shared_ptr<listening_socket> from, const server::handler& handler,
-           server_options options)
-        : serving(on, std::move(from), handler, std::move(options)) {}
-
-    loop on;
-    server serving;
-};
-
 task<void> drain(worker& drained, drain_policy policy) { co_await drained.serving.drain(policy); }
 
-task<void> drain_on_signal(worker& first, std::list<worker>& workers, signals& asked,
-                           std::chrono::nanoseconds within) {
+// On the first worker's loop, which listens for as long as any of them runs.
+task<void> drain_on_signal(std::list<worker>& workers, signals& asked,
+                           std::chrono::nanoseconds within, overseer* watching) {
     for (;;) {
         const auto signal = co_await asked.next();
         if (!signal) co_return;
         drain_policy policy;
-        policy.deadline = first.on.now() + within;
+        policy.deadline = workers.front().on.now() + within;
+        if (watching) watching->drain_begins(*policy.deadline);
         // A second drain escalates the first.
         for (worker& each : workers)
             each.on.post([&each, policy] { each.on.spawn(drain(each, policy)); });
@@ -53,14 +50,13 @@ struct others {
     event ended{};
 };
 
-task<void> run_first(worker& first, std::list<worker>& workers, signals& asked, others& rest,
-                     std::chrono::nanoseconds within) {
-    first.on.spawn(drain_on_signal(first, workers, asked, within));
-    co_await first.serving.run();
+task<void> run_server(worker& of) { co_await of.serving.run(); }
+
+task<void> run_first(worker& first, task<void> draining, others& rest) {
+    first.on.spawn(std::move(draining));
+    co_await run_server(first);
     if (rest.running > 0) co_await rest.ended.wait(first.on);
 }
-
-task<void> run_other(worker& other) { co_await other.serving.run(); }
 
 int open_sockets() {
     int count = 0;
@@ -73,17 +69,15 @@ int open_sockets() {
     return count;
 }
 
-void print_totals(std::list<worker>& workers, int descriptors_left) {
-    std::uint64_t accepts = 0;
-    std::size_t operations_left = 0;
-    teardown_counters counters;
+void print_totals(std::list<worker>& workers, std::size_t operations_left, int descriptors_left) {
+    standing all;
     for (worker& each : workers) {
-        accepts += each.serving.accepts();
+        all.add(each.stand());
         operations_left += each.on.operations_in_flight();
-        counters.add(each.serving.counters());
     }
-    nlohmann::ordered_json totals{{"accepts", accepts}, {"reports", counters.reports}};
-    totals.update(to_json(counters));
+    if (!all.notice.empty()) std::fprintf(stderr, "%s\n", all.notice.c_str());
+    nlohmann::ordered_json totals{{"accepts", all.accepts}, {"reports", all.counters.reports}};
+    totals.update(to_json(all.counters));
     totals["descriptors_left"] = descriptors_left;
     totals["operations_left"] = operations_left;
     std::printf("%s\n", totals.dump().c_str());
@@ -95,10 +89,55 @@ server_options options_of(const serving_options& options, report_writer& reports
     made.idle = options.ending.policy.idle;
     made.when_idle = options.ending;
     made.on_report = [&reports](const teardown_report& report) { reports.write(report); };
-    made.on_accept_paused = [](std::error_code why) {
-        std::fprintf(stderr, "accepting pauses until connections end: %s\n", why.message().c_str());
-    };
     return made;
+}
+
+std::vector<supervisor::handed_over> take_passed(const serving_options& options,
+                                                 supervisor& manager) {
+    if (!options.listen_on_passed) return {};
+    if (!supervisor::built_in())
+        throw std::runtime_error("--listen systemd: this was built without it (meson option "
+                                 "systemd); give an address");
+    auto passed = manager.take_sockets();
+    if (passed.size() != 1)
+        throw std::runtime_error("--listen systemd: one socket is wanted, and LISTEN_FDS passed " +
+                                 std::to_string(passed.size()) +
+                                 " to this process; see systemd.socket(5)");
+    return passed;
+}
+
+void announce(worker& first, const overseer* watching, supervisor& manager) {
+    std::printf("listening on %s\n", first.serving.local().text().c_str());
+    if (watching && watching->metrics())
+        std::printf("metrics on %s\n", watching->metrics()->local().text().c_str());
+    std::fflush(stdout);
+    if (const auto told = manager.ready(); !told)
+        std::fprintf(stderr, "the service manager cannot be told: %s\n",
+                     told.error().message().c_str());
+}
+
+// The first worker runs on this thread, each other on its own; until the last has ended.
+void run_all(std::list<worker>& workers, signals& asked, std::chrono::nanoseconds drain_within,
+             overseer* watching) {
+    worker& first = workers.front();
+    others rest{workers.size() - 1};
+    const auto ended = [watching](worker& which) {
+        if (watching) watching->worker_ended(which);
+    };
+    std::vector<std::jthread> threads;
+    if (watching) watching->start();
+    for (worker& each : workers) {
+        if (&each == &first) continue;
+        threads.emplace_back([&each, &first, &rest, &ended] {
+            each.on.run(run_server(each));
+            ended(each);
+            first.on.post([&rest] {
+                if (--rest.running == 0) rest.ended.set();
+            });
+        });
+    }
+    first.on.run(run_first(first, drain_on_signal(workers, asked, drain_within, watching), rest));
+    ended(first);
 }
 
 } // namespace
@@ -113,33 +152,33 @@ task<void> end_as_asked(stream& ended, const ending_request& how) {
 }
 
 int serve(const serving_options& options, const server::handler& handler) {
-    const int sockets_before = open_sockets();
-    auto socket = std::make_shared<listening_socket>(options.listen);
+    if (options.live && options.reports == "-" && isatty(STDOUT_FILENO))
+        throw std::runtime_error("--live and --reports - would write to the same terminal; "
+                                 "write the reports to a file");
+    supervisor manager;
+    const auto passed = take_passed(options, manager);
+    // A socket that was passed is closed in the end, as one of our own is.
+    const int sockets_before = open_sockets() - static_cast<int>(passed.size());
+    auto socket = passed.empty() ? std::make_shared<listening_socket>(options.listen)
+                                 : std::make_shared<listening_socket>(passed.front().descriptor);
     report_writer reports(options.reports);
     std::list<worker> workers;
     for (unsigned i = 0; i < options.threads; ++i)
-        workers.emplace_back(socket, handler, options_of(options, reports));
+        workers.emplace_back(socket, handler, options_of(options, reports), options.live);
     socket.reset(); // the last server that stops accepting closes it
-    worker& first = workers.front();
+    std::size_t operations_left = 0;
     {
-        signals asked(first.on, {SIGTERM, SIGINT});
-        std::printf("listening on %s\n", first.serving.local().text().c_str());
-        std::fflush(stdout);
-
-        others rest{workers.size() - 1};
-        std::vector<std::jthread> threads;
-        for (worker& each : workers) {
-            if (&each == &first) continue;
-            threads.emplace_back([&each, &first, &rest] {
-                each.on.run(run_other(each));
-                first.on.post([&rest] {
-                    if (--rest.running == 0) rest.ended.set();
-                });
-            });
+        signals asked(workers.front().on, {SIGTERM, SIGINT});
+        std::optional<overseer> watching;
+        if (overseer::wanted(options, manager)) watching.emplace(workers, options, manager);
+        announce(workers.front(), watching ? &*watching : nullptr, manager);
+        run_all(workers, asked, options.drain, watching ? &*watching : nullptr);
+        if (watching) {
+            watching->finish();
+            operations_left = watching->operations_left();
         }
-        first.on.run(run_first(first, workers, asked, rest, options.drain));
     }
-    print_totals(workers, open_sockets() - sockets_before);
+    print_totals(workers, operations_left, open_sockets() - sockets_before);
     return 0;
 }
 

@@ -17,9 +17,15 @@
 #include <ringdown/runtime/when.hpp>
 #include <ringdown/shutdown/close.hpp>
 #include <ringdown/shutdown/delivered.hpp>
+#include <ringdown/shutdown/histogram.hpp>
 #include <ringdown/shutdown/ledger.hpp>
 #include <ringdown/shutdown/peer_closed.hpp>
+#include <ringdown/shutdown/prometheus.hpp>
 #include <ringdown/shutdown/report.hpp>
 #include <ringdown/shutdown/server.hpp>
+<<<<<<< HEAD
 #include <ringdown/shutdown/session.hpp>
 #include <ringdown/shutdown/session_group.hpp>
+=======
+#include <ringdown/shutdown/supervisor.hpp>
+>>>>>>> 5159da5d5c8170d54d1b283e3b01a39f7e7bf541

@@ -96,6 +96,16 @@ class Refusals(Case):
         for text in ('0', '65', '-1', 'many', '1.5', ''):
             self.refuses(['echo', *LISTEN, f'--threads={text}'], '--threads')
 
+    def test_metrics_addresses(self):
+        self.refuses(['echo', *LISTEN, '--metrics', 'nonsense'], '--metrics', "'nonsense'")
+        self.refuses(['echo', *LISTEN, '--metrics', '192.0.2.1:0'], '192.0.2.1:0')
+        with Server('echo', '--metrics', '127.0.0.1:0') as server:
+            for taken in (server.address, server.metrics):
+                self.refuses(['once', *LISTEN, '--bytes', '1', '--metrics', taken], taken, 'in use')
+
+    def test_a_live_view_without_a_terminal(self):
+        self.refuses(['echo', *LISTEN, '--live'], '--live', 'no terminal')
+
     def test_report_files_that_cannot_be_written(self):
         missing = scratch('missing') + '/reports'
         self.refuses(['echo', *LISTEN, '--reports', missing], missing, 'No such file')
