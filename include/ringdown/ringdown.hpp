@@ -23,9 +23,6 @@
 #include <ringdown/shutdown/prometheus.hpp>
 #include <ringdown/shutdown/report.hpp>
 #include <ringdown/shutdown/server.hpp>
-<<<<<<< HEAD
 #include <ringdown/shutdown/session.hpp>
 #include <ringdown/shutdown/session_group.hpp>
-=======
 #include <ringdown/shutdown/supervisor.hpp>
->>>>>>> 5159da5d5c8170d54d1b283e3b01a39f7e7bf541
