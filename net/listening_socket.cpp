@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <ringdown/net/listener.hpp>
+#include <ringdown/net/peer_name.hpp>
 
 namespace ringdown {
 
@@ -51,13 +52,7 @@ listening_socket::~listening_socket() {
     if (!unlink_path_.empty()) ::unlink(unlink_path_.c_str());
 }
 
-address listening_socket::local() const {
-    address name;
-    socklen_t bytes = address::capacity;
-    calls_.getsockname(fd_, name.data(), &bytes);
-    name.resize(bytes);
-    return name;
-}
+address listening_socket::local() const { return local_name(calls_, fd_); }
 
 void listening_socket::refuse_newcomers() noexcept {
     if (kind_ != connection_kind::tcp) return;

@@ -61,7 +61,7 @@ private:
 /// Cancellation: when the last task that waits is cancelled, the connection is aborted (cause
 /// `canceled`); its report is still answered.
 /// Source: RFC 9293 section 3.6; `ending`.
-ending_operation graceful_close(stream& ended, const ending_policy& policy = {});
+ending_operation graceful_close(connected_socket& ended, const ending_policy& policy = {});
 
 /// Ends a connection now, by RST, whatever is in flight; nothing lingers and nothing stays in
 /// TIME_WAIT. What the peer has not acknowledged is lost, and counted by the report.
@@ -69,7 +69,7 @@ ending_operation graceful_close(stream& ended, const ending_policy& policy = {})
 /// A graceful ending under way is cut short. Unix sockets know no RST: they are just closed.
 /// Cancellation: safe, it waits for the kernel alone.
 /// Source: connect(2) with AF_UNSPEC.
-ending_operation abort_close(stream& ended);
+ending_operation abort_close(connected_socket& ended);
 
 /// One of the three classic closes, with the deadline that belongs to it.
 class lingering {
@@ -102,14 +102,14 @@ private:
 /// Answers the report; for `background` nothing, since that one goes to the loop's ledger.
 /// Errors: none; the report tells. Cancellation: as `graceful_close`, none for `background`.
 /// Source: socket(7), SO_LINGER.
-task<std::optional<teardown_report>> close(stream& ended, lingering how);
+task<std::optional<teardown_report>> close(connected_socket& ended, lingering how);
 
 /// Ends the connection as asked, and waits for it; what the verbs above are made of.
-ending_operation end_connection(stream& ended, const ending_request& request);
+ending_operation end_connection(connected_socket& ended, const ending_request& request);
 
 /// Begins an ending and does not wait; the report goes to the loop's ledger. Does nothing if the
 /// connection is ending already.
-void begin_ending(stream& ended, const ending_request& request);
+void begin_ending(connected_socket& ended, const ending_request& request);
 
 /// Waits until the connection has ended, however that came about, and answers its report.
 ///
