@@ -86,6 +86,8 @@ void connection::note_error(int negated_errno) noexcept {
     const int error = -negated_errno;
     // Our own abort resets what is in flight; that is not the peer's doing.
     if (end_errno_ != 0 || life_ >= life_phase::aborting) return;
+    // What became of one datagram says nothing about the next.
+    if (origin_.kind == connection_kind::datagram) return;
     if (!reset_by_peer(error) && !network_gave_up(error)) return;
     end_errno_ = error;
     note_first(first_end::peer);

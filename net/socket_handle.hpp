@@ -37,6 +37,7 @@ public:
     }
 
     /// The peer's address, known even when the peer is already gone; AF_UNSPEC after closing.
+    /// Of a datagram socket that is not connected: `0.0.0.0:0` or `[::]:0`.
     [[nodiscard]] address peer();
     /// Where the socket is bound; AF_UNSPEC after closing.
     [[nodiscard]] address local() const noexcept;

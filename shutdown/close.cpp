@@ -47,6 +47,12 @@ void begin_ending(connected_socket& ended, const ending_request& request) {
     if (!of.ending()) ending::begin(of, request);
 }
 
+ending_operation close(datagram_socket& closed) {
+    return {closed.connection_of(),
+            {requested_ending::none, teardown_cause::application, {}},
+            ending_operation::form::abort};
+}
+
 ending_operation ended(connection& watched) { return {watched, {}, ending_operation::form::watch}; }
 
 task<std::optional<teardown_report>> close(connected_socket& ended, lingering how) {

@@ -4,6 +4,8 @@
 #include <coroutine>
 #include <optional>
 
+#include <ringdown/net/datagram.hpp>
+#include <ringdown/net/packet_stream.hpp>
 #include <ringdown/net/stream.hpp>
 #include <ringdown/runtime/task.hpp>
 #include <ringdown/runtime/waiting.hpp>
@@ -103,6 +105,15 @@ private:
 /// Errors: none; the report tells. Cancellation: as `graceful_close`, none for `background`.
 /// Source: socket(7), SO_LINGER.
 task<std::optional<teardown_report>> close(connected_socket& ended, lingering how);
+
+/// Closes a datagram socket, once what is in flight on it has been cancelled and joined.
+///
+/// Each operation gets its own result: `operation_canceled`, or the datagram that it had received
+/// or sent before. Datagrams that nobody received are dropped by the kernel, uncounted. The report:
+/// `closed`, by `local`, `requested` `none` (there are no kinds of it), delivery `unknown`.
+/// Cancellation: safe, it waits for the kernel alone.
+/// Source: close(2), udp(7).
+ending_operation close(datagram_socket& closed);
 
 /// Ends the connection as asked, and waits for it; what the verbs above are made of.
 ending_operation end_connection(connected_socket& ended, const ending_request& request);
