@@ -74,8 +74,7 @@ listener::listener(loop& on, std::shared_ptr<listening_socket> from)
 listener::listener(loop& on, std::shared_ptr<listening_socket> from, bool packets)
     : on_(on), from_(std::move(from)), local_(from_->local()) {
     require((from_->kind() == connection_kind::unix_packets) == packets,
-            "a listening socket for packets was given to a listener for streams, or the reverse; "
-            "use `packet_listener` for packets and `listener` for streams");
+            "a `listener` takes a socket for streams, a `packet_listener` one for packets");
     accepting_ = new accept_operation(on, *this, from_);
     waiting_.reserve(256);
 }

@@ -39,8 +39,6 @@ bool send_operation::hand_over() {
     connection& to = target();
     const bool message = form_ == form::packet;
     outcome_.error = to.refuses_sending();
-    if (!outcome_.error && message && total_ > bytes_at_once)
-        outcome_.error = std::make_error_code(std::errc::message_size);
     if (outcome_.error || (total_ == 0 && !message)) {
         if (!outcome_.error && form_ == form::last) to.request_fin();
         list_hook<waiting>::unlink();

@@ -183,7 +183,11 @@ TEST_CASE("datagrams: a refusal is told once, to the next receive, and the socke
         CHECK(co_await next(here) == "'now'");
         CHECK(co_await here.send(bytes_of("answer")));
         CHECK(there.receive() == "answer");
+        // Nor would what makes a connection lost.
+        here.connection_of().note_error(-EHOSTUNREACH);
         CHECK(here.connection_of().end_errno() == 0);
+        CHECK(co_await here.send(bytes_of("still")));
+        CHECK(there.receive() == "still");
     });
 }
 

@@ -121,6 +121,18 @@ TEST_CASE("datagrams: an empty one that races with the close is no cancelled rec
     });
 }
 
+TEST_CASE("datagrams: close leaves another descriptor of the same socket as it was") {
+    run([](rig& at) -> task<void> {
+        udp_peer theirs;
+        auto ours = at.open_datagrams(theirs.local());
+        const plain_socket shared(::dup(ours.native_handle()));
+        CHECK(row(co_await close(ours)) == closed_row);
+        theirs.send_to("still here", shared.local());
+        char into[16];
+        CHECK(::recv(shared.descriptor(), into, sizeof into, MSG_DONTWAIT) == 10);
+    });
+}
+
 TEST_CASE("datagrams: errors of datagrams are not the socket's end") {
     run([](rig& at) -> task<void> {
         const address deserted = udp_peer().local();

@@ -260,20 +260,26 @@ TEST_CASE("packets: abort_close with a receive and sends in flight ends all of t
     });
 }
 
-TEST_CASE("packets: an empty message is not taken for the end of a connection that we abort") {
+TEST_CASE("packets: our abort is not taken for the peer's end by a receive in flight") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] = at.connect_packets();
-        std::byte into[8];
-        received got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
-            in.spawn(receive_into(ours, into, got));
-            co_await noop(at.on);
-            const teardown_report report = co_await abort_close(ours);
-            CHECK(row(report) == "local application abort aborted acknowledged");
-            CHECK(!report.peer_finished);
-        });
-        REQUIRE(!got.has_value());
-        CHECK(got.error() == std::errc::operation_canceled);
+        for (int turns = 0; turns < 3; ++turns) {
+            auto [ours, theirs] = at.connect_packets();
+            std::byte into[8];
+            received got;
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn(receive_into(ours, into, got));
+                in.spawn([](rig& on, packet_stream& by, int after) -> task<void> {
+                    for (int turn = 0; turn < after; ++turn)
+                        co_await noop(on.on);
+                    const teardown_report report = co_await abort_close(by);
+                    CHECK(row(report) == "local application abort aborted acknowledged");
+                    CHECK(!report.peer_finished);
+                }(at, ours, turns));
+                co_return;
+            });
+            REQUIRE(!got.has_value());
+            CHECK(got.error() == std::errc::operation_canceled);
+        }
     });
 }
 
