@@ -1,3 +1,5 @@
+#include <cerrno>
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -130,6 +132,9 @@ TEST_CASE("datagrams: close leaves another descriptor of the same socket as it w
         theirs.send_to("still here", shared.local());
         char into[16];
         CHECK(::recv(shared.descriptor(), into, sizeof into, MSG_DONTWAIT) == 10);
+        // 0 would say that it was shut down.
+        CHECK(::recv(shared.descriptor(), into, sizeof into, MSG_DONTWAIT) == -1);
+        CHECK(errno == EAGAIN);
     });
 }
 
