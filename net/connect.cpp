@@ -38,11 +38,11 @@ task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
     co_return co_await with_deadline(on, *deadline, timed(connecting));
 }
 
-} // namespace
-
-task<result<stream>> connect(loop& on, address to, connect_options options) {
+// Makes the socket of the type and connects it.
+task<result<int>> connected_descriptor(loop& on, const address& to, int type,
+                                       const connect_options& options) {
     system& calls = on.calls();
-    const int fd = calls.socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int fd = calls.socket(to.family(), type | SOCK_CLOEXEC, 0);
     if (fd < 0) co_return std::unexpected(system_error(fd));
     const int yes = 1;
     if (options.no_delay && to.family() != AF_UNIX)
@@ -57,11 +57,31 @@ task<result<stream>> connect(loop& on, address to, connect_options options) {
         calls.close(fd); // not connected, so nothing can linger
         co_return std::unexpected(done.error());
     }
+    co_return fd;
+}
+
+} // namespace
+
+task<result<stream>> connect(loop& on, address to, connect_options options) {
+    const auto fd = co_await connected_descriptor(on, to, SOCK_STREAM, options);
+    if (!fd) co_return std::unexpected(fd.error());
     connection::origin from;
     from.kind = to.family() == AF_UNIX ? connection_kind::unix_stream : connection_kind::tcp;
     from.peer = to;
     from.acknowledged_before = from.kind == connection_kind::tcp ? 1 : 0;
-    co_return stream(connection::adopt(on, fd, from));
+    co_return stream(connection::adopt(on, *fd, from));
+}
+
+task<result<packet_stream>> connect_packets(loop& on, address to, connect_options options) {
+    if (to.family() != AF_UNIX) // an IP family with this type would be SCTP
+        co_return std::unexpected(std::make_error_code(std::errc::address_family_not_supported));
+    const auto fd = co_await connected_descriptor(on, to, SOCK_SEQPACKET, options);
+    if (!fd) co_return std::unexpected(fd.error());
+    mark_messages(on.calls(), *fd);
+    connection::origin from;
+    from.kind = connection_kind::unix_packets;
+    from.peer = to;
+    co_return packet_stream(connection::adopt(on, *fd, from));
 }
 
 } // namespace ringdown

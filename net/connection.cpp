@@ -88,6 +88,8 @@ void connection::note_error(int negated_errno) noexcept {
     // reset, so there it is the peer's even then.
     const bool may_be_ours = origin_.kind == connection_kind::tcp || error != ECONNRESET;
     if (end_errno_ != 0 || (life_ >= life_phase::aborting && may_be_ours)) return;
+    // What became of one datagram says nothing about the next.
+    if (origin_.kind == connection_kind::datagram) return;
     if (!reset_by_peer(error) && !network_gave_up(error)) return;
     end_errno_ = error;
     note_first(first_end::peer);

@@ -45,9 +45,15 @@ class connection;
 /// done about it is defined in shutdown/.
 void end_abandoned(connection& left, abandonment why) noexcept;
 
-enum class connection_kind : std::uint8_t { tcp, unix_stream };
+enum class connection_kind : std::uint8_t {
+    tcp,
+    unix_stream,
+    unix_packets, ///< SEQPACKET: a connection like a unix stream's, whose messages stay whole.
+    datagram,     ///< UDP: no connection, so nothing that happens to it ends it but its close.
+};
 
-/// The state block of a connected stream socket: descriptor, phases, operations in flight, bytes.
+/// The state block of a socket, connected or for datagrams: descriptor, phases, operations in
+/// flight, bytes.
 ///
 /// Owned by its loop, which keeps it until the descriptor is closed; streams are handles to it.
 class connection final : public pooled, public resident {

@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 
+#include <ringdown/net/message_receive.hpp>
 #include <ringdown/runtime/frame_pool.hpp>
 #include <ringdown/runtime/ring_operation.hpp>
 #include <ringdown/runtime/sleep.hpp>
@@ -68,8 +69,13 @@ private:
 };
 
 listener::listener(loop& on, std::shared_ptr<listening_socket> from)
-    : on_(on), from_(std::move(from)), local_(from_->local()),
-      accepting_(new accept_operation(on, *this, from_)) {
+    : listener(on, std::move(from), false) {}
+
+listener::listener(loop& on, std::shared_ptr<listening_socket> from, bool packets)
+    : on_(on), from_(std::move(from)), local_(from_->local()) {
+    require((from_->kind() == connection_kind::unix_packets) == packets,
+            "a `listener` takes a socket for streams, a `packet_listener` one for packets");
+    accepting_ = new accept_operation(on, *this, from_);
     waiting_.reserve(256);
 }
 
@@ -117,7 +123,8 @@ void listener::take(int fd) {
     connection::origin from;
     from.kind = from_->kind();
     from.ipv6 = local_.family() == AF_INET6;
-    if (from.kind == connection_kind::unix_stream) from.peer = address(AF_UNIX);
+    if (from.kind != connection_kind::tcp) from.peer = address(AF_UNIX);
+    if (from.kind == connection_kind::unix_packets) mark_messages(on_.calls(), fd);
     waiting_.emplace_back(stream(connection::adopt(on_, fd, from)));
 }
 

@@ -19,6 +19,7 @@ struct listen_options {
     bool no_delay = true;      ///< TCP_NODELAY, which accepted connections inherit.
     bool reuse_address = true; ///< SO_REUSEADDR: a restart may take a port with TIME_WAIT on it.
     bool reuse_port = false;   ///< SO_REUSEPORT. Closing one of several resets its share.
+    bool packets = false;      ///< SOCK_SEQPACKET, at a unix address, for a `packet_listener`.
 };
 
 /// A listening descriptor, which several loops may accept from.
@@ -112,6 +113,9 @@ public:
     /// Connections accepted so far, handed out or not.
     [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
 
+protected:
+    listener(loop& on, std::shared_ptr<listening_socket> from, bool packets);
+
 private:
     class accept_operation;
 
@@ -123,7 +127,7 @@ private:
     loop& on_;
     std::shared_ptr<listening_socket> from_;
     address local_;
-    accept_operation* accepting_;
+    accept_operation* accepting_ = nullptr;
     std::vector<stream> waiting_;
     std::size_t handed_out_ = 0; // of `waiting_`
     event changed_;

@@ -7,13 +7,26 @@
 #include <unistd.h>
 
 #include <ringdown/net/listener.hpp>
+#include <ringdown/net/peer_name.hpp>
 
 namespace ringdown {
+namespace {
+
+connection_kind kind_of(int family, int type) noexcept {
+    if (family != AF_UNIX) return connection_kind::tcp;
+    return type == SOCK_SEQPACKET ? connection_kind::unix_packets : connection_kind::unix_stream;
+}
+
+} // namespace
 
 listening_socket::listening_socket(const address& at, const listen_options& options, system& calls)
     : calls_(calls) {
-    kind_ = at.family() == AF_UNIX ? connection_kind::unix_stream : connection_kind::tcp;
-    fd_ = calls_.socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int type = options.packets ? SOCK_SEQPACKET : SOCK_STREAM;
+    kind_ = kind_of(at.family(), type);
+    // An IP family with this type would be SCTP.
+    fd_ = options.packets && at.family() != AF_UNIX
+              ? -EPROTONOSUPPORT
+              : calls_.socket(at.family(), type | SOCK_CLOEXEC, 0);
     close_on_failure(fd_, "cannot make a socket for " + at.text());
     const int on = 1;
     if (options.reuse_address && kind_ == connection_kind::tcp)
@@ -34,7 +47,9 @@ listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(f
     if (refused < 0 || !listens)
         throw std::system_error(system_error(refused < 0 ? refused : -EINVAL),
                                 "descriptor " + std::to_string(fd) + " does not listen");
-    if (local().family() == AF_UNIX) kind_ = connection_kind::unix_stream;
+    int type = SOCK_STREAM;
+    option_of(calls_, fd, SOL_SOCKET, SO_TYPE, type);
+    kind_ = kind_of(local().family(), type);
     // Accepted sockets inherit it, and a kernel linger would block their close.
     const linger off{};
     calls_.setsockopt(fd_, SOL_SOCKET, SO_LINGER, &off, sizeof off);
@@ -51,13 +66,7 @@ listening_socket::~listening_socket() {
     if (!unlink_path_.empty()) ::unlink(unlink_path_.c_str());
 }
 
-address listening_socket::local() const {
-    address name;
-    socklen_t bytes = address::capacity;
-    calls_.getsockname(fd_, name.data(), &bytes);
-    name.resize(bytes);
-    return name;
-}
+address listening_socket::local() const { return local_name(calls_, fd_); }
 
 void listening_socket::refuse_newcomers() noexcept {
     if (kind_ != connection_kind::tcp) {

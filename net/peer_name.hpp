@@ -42,4 +42,12 @@ inline address peer_name(system& calls, int fd) noexcept {
     return {};
 }
 
+/// Where a socket is bound; AF_UNSPEC on errors. Source: getsockname(2).
+inline address local_name(system& calls, int fd) noexcept {
+    address name;
+    socklen_t bytes = address::capacity;
+    if (calls.getsockname(fd, name.data(), &bytes) >= 0) name.resize(bytes);
+    return name;
+}
+
 } // namespace ringdown

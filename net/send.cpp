@@ -46,8 +46,9 @@ send_operation::send_operation(connection& on, std::span<const iovec> parts) noe
 // False when the answer is there already.
 bool send_operation::hand_over() {
     connection& to = target();
+    const bool message = form_ == form::packet;
     outcome_.error = to.refuses_sending();
-    if (outcome_.error || total_ == 0) {
+    if (outcome_.error || (total_ == 0 && !message)) {
         if (!outcome_.error && form_ == form::last) to.request_fin();
         stay();
         return false;

@@ -22,13 +22,15 @@ struct [[nodiscard]] sent {
     explicit operator bool() const noexcept { return !error; }
 };
 
-/// A send on its way, or waiting for those before it. Made by the verbs of `stream`.
+/// A send on its way, or waiting for those before it. Made by the verbs of `stream`
+/// and `packet_stream`.
 class [[nodiscard]] send_operation final : public queued_operation, public waiting {
 public:
     enum class form : std::uint8_t {
         plain,     ///< IORING_OP_SEND
         last,      ///< IORING_OP_SEND, with FIN on its last segment.
         zero_copy, ///< IORING_OP_SEND_ZC
+        packet,    ///< IORING_OP_SEND of one message, which may be empty.
     };
 
     send_operation(connection& on, std::span<const std::byte> data, form how) noexcept;

@@ -8,7 +8,16 @@
 #include <ringdown/runtime/operation.hpp>
 #include <ringdown/runtime/uapi.hpp>
 
-namespace ringdown::operations {
+namespace ringdown {
+
+/// getsockopt(2) in place: 0 or a negated errno.
+template <class Value>
+int option_of(system& calls, int fd, int level, int name, Value& value) noexcept {
+    socklen_t bytes = sizeof value;
+    return calls.getsockopt(fd, level, name, &value, &bytes);
+}
+
+namespace operations {
 
 /// setsockopt(2) on the ring since Linux 6.7, in place before.
 template <class Value>
@@ -65,4 +74,5 @@ struct get_socket_option {
     }
 };
 
-} // namespace ringdown::operations
+} // namespace operations
+} // namespace ringdown

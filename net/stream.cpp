@@ -1,43 +1,15 @@
 #include <ringdown/net/stream.hpp>
 
-#include <cerrno>
-
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
 #include <ringdown/net/peer_name.hpp>
+#include <ringdown/net/socket_options.hpp>
 #include <ringdown/net/tcp_state.hpp>
 
 namespace ringdown {
-
-task<result<void>> stream::shutdown_send() {
-    const connection_ref kept = to_;
-    connection& to = *kept;
-    if (to.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
-    to.request_fin();
-    const auto waited = co_await to.fin().settled_event().wait(to.on());
-    if (!waited) co_return std::unexpected(waited.error());
-    const int outcome = to.fin().result();
-    if (outcome == -ECANCELED) co_return std::unexpected(canceled());
-    if (outcome < 0) co_return std::unexpected(system_error(outcome));
-    co_return result<void>{};
-}
-
-address stream::peer() {
-    connection& to = connection_of();
-    if (to.from().peer.family() == AF_UNSPEC && to.life() < life_phase::joined)
-        to.set_peer(peer_name(to.on().calls(), to.descriptor()));
-    return to.from().peer;
-}
-
 namespace {
-
-template <class Value>
-int option_of(system& calls, int fd, int level, int name, Value& value) {
-    socklen_t bytes = sizeof value;
-    return calls.getsockopt(fd, level, name, &value, &bytes);
-}
 
 // What the kernel's count of acknowledged bytes will be when nothing of ours is outstanding.
 std::uint64_t acknowledged_before(system& calls, int fd) {

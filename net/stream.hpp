@@ -5,11 +5,9 @@
 #include <span>
 #include <string_view>
 
-#include <ringdown/net/connection.hpp>
 #include <ringdown/net/receive.hpp>
 #include <ringdown/net/send.hpp>
-#include <ringdown/net/socket_options.hpp>
-#include <ringdown/net/tracked_operation.hpp>
+#include <ringdown/net/socket_handle.hpp>
 
 namespace ringdown {
 
@@ -20,27 +18,13 @@ inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
 
 /// A connected stream socket: TCP or unix.
 ///
-/// A handle to a state block that the loop owns; moving it moves the handle only, also while
-/// operations are in flight. A stream that is destroyed while its connection is open is aborted,
-/// not finished, since a FIN after a truncated answer would look complete to the peer: end it with
-/// one of the verbs of shutdown/.
+/// One that is destroyed while its connection is open is aborted, not finished, since a FIN after
+/// a truncated answer would look complete to the peer: end it with one of the verbs of shutdown/.
 /// Threads: stays on its loop.
-class stream {
+class stream : public connected_socket {
 public:
     stream() noexcept = default;
-    explicit stream(connection& to) noexcept : to_(to) {}
-    stream(stream&& other) noexcept = default;
-    stream& operator=(stream&& other) noexcept {
-        if (this != &other) {
-            drop();
-            to_ = std::move(other.to_);
-        }
-        return *this;
-    }
-    ~stream() { drop(); }
-
-    /// False when it was default-made or moved from.
-    explicit operator bool() const noexcept { return static_cast<bool>(to_); }
+    explicit stream(connection& to) noexcept : connected_socket(to) {}
 
     /// Receives at least one byte into `into`, and at most its size; answers how many.
     ///
@@ -100,31 +84,6 @@ public:
         return {connection_of(), data, send_operation::form::last};
     }
 
-    /// Ends the sending direction: FIN follows every byte already handed to a send.
-    ///
-    /// The peer can still send; keep reading until end of stream.
-    /// Errors: `not_connected` when the peer has already reset, `operation_canceled` when a send
-    /// before it was cut short, so that no FIN was sent.
-    /// Cancellation: ends the wait; a FIN that was asked for is not recalled.
-    /// Source: shutdown(2), RFC 9293 section 3.6, IORING_OP_SHUTDOWN (Linux 5.11).
-    task<result<void>> shutdown_send();
-
-    /// Sets a socket option to `value`, whose type is the option's. Source: setsockopt(2).
-    template <class Value>
-    [[nodiscard]] auto set_option(int level, int option, const Value& value) noexcept {
-        using descriptor = operations::set_socket_option<Value>;
-        return tracked_operation<descriptor>(
-            connection_of(), descriptor{connection_of().descriptor(), level, option, value});
-    }
-
-    /// Reads a socket option of type `Value`. Source: getsockopt(2).
-    template <class Value>
-    [[nodiscard]] auto get_option(int level, int option) noexcept {
-        using descriptor = operations::get_socket_option<Value>;
-        return tracked_operation<descriptor>(
-            connection_of(), descriptor{connection_of().descriptor(), level, option, {}});
-    }
-
     /// Configures kernel linger (SO_LINGER) for a close that the application does itself; a time
     /// below zero turns it off, zero makes that close abort, and above zero it would block there.
     ///
@@ -135,39 +94,6 @@ public:
         return set_option(SOL_SOCKET, SO_LINGER,
                           linger{on, on ? static_cast<int>(time.count()) : 0});
     }
-
-    /// Chooses what a destroyed stream does to an open connection; by default it aborts.
-    void on_drop(drop_action action,
-                 std::chrono::nanoseconds within = std::chrono::seconds(30)) noexcept {
-        connection_of().when_dropped({action, within});
-    }
-
-    /// The peer's address, known even when the peer is already gone; AF_UNSPEC after closing.
-    [[nodiscard]] address peer();
-    /// The connection's number within the process, as in its report.
-    [[nodiscard]] std::uint64_t number() const noexcept { return connection_of().number(); }
-    /// Bytes handed over, sent, received and discarded so far.
-    [[nodiscard]] const connection::counters& bytes() const noexcept {
-        return connection_of().bytes();
-    }
-    /// For calls of the application's own; closing it is the library's business.
-    [[nodiscard]] int native_handle() const noexcept { return connection_of().descriptor(); }
-    [[nodiscard]] loop& on() const noexcept { return connection_of().on(); }
-
-    /// The state block, for what is built on streams.
-    [[nodiscard]] connection& connection_of() const noexcept {
-        require(static_cast<bool>(to_), "a stream was used after it was moved away");
-        return *to_;
-    }
-
-private:
-    void drop() noexcept {
-        if (!to_) return;
-        to_->abandon();
-        to_ = {};
-    }
-
-    connection_ref to_;
 };
 
 /// Takes over a connected stream socket that the application made itself.

@@ -28,28 +28,34 @@ const teardown_report& ending_operation::await_resume() const noexcept {
     return ending::of(*ended_).report();
 }
 
-ending_operation graceful_close(stream& ended, const ending_policy& policy) {
+ending_operation graceful_close(connected_socket& ended, const ending_policy& policy) {
     return end_connection(ended, {requested_ending::graceful, teardown_cause::application, policy});
 }
 
-ending_operation abort_close(stream& ended) {
+ending_operation abort_close(connected_socket& ended) {
     return end_connection(ended, {requested_ending::abort, teardown_cause::application, {}});
 }
 
-ending_operation end_connection(stream& ended, const ending_request& request) {
+ending_operation end_connection(connected_socket& ended, const ending_request& request) {
     const bool abort = request.requested == requested_ending::abort;
     return {ended.connection_of(), request,
             abort ? ending_operation::form::abort : ending_operation::form::graceful};
 }
 
-void begin_ending(stream& ended, const ending_request& request) {
+void begin_ending(connected_socket& ended, const ending_request& request) {
     connection& of = ended.connection_of();
     if (!of.ending()) ending::begin(of, request);
 }
 
+ending_operation close(datagram_socket& closed) {
+    return {closed.connection_of(),
+            {requested_ending::none, teardown_cause::application, {}},
+            ending_operation::form::abort};
+}
+
 ending_operation ended(connection& watched) { return {watched, {}, ending_operation::form::watch}; }
 
-task<std::optional<teardown_report>> close(stream& ended, lingering how) {
+task<std::optional<teardown_report>> close(connected_socket& ended, lingering how) {
     ending_request request;
     request.requested = how.how();
     request.policy.within = how.within();

@@ -4,6 +4,8 @@
 #include <coroutine>
 #include <optional>
 
+#include <ringdown/net/datagram.hpp>
+#include <ringdown/net/packet_stream.hpp>
 #include <ringdown/net/stream.hpp>
 #include <ringdown/runtime/task.hpp>
 #include <ringdown/runtime/waiting.hpp>
@@ -61,7 +63,7 @@ private:
 /// Cancellation: when the last task that waits is cancelled, the connection is aborted (cause
 /// `canceled`); its report is still answered.
 /// Source: RFC 9293 section 3.6; `ending`.
-ending_operation graceful_close(stream& ended, const ending_policy& policy = {});
+ending_operation graceful_close(connected_socket& ended, const ending_policy& policy = {});
 
 /// Ends a connection now, by RST, whatever is in flight; nothing lingers and nothing stays in
 /// TIME_WAIT. What the peer has not acknowledged is lost, and counted by the report.
@@ -69,7 +71,7 @@ ending_operation graceful_close(stream& ended, const ending_policy& policy = {})
 /// A graceful ending under way is cut short. Unix sockets know no RST: they are just closed.
 /// Cancellation: safe, it waits for the kernel alone.
 /// Source: connect(2) with AF_UNSPEC.
-ending_operation abort_close(stream& ended);
+ending_operation abort_close(connected_socket& ended);
 
 /// One of the three classic closes, with the deadline that belongs to it.
 class lingering {
@@ -102,14 +104,23 @@ private:
 /// Answers the report; for `background` nothing, since that one goes to the loop's ledger.
 /// Errors: none; the report tells. Cancellation: as `graceful_close`, none for `background`.
 /// Source: socket(7), SO_LINGER.
-task<std::optional<teardown_report>> close(stream& ended, lingering how);
+task<std::optional<teardown_report>> close(connected_socket& ended, lingering how);
+
+/// Closes a datagram socket, once what is in flight on it has been cancelled and joined.
+///
+/// Each operation gets its own result: `operation_canceled`, or the datagram that it had received
+/// or sent before. Datagrams that nobody received are dropped by the kernel, uncounted. The report:
+/// `closed`, by `local`, `requested` `none` (there are no kinds of it), delivery `unknown`.
+/// Cancellation: safe, it waits for the kernel alone.
+/// Source: close(2), udp(7).
+ending_operation close(datagram_socket& closed);
 
 /// Ends the connection as asked, and waits for it; what the verbs above are made of.
-ending_operation end_connection(stream& ended, const ending_request& request);
+ending_operation end_connection(connected_socket& ended, const ending_request& request);
 
 /// Begins an ending and does not wait; the report goes to the loop's ledger. Does nothing if the
 /// connection is ending already.
-void begin_ending(stream& ended, const ending_request& request);
+void begin_ending(connected_socket& ended, const ending_request& request);
 
 /// Waits until the connection has ended, however that came about, and answers its report.
 ///

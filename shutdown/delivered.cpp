@@ -22,7 +22,7 @@ bool all_arrived(connection& of, const delivery_sample& sample) noexcept {
 
 } // namespace
 
-task<result<void>> delivered(stream& watched) {
+task<result<void>> delivered(connected_socket& watched) {
     const connection_ref kept(watched.connection_of());
     connection& of = *kept;
     for (auto interval = std::chrono::microseconds(200);;

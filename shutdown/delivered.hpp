@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ringdown/net/stream.hpp>
+#include <ringdown/net/socket_handle.hpp>
 #include <ringdown/runtime/task.hpp>
 
 namespace ringdown {
@@ -9,11 +9,11 @@ namespace ringdown {
 /// once it was sent. Says nothing about the peer's application.
 ///
 /// Looks at intervals that grow from 0.2 to 10 ms, since acknowledgements have no event; an idle
-/// peer may delay its own by 40 ms. Unix sockets: when the peer has read every byte.
+/// peer may delay its own by 40 ms. Unix sockets: when the peer has read everything.
 /// Errors: `connection_reset`, `timed_out` and the like, `errc::ending` when the connection is
 /// being ended (its report tells), `operation_canceled`.
 /// Cancellation: at once. Lifetime: `watched` stays until the task has ended.
 /// Source: TCP_INFO in tcp(7); SIOCOUTQ in unix(7).
-task<result<void>> delivered(stream& watched);
+task<result<void>> delivered(connected_socket& watched);
 
 } // namespace ringdown

@@ -31,6 +31,7 @@ delivery_sample take_sample(connection& of) noexcept {
     system& calls = of.on().calls();
     const int fd = of.descriptor();
     delivery_sample sample;
+    if (of.from().kind == connection_kind::datagram) return sample; // nobody acknowledges
     if (of.from().kind == connection_kind::tcp) {
         const tcp_snapshot info = tcp_info_of(calls, fd);
         sample.taken = info.state != tcp_state::unknown;

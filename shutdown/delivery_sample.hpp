@@ -20,6 +20,7 @@ struct delivery_sample {
 /// Asks the kernel in place, by TCP_INFO (unix: SIOCOUTQ) and SO_ERROR; a reset or a loss that
 /// SO_ERROR tells of is noted on the connection, since it tells only once.
 ///
+/// Of a datagram socket nothing is known.
 /// For endings that did not go well: one that did needs only the queue, which the ring answers.
 delivery_sample take_sample(connection& of) noexcept;
 

@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 void disconnect(connection& aborted) noexcept {
     system& calls = aborted.on().calls();
     const int fd = aborted.descriptor();
+    if (aborted.from().kind == connection_kind::datagram) return; // there is nobody to tell
     if (aborted.from().kind != connection_kind::tcp) {
         calls.shutdown(fd, SHUT_RDWR);
         return;
@@ -75,7 +76,8 @@ void ending::start() {
     for (auto* reached : {&times.flush, &times.fin_acknowledged, &times.peer_finished})
         if (*reached) *reached = 0us; // before the request
     if (request_.requested == requested_ending::abort ||
-        request_.requested == requested_ending::none) {
+        request_.requested == requested_ending::none ||
+        of.from().kind == connection_kind::datagram) {
         abort(request_.cause);
         return;
     }

@@ -96,6 +96,7 @@ private:
     std::optional<std::uint64_t> acknowledged_before_;
 
     step_operation<ending> discard_;
+    msghdr discarded_message_{}; // what told of a packet, or of the end
     step_operation<ending> queue_;
     step_operation<ending> watch_;
     step_operation<ending> peer_name_;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <ringdown/net/inbox.hpp>
+#include <ringdown/net/message_receive.hpp>
 
 // What the peer still sends once nobody reads it any more: dropped and counted, up to a cap.
 
@@ -39,6 +40,8 @@ void ending::step_discarding() {
         if (of.from().kind == connection_kind::tcp) {
             io_uring_prep_recv(&sqe, of.descriptor(), nullptr, std::min(room, discard_at_once),
                                MSG_TRUNC);
+        } else if (of.from().kind == connection_kind::unix_packets) {
+            io_uring_prep_recvmsg(&sqe, of.descriptor(), &discarded_message_, MSG_TRUNC);
         } else {
             auto& into = of.on().service<discard_buffer>().bytes;
             io_uring_prep_recv(&sqe, of.descriptor(), into, std::min(room, sizeof into), 0);
@@ -48,7 +51,9 @@ void ending::step_discarding() {
 
 void ending::discard_settled(completion what) noexcept {
     connection& of = connection_;
-    if (what.result > 0) {
+    const bool empty_packet = what.result == 0 && of.from().kind == connection_kind::unix_packets &&
+                              holds_message(what.result, discarded_message_);
+    if (what.result > 0 || empty_packet) {
         of.bytes().discarded += static_cast<std::uint64_t>(what.result);
         progress_at_ = of.on().now();
     } else if (what.result == 0) {

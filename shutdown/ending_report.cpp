@@ -10,6 +10,7 @@ std::uint64_t ending::acknowledged() const noexcept {
 }
 
 actual_ending ending::outcome() const noexcept {
+    if (connection_.from().kind == connection_kind::datagram) return actual_ending::closed;
     if (connection_.end_errno() != 0)
         return connection_.was_reset() ? actual_ending::reset : actual_ending::lost;
     if (aborted_by_) {

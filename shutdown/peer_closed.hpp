@@ -3,7 +3,7 @@
 #include <coroutine>
 
 #include <ringdown/net/connection_operation.hpp>
-#include <ringdown/net/stream.hpp>
+#include <ringdown/net/socket_handle.hpp>
 #include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/waiting.hpp>
 
@@ -47,7 +47,7 @@ private:
 /// Errors: `timed_out` and the like when the network gave up, `errc::ending` when the connection
 /// is being ended, `operation_canceled`.
 /// Cancellation: safe. Source: poll(2), POLLRDHUP.
-inline peer_closed_operation peer_closed(stream& watched) noexcept {
+inline peer_closed_operation peer_closed(connected_socket& watched) noexcept {
     return peer_closed_operation(watched.connection_of());
 }
 

@@ -3,7 +3,10 @@
 // Everything that an embedder uses; each header can also be included alone.
 #include <ringdown/net/address.hpp>
 #include <ringdown/net/connect.hpp>
+#include <ringdown/net/datagram.hpp>
 #include <ringdown/net/listener.hpp>
+#include <ringdown/net/packet_listener.hpp>
+#include <ringdown/net/packet_stream.hpp>
 #include <ringdown/net/stream.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/event.hpp>

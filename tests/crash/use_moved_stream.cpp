@@ -13,7 +13,7 @@ task<void> misuse(loop& on) {
 } // namespace
 
 int main() {
-    must_stop_with("a stream was used after it was moved away");
+    must_stop_with("a stream or socket was used after it was moved away");
     loop on;
     on.run(misuse(on));
 }

@@ -19,6 +19,21 @@ bool asked_to_wait(requested_ending asked) {
            asked == requested_ending::wait;
 }
 
+// A socket without a connection: nobody finishes, resets, acknowledges, or is waited for.
+std::string contradictions_of_closed(const teardown_report& of) {
+    const auto& times = of.microseconds;
+    std::string found;
+    if (of.initiator != teardown_initiator::local) found += "closed by somebody else; ";
+    if (of.requested != requested_ending::none) found += "closed in some way; ";
+    if (of.delivery != delivery_verdict::unknown || of.unacknowledged_bytes)
+        found += "closed, and knows of delivery; ";
+    if (of.peer_finished || of.reset_sent || of.reset_received || of.error)
+        found += "closed, and there was an end; ";
+    if (of.phase != teardown_phase::open || times.flush || times.fin_acknowledged)
+        found += "closed, and there were phases; ";
+    return found;
+}
+
 std::string contradictions_of_ending(const teardown_report& of) {
     const bool acknowledged = of.delivery == delivery_verdict::acknowledged;
     switch (of.ending) {
@@ -44,7 +59,7 @@ std::string contradictions_of_ending(const teardown_report& of) {
         if (of.initiator != teardown_initiator::kernel) return "lost, by somebody; ";
         return of.error ? "" : "lost without an error; ";
     case actual_ending::closed:
-        return "a TCP connection that was closed; ";
+        return contradictions_of_closed(of);
     }
     return "no ending; ";
 }
@@ -118,12 +133,11 @@ stream rig::take_over(int fd) {
     return std::move(*taken);
 }
 
-void rig::expect_report_of(const stream& also) {
-    address name;
-    socklen_t bytes = address::capacity;
-    ::getsockname(also.native_handle(), name.data(), &bytes);
-    name.resize(bytes);
-    if (name.family() != AF_UNIX) our_ports_.insert(name.port());
+void rig::expect_report_of(const socket_handle& also) {
+    if (also.connection_of().from().kind == connection_kind::tcp)
+        our_ports_.insert(also.local().port());
+    if (also.connection_of().from().kind == connection_kind::datagram)
+        datagrams_.insert(also.number());
     ++made_;
 }
 
@@ -135,6 +149,22 @@ conversation rig::connect(const pair_options& options) {
 conversation rig::connect_unix() {
     raw_pair made = unix_pair();
     return {take_over(made.ours), std::move(made.theirs)};
+}
+
+packet_conversation rig::connect_packets(int our_send_buffer) {
+    auto made = packet_pair(our_send_buffer);
+    auto taken = adopt_packets(on, made.ours);
+    REQUIRE(taken.has_value());
+    expect_report_of(*taken);
+    return {std::move(*taken), std::move(made.theirs)};
+}
+
+datagram_socket rig::open_datagrams(std::optional<address> peer) {
+    auto made = ringdown::open_datagrams(
+        on, {.local = *address::parse("127.0.0.1:0"), .peer = std::move(peer)});
+    REQUIRE(made.has_value());
+    expect_report_of(*made);
+    return std::move(*made);
 }
 
 std::uint64_t rig::our_resets() {
@@ -193,6 +223,7 @@ void run(const std::function<task<void>(rig&)>& body, const loop_options& option
             const std::string said = row(each);
             CAPTURE(said);
             CHECK(contradictions(each) == "");
+            CHECK((each.ending == actual_ending::closed) == at.was_datagrams(each));
             numbers.push_back(each.connection);
         }
         std::ranges::sort(numbers);
@@ -211,14 +242,6 @@ task<bool> eventually(rig& at, std::function<bool()> holds) {
         if (!co_await sleep_for(at.on, 1ms)) co_return false;
     }
     co_return true;
-}
-
-task<void> send_into(stream& by, std::span<const std::byte> data, sent& outcome) {
-    outcome = co_await by.send(data);
-}
-
-task<void> receive_into(stream& by, std::span<std::byte> into, result<std::size_t>& outcome) {
-    outcome = co_await by.recv(into);
 }
 
 void check_claim(const teardown_report& report, std::uint64_t arrived) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include <ringdown/ringdown.hpp>
 
+#include "support/packets.hpp"
 #include "support/peer.hpp"
 #include "support/peer_script.hpp"
 #include "support/wire.hpp"
@@ -30,6 +32,12 @@ std::string contradictions(const teardown_report& of);
 struct conversation {
     stream ours;
     peer theirs;
+};
+
+/// The same with packets.
+struct packet_conversation {
+    packet_stream ours;
+    packet_peer theirs;
 };
 
 /// How long this thread was ready to run and got no CPU, since it was made: the part of a delay
@@ -58,14 +66,21 @@ public:
 
     conversation connect(const pair_options& options = {});
     conversation connect_unix();
+    packet_conversation connect_packets(int our_send_buffer = 0);
+    /// A UDP socket on the loopback address, connected or not.
+    datagram_socket open_datagrams(std::optional<address> peer = {});
     /// A stream of the library on a descriptor, counted as one that needs a report.
     stream take_over(int fd);
     /// Says that a connection was made by other means.
-    void expect_report_of(const stream& also);
+    void expect_report_of(const socket_handle& also);
     [[nodiscard]] std::size_t made() const noexcept { return made_; }
     /// Whether the rig's own sink is in the ledger; a test that puts in another says so.
     void has_no_sink() noexcept { has_sink_ = false; }
     [[nodiscard]] bool has_sink() const noexcept { return has_sink_; }
+    /// Whether it was a socket without a connection.
+    [[nodiscard]] bool was_datagrams(const teardown_report& of) const {
+        return datagrams_.contains(of.connection);
+    }
 
     /// What the wire has counted since the test began.
     [[nodiscard]] wire_counters wire() const { return count_wire() - before_; }
@@ -110,6 +125,7 @@ private:
     std::vector<teardown_report> reports_;
     std::function<void(const std::vector<teardown_report>&)> at_end_;
     std::size_t made_ = 0;
+    std::set<std::uint64_t> datagrams_; // by the number of the connection
     bool has_sink_ = true;
 };
 
@@ -142,9 +158,15 @@ constexpr bool sanitized() noexcept {
 }
 
 /// Sends, and tells what came of it; a task to spawn beside an ending.
-task<void> send_into(stream& by, std::span<const std::byte> data, sent& outcome);
+template <class Socket>
+task<void> send_into(Socket& by, std::span<const std::byte> data, sent& outcome) {
+    outcome = co_await by.send(data);
+}
 /// Receives once, likewise.
-task<void> receive_into(stream& by, std::span<std::byte> into, result<std::size_t>& outcome);
+template <class Socket, class Answer>
+task<void> receive_into(Socket& by, std::span<std::byte> into, Answer& outcome) {
+    outcome = co_await by.recv(into);
+}
 
 inline std::span<const std::byte> text(std::string_view of) { return bytes_of(of); }
 

@@ -9,6 +9,16 @@
 
 using namespace ringdown;
 
+namespace {
+
+std::string quoted(const std::vector<std::byte>& buffer, const packet& taken) {
+    std::string text(reinterpret_cast<const char*>(buffer.data()), taken.bytes);
+    text = "'" + text + "'";
+    return taken.cut() ? text + " of " + std::to_string(taken.whole) : text;
+}
+
+} // namespace
+
 conversation converse(loop& on, testing::raw_pair made) {
     auto adopted = adopt(on, made.ours);
     REQUIRE(adopted);
@@ -50,6 +60,21 @@ task<std::string> read_all(stream& from) {
         if (!got) throw std::system_error(got.error());
         all.append(reinterpret_cast<const char*>(into.data()), *got);
     }
+}
+
+task<std::string> next(packet_stream& from, std::size_t most) {
+    std::vector<std::byte> into(most);
+    const auto got = co_await from.recv(into);
+    if (!got) co_return got.error().message();
+    if (!*got) co_return "end";
+    co_return quoted(into, **got);
+}
+
+task<std::string> next(datagram_socket& from, std::size_t most) {
+    std::vector<std::byte> into(most);
+    const auto got = co_await from.recv(into);
+    if (!got) co_return got.error().message();
+    co_return quoted(into, *got);
 }
 
 std::string pattern_text(std::uint64_t bytes, std::uint64_t first) {

@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include <ringdown/net/datagram.hpp>
 #include <ringdown/net/listener.hpp>
+#include <ringdown/net/packet_stream.hpp>
 #include <ringdown/net/stream.hpp>
 
 #include "fixture.hpp"
@@ -32,6 +34,12 @@ ringdown::task<std::string> receive(ringdown::stream& from, bool as_lease,
                                     std::size_t most = 65536);
 /// Receives to the end of the stream; an error other than that is thrown.
 ringdown::task<std::string> read_all(ringdown::stream& from);
+
+/// Receives one message, as text: in quotes (`'abc' of 10` if it was cut), `end`, or the error's.
+/// @{
+ringdown::task<std::string> next(ringdown::packet_stream& from, std::size_t most = 65536);
+ringdown::task<std::string> next(ringdown::datagram_socket& from, std::size_t most = 65536);
+/// @}
 
 /// Awaits one operation, keeps its answer, and counts that it has ended.
 template <class Operation, class Answer>

@@ -1,0 +1,32 @@
+#include <ringdown/net/packet_stream.hpp>
+
+#include <ringdown/net/peer_name.hpp>
+#include <ringdown/net/socket_options.hpp>
+
+namespace ringdown {
+
+packet_stream::packet_stream(connected_socket&& of) noexcept : connected_socket(std::move(of)) {
+    require(connection_of().from().kind == connection_kind::unix_packets,
+            "a packet stream was made of a connection without packets");
+}
+
+result<packet_stream> adopt_packets(loop& on, int fd) {
+    system& calls = on.calls();
+    int type = 0;
+    int domain = 0;
+    if (const int refused = option_of(calls, fd, SOL_SOCKET, SO_TYPE, type); refused < 0)
+        return std::unexpected(system_error(refused));
+    option_of(calls, fd, SOL_SOCKET, SO_DOMAIN, domain);
+    if (type != SOCK_SEQPACKET || domain != AF_UNIX)
+        return std::unexpected(std::make_error_code(std::errc::protocol_not_supported));
+    connection::origin from;
+    from.kind = connection_kind::unix_packets;
+    from.peer = peer_name(calls, fd);
+    if (from.peer.family() == AF_UNSPEC)
+        return std::unexpected(std::make_error_code(std::errc::not_connected));
+    calls.set_nonblocking(fd, false);
+    mark_messages(calls, fd);
+    return packet_stream(connection::adopt(on, fd, from));
+}
+
+} // namespace ringdown

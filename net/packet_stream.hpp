@@ -1,0 +1,70 @@
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include <ringdown/net/message_receive.hpp>
+#include <ringdown/net/send.hpp>
+#include <ringdown/net/socket_handle.hpp>
+
+namespace ringdown {
+
+/// Receives one packet. Made by `packet_stream::recv`.
+class [[nodiscard]] recv_packet_operation final : public message_receive {
+public:
+    using message_receive::message_receive;
+
+    result<std::optional<packet>> await_resume() const noexcept {
+        if (error_) return std::unexpected(error_);
+        return received_;
+    }
+};
+
+/// A connected unix SEQPACKET socket: messages that stay whole, in order, and an end.
+///
+/// One that is destroyed while its connection is open is aborted; end it with the verbs of
+/// shutdown/, which treat it as they do a unix stream.
+/// Threads: stays on its loop.
+class packet_stream : public connected_socket {
+public:
+    packet_stream() noexcept = default;
+    explicit packet_stream(connection& to) noexcept : connected_socket(to) {}
+    /// Takes over a handle to a connection of this kind.
+    explicit packet_stream(connected_socket&& of) noexcept;
+
+    /// Receives the next message into `into`; nothing after the last one before the peer's end.
+    ///
+    /// An empty message is a `packet` of 0 bytes, and so distinct from the end. Of a message that
+    /// is larger than `into` the rest is dropped; `packet::whole` tells how large it was. One
+    /// receive at a time.
+    /// Errors: `connection_reset` when the peer closed with messages of ours unread; those that it
+    /// had sent can be received after that. (Where a single empty message was all it left unread,
+    /// Linux 6.18 tells no reset.) `errc::ending` when the connection is being ended.
+    /// Lifetime: `into` stays until the operation has ended.
+    /// Cancellation: safe; a message that had arrived is returned, never dropped.
+    /// Source: recvmsg(2), unix(7), IORING_OP_RECVMSG (Linux 5.3).
+    [[nodiscard]] recv_packet_operation recv(std::span<std::byte> into) noexcept {
+        return {connection_of(), into};
+    }
+
+    /// Sends `message` whole, behind every send that was handed over before; it may be empty.
+    ///
+    /// Errors: as `stream::send`, and `message_size` for one larger than the socket's send buffer
+    /// (SO_SNDBUF) allows. What waits behind a message that was not sent is refused with
+    /// `operation_canceled`, because the stream must not go on after a gap.
+    /// Lifetime: `message` stays until the operation has ended.
+    /// Cancellation: safe; a message was either sent or not.
+    /// Source: send(2), IORING_OP_SEND (Linux 5.6).
+    [[nodiscard]] send_operation send(std::span<const std::byte> message) noexcept {
+        return {connection_of(), message, send_operation::form::packet};
+    }
+};
+
+/// Takes over a connected SEQPACKET socket that the application made itself, and asks it for
+/// timestamps (SO_TIMESTAMP), by which messages are known.
+///
+/// Errors: `not_a_socket`, `not_connected`, `protocol_not_supported` unless unix SEQPACKET.
+/// On error the descriptor stays the caller's.
+result<packet_stream> adopt_packets(loop& on, int fd);
+
+} // namespace ringdown

@@ -1,0 +1,31 @@
+#include <ringdown/net/socket_handle.hpp>
+
+#include <cerrno>
+
+#include <ringdown/net/peer_name.hpp>
+
+namespace ringdown {
+
+address socket_handle::peer() {
+    connection& to = connection_of();
+    if (to.from().peer.family() == AF_UNSPEC && to.life() < life_phase::joined)
+        to.set_peer(peer_name(to.on().calls(), to.descriptor()));
+    return to.from().peer;
+}
+
+address socket_handle::local() const noexcept { return local_name(on().calls(), native_handle()); }
+
+task<result<void>> connected_socket::shutdown_send() {
+    const connection_ref kept(connection_of());
+    connection& to = *kept;
+    if (to.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
+    to.request_fin();
+    const auto waited = co_await to.fin().settled_event().wait(to.on());
+    if (!waited) co_return std::unexpected(waited.error());
+    const int outcome = to.fin().result();
+    if (outcome == -ECANCELED) co_return std::unexpected(canceled());
+    if (outcome < 0) co_return std::unexpected(system_error(outcome));
+    co_return result<void>{};
+}
+
+} // namespace ringdown

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <chrono>
+#include <utility>
+
+#include <ringdown/net/connection.hpp>
+#include <ringdown/net/socket_options.hpp>
+#include <ringdown/net/tracked_operation.hpp>
+#include <ringdown/runtime/task.hpp>
+
+namespace ringdown {
+
+/// What every socket of the library is: a handle to a state block that the loop owns.
+///
+/// Moving it moves the handle only, also while operations are in flight. One that is destroyed
+/// while its socket is open leaves it to the loop, which ends it.
+/// Threads: stays on its loop.
+class socket_handle {
+public:
+    /// False when it was default-made or moved from.
+    explicit operator bool() const noexcept { return static_cast<bool>(to_); }
+
+    /// Sets a socket option to `value`, whose type is the option's. Source: setsockopt(2).
+    template <class Value>
+    [[nodiscard]] auto set_option(int level, int option, const Value& value) noexcept {
+        using descriptor = operations::set_socket_option<Value>;
+        return tracked_operation<descriptor>(
+            connection_of(), descriptor{connection_of().descriptor(), level, option, value});
+    }
+
+    /// Reads a socket option of type `Value`. Source: getsockopt(2).
+    template <class Value>
+    [[nodiscard]] auto get_option(int level, int option) noexcept {
+        using descriptor = operations::get_socket_option<Value>;
+        return tracked_operation<descriptor>(
+            connection_of(), descriptor{connection_of().descriptor(), level, option, {}});
+    }
+
+    /// The peer's address, known even when the peer is already gone; AF_UNSPEC after closing.
+    /// Of a datagram socket that is not connected: `0.0.0.0:0` or `[::]:0`.
+    [[nodiscard]] address peer();
+    /// Where the socket is bound; AF_UNSPEC after closing.
+    [[nodiscard]] address local() const noexcept;
+    /// The connection's number within the process, as in its report.
+    [[nodiscard]] std::uint64_t number() const noexcept { return connection_of().number(); }
+    /// Bytes handed over, sent, received and discarded so far.
+    [[nodiscard]] const connection::counters& bytes() const noexcept {
+        return connection_of().bytes();
+    }
+    /// For calls of the application's own; closing it is the library's business.
+    [[nodiscard]] int native_handle() const noexcept { return connection_of().descriptor(); }
+    [[nodiscard]] loop& on() const noexcept { return connection_of().on(); }
+
+    /// The state block, for what is built on sockets.
+    [[nodiscard]] connection& connection_of() const noexcept {
+        require(static_cast<bool>(to_), "a stream or socket was used after it was moved away");
+        return *to_;
+    }
+
+protected:
+    socket_handle() noexcept = default;
+    explicit socket_handle(connection& to) noexcept : to_(to) {}
+    socket_handle(socket_handle&& other) noexcept = default;
+    socket_handle& operator=(socket_handle&& other) noexcept {
+        if (this != &other) {
+            drop();
+            to_ = std::move(other.to_);
+        }
+        return *this;
+    }
+    ~socket_handle() { drop(); }
+
+private:
+    void drop() noexcept {
+        if (!to_) return;
+        to_->abandon();
+        to_ = {};
+    }
+
+    connection_ref to_;
+};
+
+/// A socket with a peer that both finish: what the endings of shutdown/ are for.
+class connected_socket : public socket_handle {
+public:
+    /// Ends the sending direction: FIN follows everything already handed to a send.
+    ///
+    /// The peer can still send; keep reading until end of stream.
+    /// Errors: `not_connected` when the peer has already reset, `operation_canceled` when a send
+    /// before it was cut short, so that no FIN was sent.
+    /// Cancellation: ends the wait; a FIN that was asked for is not recalled.
+    /// Source: shutdown(2), RFC 9293 section 3.6, IORING_OP_SHUTDOWN (Linux 5.11).
+    task<result<void>> shutdown_send();
+
+    /// Chooses what a destroyed handle does to an open connection; by default it aborts.
+    void on_drop(drop_action action,
+                 std::chrono::nanoseconds within = std::chrono::seconds(30)) noexcept {
+        connection_of().when_dropped({action, within});
+    }
+
+protected:
+    using socket_handle::socket_handle;
+    connected_socket(connected_socket&& other) noexcept = default;
+    connected_socket& operator=(connected_socket&& other) noexcept = default;
+    ~connected_socket() = default;
+};
+
+} // namespace ringdown
