@@ -1,9 +1,12 @@
 #include <ringdown/net/connect.hpp>
 
+#include <utility>
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/operation.hpp>
 
@@ -38,30 +41,49 @@ task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
     co_return co_await with_deadline(on, *deadline, timed(connecting));
 }
 
-} // namespace
+// A socket keeps the state of its last connection until it is told to forget it.
+void forget_connection(system& calls, int fd) {
+    calls.set_nonblocking(fd, false);
+    const linger off{};
+    calls.setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+    if (!tcp_info_of(calls, fd).gone()) return;
+    const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
+    calls.connect(fd, &unspecified, sizeof unspecified);
+}
 
-task<result<stream>> connect(loop& on, address to, connect_options options) {
+task<result<stream>> connect_socket(loop& on, unique_descriptor socket, address to,
+                                    connect_options options) {
     system& calls = on.calls();
-    const int fd = calls.socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) co_return std::unexpected(system_error(fd));
+    const int fd = socket.get();
     const int yes = 1;
     if (options.no_delay && to.family() != AF_UNIX)
         calls.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    result<void> done;
     if (options.from) {
         const int bound = calls.bind(fd, options.from->data(), options.from->size());
-        if (bound < 0) done = std::unexpected(system_error(bound));
+        if (bound < 0) co_return std::unexpected(system_error(bound));
     }
-    if (done) done = co_await connect_descriptor(on, fd, to, options.deadline);
-    if (!done) {
-        calls.close(fd); // not connected, so nothing can linger
-        co_return std::unexpected(done.error());
-    }
+    const auto done = co_await connect_descriptor(on, fd, to, options.deadline);
+    if (!done) co_return std::unexpected(done.error());
     connection::origin from;
     from.kind = to.family() == AF_UNIX ? connection_kind::unix_stream : connection_kind::tcp;
     from.peer = to;
     from.acknowledged_before = from.kind == connection_kind::tcp ? 1 : 0;
-    co_return stream(connection::adopt(on, fd, from));
+    co_return stream(connection::adopt(on, socket.release(), from));
+}
+
+} // namespace
+
+task<result<stream>> connect(loop& on, address to, connect_options options) {
+    const int fd = on.calls().socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) co_return std::unexpected(system_error(fd));
+    co_return co_await connect_socket(on, unique_descriptor(fd, on.calls()), to, options);
+}
+
+task<result<stream>> connect(loop& on, unique_descriptor again, address to,
+                             connect_options options) {
+    if (!again) co_return std::unexpected(std::make_error_code(std::errc::bad_file_descriptor));
+    forget_connection(on.calls(), again.get());
+    co_return co_await connect_socket(on, std::move(again), to, options);
 }
 
 } // namespace ringdown

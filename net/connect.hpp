@@ -4,6 +4,7 @@
 
 #include <ringdown/net/address.hpp>
 #include <ringdown/net/stream.hpp>
+#include <ringdown/net/unique_descriptor.hpp>
 
 namespace ringdown {
 
@@ -20,5 +21,16 @@ struct connect_options {
 /// Cancellation: safe; the half-made connection is given up.
 /// Source: connect(2), IORING_OP_CONNECT (Linux 5.5).
 task<result<stream>> connect(loop& on, address to, connect_options options = {});
+
+/// Connects once more with a socket whose connection has ended: one that `abort_disconnect`,
+/// `disconnect` or `release` handed out, or one that was never connected.
+///
+/// It keeps its descriptor number, its options, and its local port if that was bound by number.
+/// Errors: as above, and `already_connected` while a connection is still open;
+/// `address_not_available` while the same pair of addresses is in TIME_WAIT. On error the
+/// descriptor is closed. Unix sockets cannot connect twice (`already_connected`).
+/// Source: connect(2) with AF_UNSPEC.
+task<result<stream>> connect(loop& on, unique_descriptor again, address to,
+                             connect_options options = {});
 
 } // namespace ringdown

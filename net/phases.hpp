@@ -26,7 +26,7 @@ enum class life_phase : std::uint8_t {
     ending,   ///< Sealed; flushing and discarding.
     aborting, ///< Reset; operations in flight come back by themselves.
     joined,   ///< No operation is in flight; the descriptor can be closed.
-    closed,   ///< The descriptor is released and the report made.
+    closed,   ///< The descriptor is closed or handed out, and the report made.
 };
 
 /// Which side's end of the connection was seen first.

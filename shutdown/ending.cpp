@@ -82,17 +82,22 @@ void ending::start() {
     if (of.receiving() == receiving_phase::finished && of.ended_first() == first_end::peer &&
         request_.cause == teardown_cause::application)
         request_.cause = teardown_cause::peer_finished;
-    if (of.cut_short()) {
+    if (of.cut_short() && !releases()) {
         abort(teardown_cause::canceled);
         return;
     }
     of.enter(life_phase::ending);
-    if (inbox* dropped = of.own_inbox()) dropped->seal();
+    if (inbox* dropped = of.own_inbox()) {
+        dropped->seal();
+        if (releases()) dropped->request_cancel(); // what comes from now on is the application's
+    }
     of.cancel_operations(false);
     ask_peer_name();
     if (of.end_errno() == 0) {
-        if (of.receiving() == receiving_phase::open) of.enter(receiving_phase::discarding);
-        of.request_fin();
+        if (!releases()) {
+            if (of.receiving() == receiving_phase::open) of.enter(receiving_phase::discarding);
+            of.request_fin();
+        }
         schedule();
     }
     advance();
@@ -131,6 +136,10 @@ void ending::step() {
     connection& of = connection_;
     if (of.end_errno() != 0) {
         decide(take_sample(of));
+        return;
+    }
+    if (releases()) {
+        if (of.sends().empty()) decide(take_sample(of));
         return;
     }
     if (error_) abort(teardown_cause::error);
@@ -230,7 +239,12 @@ void ending::abort(teardown_cause why) noexcept {
     if (of.from().peer.family() == AF_UNSPEC)
         of.set_peer(peer_name(of.on().calls(), of.descriptor()));
     const delivery_sample sample = take_sample(of);
-    if (sample.gone || of.end_errno() != 0) {
+    const bool nobody_wants_reset =
+        why == teardown_cause::deadline || why == teardown_cause::canceled;
+    if (releases() && nobody_wants_reset) {
+        // The flush has taken too long; the connection is the application's all the same.
+        request_.cause = why;
+    } else if (sample.gone || of.end_errno() != 0) {
         // There is nothing left to reset. By what it ended, completions still to come may tell.
         if (of.life() == life_phase::open) of.enter(life_phase::ending);
     } else {

@@ -27,6 +27,9 @@ struct ending_request {
     requested_ending requested = requested_ending::graceful;
     teardown_cause cause = teardown_cause::application;
     ending_policy policy;
+    /// The descriptor is not closed: whoever waits for the ending gets it, open, with the report.
+    /// Nobody having waited, it is closed with the last handle to the connection.
+    bool leaves_descriptor = false;
 };
 
 } // namespace ringdown

@@ -17,6 +17,7 @@
 #include <ringdown/runtime/when.hpp>
 #include <ringdown/shutdown/close.hpp>
 #include <ringdown/shutdown/delivered.hpp>
+#include <ringdown/shutdown/disconnect.hpp>
 #include <ringdown/shutdown/ledger.hpp>
 #include <ringdown/shutdown/peer_closed.hpp>
 #include <ringdown/shutdown/report.hpp>
