@@ -15,7 +15,7 @@ enum class sending_phase : std::uint8_t {
 /// The receiving direction of a connection.
 enum class receiving_phase : std::uint8_t {
     open,       ///< The application may receive.
-    discarding, ///< The connection is ending; what arrives is dropped.
+    discarding, ///< The application receives no more; what arrives is dropped.
     finished,   ///< The peer's FIN was received, behind every byte before it.
     reset,      ///< The peer reset the connection, or the network lost it, before any FIN.
 };

@@ -38,4 +38,12 @@ task<left_open> release(stream& ended, std::chrono::nanoseconds within) {
     return leave(ended, request);
 }
 
+task<result<peer_end>> recv_disconnect(stream& of, std::span<std::byte> into) {
+    if (!into.empty()) co_return std::unexpected(make_error_code(errc::no_disconnect_data));
+    const connection_ref kept(of.connection_of());
+    const auto stopped = co_await of.shutdown_receive();
+    if (!stopped) co_return std::unexpected(stopped.error());
+    co_return co_await peer_ended(of);
+}
+
 } // namespace ringdown

@@ -7,6 +7,7 @@
 #include <ringdown/net/stream.hpp>
 #include <ringdown/net/unique_descriptor.hpp>
 #include <ringdown/runtime/task.hpp>
+#include <ringdown/shutdown/peer_closed.hpp>
 #include <ringdown/shutdown/policy.hpp>
 #include <ringdown/shutdown/report.hpp>
 
@@ -52,5 +53,14 @@ task<left_open> abort_disconnect(stream& ended);
 /// Cancellation: cuts the flush short (cause `canceled`); descriptor and report are still answered.
 /// `abort_close` beside it resets the connection.
 task<left_open> release(stream& ended, std::chrono::nanoseconds within = std::chrono::seconds(30));
+
+/// Ends receiving, as `shutdown_receive` does, and completes when the peer has ended too, behind
+/// all its data, which is dropped and counted; tells how.
+///
+/// An application that wants that data reads to the end of the stream instead, or awaits
+/// `peer_ended` beside its receives.
+/// Errors: `errc::no_disconnect_data` when `into` is not empty, and nothing has begun; those of
+/// `peer_ended`. Cancellation: ends the wait; receiving stays ended.
+task<result<peer_end>> recv_disconnect(stream& of, std::span<std::byte> into = {});
 
 } // namespace ringdown

@@ -31,16 +31,28 @@ void disconnect(connection& aborted) noexcept {
     calls.connect(fd, &unspecified, sizeof unspecified);
 }
 
+teardown_cause cause_of(abandonment why) noexcept {
+    switch (why) {
+    case abandonment::dropped:
+        return teardown_cause::dropped;
+    case abandonment::canceled:
+        return teardown_cause::canceled;
+    case abandonment::discard_limit:
+        break;
+    }
+    return teardown_cause::discard_limit;
+}
+
 } // namespace
 
 void end_abandoned(connection& left, abandonment why) noexcept {
     const bool dropped = why == abandonment::dropped;
     if (left.ending()) {
-        if (!dropped) ending::of(left).abort(teardown_cause::canceled);
+        if (why == abandonment::canceled) ending::of(left).abort(teardown_cause::canceled);
         return;
     }
     ending_request request;
-    request.cause = dropped ? teardown_cause::dropped : teardown_cause::canceled;
+    request.cause = cause_of(why);
     request.requested = requested_ending::none;
     if (dropped && left.when_dropped().action == drop_action::finish) {
         request.requested = requested_ending::background;
@@ -56,14 +68,14 @@ ending::ending(connection& of, const ending_request& request) noexcept
       queue_(of, "siocoutq", *this, &ending::queue_settled),
       watch_(of, "poll", *this, &ending::watch_settled),
       peer_name_(of, "peername", *this, &ending::peer_name_settled),
-      close_(of, "close", *this, &ending::close_settled) {
+      close_(of, "close", *this, &ending::close_settled), discarded_before_(of.bytes().discarded) {
     if (request.policy.deadline) deadline_ = std::min(deadline_, *request.policy.deadline);
 }
 
 ending& ending::begin(connection& of, const ending_request& request) {
     require(!of.ending(), "a connection was ended twice");
     auto* begun = new ending(of, request);
-    of.set_ending(begun);
+    of.set_ending(*begun);
     begun->start();
     return *begun;
 }
@@ -79,8 +91,7 @@ void ending::start() {
         abort(request_.cause);
         return;
     }
-    if (of.receiving() == receiving_phase::finished && of.ended_first() == first_end::peer &&
-        request_.cause == teardown_cause::application)
+    if (of.ended_first() == first_end::peer && request_.cause == teardown_cause::application)
         request_.cause = teardown_cause::peer_finished;
     if (of.cut_short() && !releases()) {
         abort(teardown_cause::canceled);

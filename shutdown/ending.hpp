@@ -79,6 +79,9 @@ private:
     void peer_name_settled(completion what) noexcept;
     void close_settled(completion what) noexcept;
 
+    [[nodiscard]] std::uint64_t discarded() const noexcept {
+        return connection_.bytes().discarded - discarded_before_;
+    }
     [[nodiscard]] bool releases() const noexcept {
         return request_.requested == requested_ending::release;
     }
@@ -114,6 +117,7 @@ private:
     teardown_report report_;
     unique_descriptor left_;
     std::uint32_t tasks_ = 0;
+    std::uint64_t discarded_before_; // the request
 };
 
 } // namespace ringdown

@@ -20,5 +20,6 @@
 #include <ringdown/shutdown/disconnect.hpp>
 #include <ringdown/shutdown/ledger.hpp>
 #include <ringdown/shutdown/peer_closed.hpp>
+#include <ringdown/shutdown/peer_end_policy.hpp>
 #include <ringdown/shutdown/report.hpp>
 #include <ringdown/shutdown/server.hpp>
