@@ -27,9 +27,9 @@ task<result<stream>> connect(loop& on, address to, connect_options options = {})
 ///
 /// It keeps its descriptor number, its options, and its local port if that was bound by number.
 /// Errors: as above, and `already_connected` while a connection is still open;
-/// `address_not_available` while the same pair of addresses is in TIME_WAIT. On error the
-/// descriptor is closed. Unix sockets cannot connect twice (`already_connected`).
-/// Source: connect(2) with AF_UNSPEC.
+/// `address_not_available` while the same pair of addresses is in TIME_WAIT and the peer used no
+/// TCP timestamps. On error the descriptor is closed. Unix sockets cannot connect twice
+/// (`already_connected`). Source: connect(2) with AF_UNSPEC.
 task<result<stream>> connect(loop& on, unique_descriptor again, address to,
                              connect_options options = {});
 

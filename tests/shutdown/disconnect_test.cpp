@@ -271,6 +271,39 @@ TEST_CASE("abort_disconnect: many times over on one socket, nothing is ever in T
     });
 }
 
+TEST_CASE("connect: the pair of addresses that is in TIME_WAIT can connect again, at once") {
+    run([](rig& at) -> task<void> {
+        peer_listener listener;
+        connect_options options;
+        options.from = peer_listener().local();
+        auto made = co_await connect(at.on, listener.local(), options);
+        REQUIRE(made.has_value());
+        at.expect_report_of(*made);
+        auto theirs = listener.accept();
+        peer_script following(at.on, [&] {
+            CHECK(theirs.read_to_end().finished);
+            theirs.close();
+        });
+        auto left = co_await disconnect(*made);
+        co_await following.done();
+        REQUIRE(left.has_value());
+        CHECK(time_waits(options.from->port()) == 1); // we finished first
+        // Timestamps tell the new connection's segments from the old one's.
+        auto again = co_await connect(at.on, std::move(left->descriptor), listener.local());
+        REQUIRE(again.has_value());
+        at.expect_report_of(*again);
+        CHECK(time_waits(options.from->port()) == 0);
+        auto other = listener.accept();
+        const auto sent = co_await again->send(text("hello"));
+        CHECK(sent.bytes == 5);
+        CHECK(other.read() == "hello");
+        other.finish();
+        const teardown_report report = co_await graceful_close(*again);
+        CHECK(report.ending == actual_ending::graceful);
+        CHECK(report.delivery == delivery_verdict::acknowledged);
+    });
+}
+
 TEST_CASE("connect: with a descriptor that is still connected it is refused, and no RST leaves") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
