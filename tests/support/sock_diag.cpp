@@ -58,7 +58,7 @@ bool take_part(int fd, std::vector<kernel_socket>& into) {
 
 } // namespace
 
-std::vector<kernel_socket> kernel_sockets(std::uint16_t port) {
+std::vector<kernel_socket> kernel_sockets(std::uint16_t one, std::uint16_t other) {
     const int fd = ::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     if (fd < 0) throw std::system_error(errno, std::system_category(), "sock_diag");
     std::vector<kernel_socket> all;
@@ -66,14 +66,16 @@ std::vector<kernel_socket> kernel_sockets(std::uint16_t port) {
     while (take_part(fd, all)) {
     }
     ::close(fd);
-    std::erase_if(all,
-                  [port](const auto& each) { return each.local != port && each.remote != port; });
+    std::erase_if(all, [=](const kernel_socket& each) {
+        return !(each.local == one && each.remote == other) &&
+               !(each.local == other && each.remote == one);
+    });
     return all;
 }
 
-unsigned time_waits(std::uint16_t port) {
+unsigned time_waits(std::uint16_t one, std::uint16_t other) {
     return static_cast<unsigned>(std::ranges::count(
-        kernel_sockets(port), ringdown::tcp_state::time_wait, &kernel_socket::state));
+        kernel_sockets(one, other), ringdown::tcp_state::time_wait, &kernel_socket::state));
 }
 
 } // namespace ringdown::testing

@@ -18,11 +18,11 @@ struct kernel_socket {
     bool orphan = false;             ///< No descriptor holds it.
 };
 
-/// Every IPv4 TCP connection that has this port on either side, by NETLINK_SOCK_DIAG: no sockets
-/// that listen or are only bound. Source: sock_diag(7).
-std::vector<kernel_socket> kernel_sockets(std::uint16_t port);
+/// Every IPv4 TCP connection between these two ports, by NETLINK_SOCK_DIAG: both of its sockets, if
+/// both are here; none that listen or are only bound. Source: sock_diag(7).
+std::vector<kernel_socket> kernel_sockets(std::uint16_t one, std::uint16_t other);
 
 /// How many of these are in TIME_WAIT.
-unsigned time_waits(std::uint16_t port);
+unsigned time_waits(std::uint16_t one, std::uint16_t other);
 
 } // namespace ringdown::testing
