@@ -1,9 +1,12 @@
 #include <ringdown/net/connect.hpp>
 
+#include <utility>
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/operation.hpp>
 
@@ -38,50 +41,77 @@ task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
     co_return co_await with_deadline(on, *deadline, timed(connecting));
 }
 
-// Makes the socket of the type and connects it.
-task<result<int>> connected_descriptor(loop& on, const address& to, int type,
-                                       const connect_options& options) {
+// A socket keeps the state of its last connection until it is told to forget it.
+void forget_connection(system& calls, int fd) {
+    calls.set_nonblocking(fd, false);
+    const linger off{};
+    calls.setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+    if (!tcp_info_of(calls, fd).gone()) return;
+    const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
+    calls.connect(fd, &unspecified, sizeof unspecified);
+}
+
+// On failure the descriptor is closed: it is not connected, so nothing can linger.
+task<result<unique_descriptor>> connect_socket(loop& on, unique_descriptor socket,
+                                               const address& to, const connect_options& options) {
     system& calls = on.calls();
-    const int fd = calls.socket(to.family(), type | SOCK_CLOEXEC, 0);
-    if (fd < 0) co_return std::unexpected(system_error(fd));
+    const int fd = socket.get();
     const int yes = 1;
     if (options.no_delay && to.family() != AF_UNIX)
         calls.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    result<void> done;
     if (options.from) {
         const int bound = calls.bind(fd, options.from->data(), options.from->size());
-        if (bound < 0) done = std::unexpected(system_error(bound));
+        if (bound < 0) co_return std::unexpected(system_error(bound));
     }
-    if (done) done = co_await connect_descriptor(on, fd, to, options.deadline);
-    if (!done) {
-        calls.close(fd); // not connected, so nothing can linger
-        co_return std::unexpected(done.error());
-    }
-    co_return fd;
+    const auto done = co_await connect_descriptor(on, fd, to, options.deadline);
+    if (!done) co_return std::unexpected(done.error());
+    co_return std::move(socket);
+}
+
+result<unique_descriptor> open_socket(loop& on, const address& to, int type) {
+    const int fd = on.calls().socket(to.family(), type | SOCK_CLOEXEC, 0);
+    if (fd < 0) return std::unexpected(system_error(fd));
+    return unique_descriptor(fd, on.calls());
+}
+
+task<result<stream>> connect_stream(loop& on, unique_descriptor socket, const address& to,
+                                    const connect_options& options) {
+    auto connected = co_await connect_socket(on, std::move(socket), to, options);
+    if (!connected) co_return std::unexpected(connected.error());
+    connection::origin from;
+    from.kind = to.family() == AF_UNIX ? connection_kind::unix_stream : connection_kind::tcp;
+    from.peer = to;
+    from.acknowledged_before = from.kind == connection_kind::tcp ? 1 : 0;
+    co_return stream(connection::adopt(on, connected->release(), from));
 }
 
 } // namespace
 
 task<result<stream>> connect(loop& on, address to, connect_options options) {
-    const auto fd = co_await connected_descriptor(on, to, SOCK_STREAM, options);
-    if (!fd) co_return std::unexpected(fd.error());
-    connection::origin from;
-    from.kind = to.family() == AF_UNIX ? connection_kind::unix_stream : connection_kind::tcp;
-    from.peer = to;
-    from.acknowledged_before = from.kind == connection_kind::tcp ? 1 : 0;
-    co_return stream(connection::adopt(on, *fd, from));
+    auto opened = open_socket(on, to, SOCK_STREAM);
+    if (!opened) co_return std::unexpected(opened.error());
+    co_return co_await connect_stream(on, std::move(*opened), to, options);
+}
+
+task<result<stream>> connect(loop& on, unique_descriptor again, address to,
+                             connect_options options) {
+    if (!again) co_return std::unexpected(std::make_error_code(std::errc::bad_file_descriptor));
+    forget_connection(on.calls(), again.get());
+    co_return co_await connect_stream(on, std::move(again), to, options);
 }
 
 task<result<packet_stream>> connect_packets(loop& on, address to, connect_options options) {
     if (to.family() != AF_UNIX) // an IP family with this type would be SCTP
         co_return std::unexpected(std::make_error_code(std::errc::address_family_not_supported));
-    const auto fd = co_await connected_descriptor(on, to, SOCK_SEQPACKET, options);
-    if (!fd) co_return std::unexpected(fd.error());
-    mark_messages(on.calls(), *fd);
+    auto opened = open_socket(on, to, SOCK_SEQPACKET);
+    if (!opened) co_return std::unexpected(opened.error());
+    auto connected = co_await connect_socket(on, std::move(*opened), to, options);
+    if (!connected) co_return std::unexpected(connected.error());
+    mark_messages(on.calls(), connected->get());
     connection::origin from;
     from.kind = connection_kind::unix_packets;
     from.peer = to;
-    co_return packet_stream(connection::adopt(on, *fd, from));
+    co_return packet_stream(connection::adopt(on, connected->release(), from));
 }
 
 } // namespace ringdown

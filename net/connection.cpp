@@ -3,7 +3,11 @@
 #include <atomic>
 #include <cerrno>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <ringdown/net/connection_operation.hpp>
+#include <ringdown/net/discard.hpp>
 #include <ringdown/net/inbox.hpp>
 #include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/assert.hpp>
@@ -48,6 +52,7 @@ connection::connection(loop& on, int fd, const origin& from) noexcept
     : loop_(on), fd_(fd), number_(next_number()), origin_(from), fin_(*this) {}
 
 connection::~connection() {
+    delete discarder_;
     delete inbox_;
     delete ending_;
 }
@@ -133,7 +138,7 @@ std::error_code connection::refuses_sending() const noexcept {
 }
 
 std::error_code connection::refuses_receiving() const noexcept {
-    if (sealed(allowance::receiving)) return errc::ending;
+    if (!accepts_receives()) return errc::ending;
     return {};
 }
 
@@ -167,6 +172,51 @@ void connection::cancel_operations(bool everything) noexcept {
 inbox& connection::make_inbox() {
     if (!inbox_) inbox_ = new inbox(*this);
     return *inbox_;
+}
+
+void connection::stop_receiving(std::uint64_t discard_bytes_max) {
+    if (discarder_) {
+        discarder_->set_limit(discard_bytes_max);
+    } else {
+        discarder_ = new discarder(*this, discard_bytes_max);
+        watch_changes(*discarder_);
+    }
+    if (receiving_ == receiving_phase::open) enter(receiving_phase::discarding);
+    if (receive_) receive_->request_cancel();
+    if (inbox_) {
+        inbox_->seal();
+        inbox_->request_cancel();
+    }
+    look();
+}
+
+bool connection::receives() const noexcept { return receive_ || (inbox_ && inbox_->in_flight()); }
+
+bool connection::has_unread() noexcept {
+    if (receives() || (inbox_ && inbox_->holds_bytes())) return true;
+    int unread = 0;
+    loop_.calls().ioctl(fd_, SIOCINQ, unread);
+    return unread > 0;
+}
+
+void connection::set_at_peer_end(std::unique_ptr<connection_watcher> watcher) noexcept {
+    at_peer_end_ = std::move(watcher);
+    watch_changes(*at_peer_end_);
+}
+
+void connection::set_ending(ending_driver& driver) noexcept {
+    ending_ = &driver;
+    looking_.for_each([](connection_watcher& each) { each.connection_ends(); });
+}
+
+void connection::look() noexcept {
+    const connection_ref kept(*this); // one of them may end it
+    connection_watcher* at = looking_.empty() ? nullptr : &looking_.front();
+    while (at && !ending_) {
+        connection_watcher* after = looking_.next(*at);
+        at->look();
+        at = after;
+    }
 }
 
 void connection::abandon() noexcept {

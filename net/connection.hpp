@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include <ringdown/net/address.hpp>
@@ -14,6 +15,7 @@
 namespace ringdown {
 
 class connection_operation;
+class discarder;
 class inbox;
 
 /// What drives the ending of a connection; `shutdown/` has the only one.
@@ -33,10 +35,21 @@ protected:
     ~closed_watcher() = default;
 };
 
+/// Looks at an open connection whenever something on it has changed.
+class connection_watcher : public list_hook<connection_watcher> {
+public:
+    virtual ~connection_watcher() = default;
+    /// An operation has completed, or received bytes were taken. May begin to end the connection.
+    virtual void look() noexcept = 0;
+    /// The connection is ending from now on; there is nothing more to look at.
+    virtual void connection_ends() noexcept = 0;
+};
+
 /// Why a connection is left to its loop.
 enum class abandonment : std::uint8_t {
-    dropped,  ///< Its stream was destroyed.
-    canceled, ///< Its scope was cancelled, or its loop ends.
+    dropped,       ///< Its stream was destroyed.
+    canceled,      ///< Its scope was cancelled, or its loop ends.
+    discard_limit, ///< Its peer sent more than `shutdown_receive` was to drop.
 };
 
 class connection;
@@ -105,14 +118,15 @@ public:
     /// Two receives in flight are not served in order, so a stream has one at a time.
     /// @{
     void require_no_receive() const noexcept {
-        require(!receive_in_flight_,
-                "two receives at once on one stream; await one before the next");
+        require(!receive_, "two receives at once on one stream; await one before the next");
     }
-    void begin_receive() noexcept {
+    void begin_receive(connection_operation& receive) noexcept {
         require_no_receive();
-        receive_in_flight_ = true;
+        receive_ = &receive;
     }
-    void end_receive() noexcept { receive_in_flight_ = false; }
+    void end_receive() noexcept { receive_ = nullptr; }
+    /// True while one is in flight, of either kind.
+    [[nodiscard]] bool receives() const noexcept;
     /// @}
 
     /// The errno that told of a reset or of a lost network; 0 before. Remembered, because the
@@ -122,8 +136,10 @@ public:
     /// Takes note of what a completion tells about the connection.
     void note_error(int negated_errno) noexcept;
     void note_end_of_stream() noexcept;
-    /// The peer's FIN has arrived, with or without bytes before it that nobody has read.
-    void note_peer_finished() noexcept { note_first(first_end::peer); }
+    /// The peer's end was seen, with data before it that is still to be received.
+    void note_end_seen() noexcept {
+        if (life_ < life_phase::aborting) note_first(first_end::peer);
+    }
     /// Takes note of a receive that brought nothing: the peer's FIN, or a reset whose error some
     /// other operation has swallowed.
     void note_nothing_received(completion what) noexcept;
@@ -179,10 +195,31 @@ public:
     void cancel_after_reset() noexcept;
 
     [[nodiscard]] ending_driver* ending() const noexcept { return ending_; }
-    void set_ending(ending_driver* driver) noexcept { ending_ = driver; }
+    void set_ending(ending_driver& driver) noexcept;
 
     [[nodiscard]] inbox* own_inbox() const noexcept { return inbox_; }
     inbox& make_inbox();
+
+    /// From now on the application receives nothing: what arrives is dropped, up to so much.
+    void stop_receiving(std::uint64_t discard_bytes_max);
+    /// False once nothing is received for the application any more.
+    [[nodiscard]] bool accepts_receives() const noexcept {
+        return !sealed(allowance::receiving) && !discarder_;
+    }
+    /// True while the application has bytes to receive, in the kernel, on the way or in the inbox.
+    [[nodiscard]] bool has_unread() noexcept;
+
+    /// While the connection is open, `watcher` looks at every change; it may unlink itself.
+    void watch_changes(connection_watcher& watcher) noexcept { looking_.push_back(watcher); }
+    /// A watcher that stays as long as the connection does. One of each kind.
+    /// @{
+    [[nodiscard]] connection_watcher* at_peer_end() const noexcept { return at_peer_end_.get(); }
+    void set_at_peer_end(std::unique_ptr<connection_watcher> watcher) noexcept;
+    /// @}
+    /// Received bytes were taken out of the inbox.
+    void note_taken() noexcept {
+        if (!ending_) changed();
+    }
 
     /// What a destroyed stream does.
     void abandon() noexcept;
@@ -213,9 +250,13 @@ private:
     }
     ~connection();
 
+    void look() noexcept;
     /// The last thing that a completion does; nothing may be touched after it.
     void changed() noexcept {
-        if (ending_) ending_->changed();
+        if (ending_)
+            ending_->changed();
+        else if (!looking_.empty())
+            look();
     }
 
     loop& loop_;
@@ -228,7 +269,6 @@ private:
     life_phase life_ = life_phase::open;
     first_end ended_first_ = first_end::none;
     bool canceled_by_scope_ = false;
-    bool receive_in_flight_ = false;
     bool more_expected_ = false;
     bool end_told_ = false;
     bool truncated_ = false;
@@ -239,8 +279,12 @@ private:
     intrusive_list<connection_operation, connection> in_flight_;
     send_queue sends_;
     fin_operation fin_;
+    connection_operation* receive_ = nullptr; // in flight, into the application's buffer
     inbox* inbox_ = nullptr;
+    discarder* discarder_ = nullptr;
     ending_driver* ending_ = nullptr;
+    intrusive_list<connection_watcher, connection_watcher> looking_;
+    std::unique_ptr<connection_watcher> at_peer_end_;
     intrusive_list<closed_watcher, closed_watcher> watchers_;
     drop_policy drop_policy_;
 };

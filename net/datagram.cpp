@@ -59,7 +59,7 @@ bool send_datagram_operation::begin() {
     connection& by = target();
     outcome_.error = by.refuses_sending();
     if (outcome_.error) {
-        list_hook<waiting>::unlink();
+        stay();
         return false;
     }
     by.note_in_use();

@@ -29,7 +29,7 @@ inbox::~inbox() {
         pool_.give_back(pop());
 }
 
-bool inbox::sealed() const noexcept { return target().sealed(allowance::receiving); }
+bool inbox::sealed() const noexcept { return !target().accepts_receives(); }
 
 bool inbox::read(inbox_reader& reader) {
     require(!reader_, "two receives at once on one stream; await one before the next");
@@ -188,6 +188,7 @@ lease inbox::take() noexcept {
     const std::uint16_t buffer = pop();
     const std::size_t bytes = pool_.link(buffer).bytes;
     target().bytes().received += bytes - taken_before;
+    target().note_taken();
     return pool_.make_lease(buffer, taken_before, bytes);
 }
 
@@ -200,6 +201,7 @@ std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
     else
         offset_ += static_cast<std::uint32_t>(bytes);
     target().bytes().received += bytes;
+    target().note_taken();
     return bytes;
 }
 

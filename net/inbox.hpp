@@ -37,7 +37,9 @@ public:
     std::size_t copy_out(std::span<std::byte> into) noexcept;
     /// @}
 
-    /// The connection ends: tells the reader, and drops everything from now on.
+    [[nodiscard]] bool holds_bytes() const noexcept { return queued_ > 0; }
+
+    /// Nobody receives any more: tells the reader, and drops everything from now on.
     void seal() noexcept;
 
 private:

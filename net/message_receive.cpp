@@ -16,11 +16,11 @@ bool message_receive::begin() {
     connection& from = target();
     error_ = from.refuses_receiving();
     if (error_) {
-        list_hook<waiting>::unlink();
+        stay();
         return false;
     }
     from.note_in_use();
-    from.begin_receive();
+    from.begin_receive(*this);
     piece_ = {into_.data(), into_.size()};
     message_.msg_iov = &piece_;
     message_.msg_iovlen = 1;

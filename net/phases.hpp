@@ -15,7 +15,7 @@ enum class sending_phase : std::uint8_t {
 /// The receiving direction of a connection.
 enum class receiving_phase : std::uint8_t {
     open,       ///< The application may receive.
-    discarding, ///< The connection is ending; what arrives is dropped.
+    discarding, ///< The application receives no more; what arrives is dropped.
     finished,   ///< The peer's FIN was received, behind every byte before it.
     reset,      ///< The peer reset the connection, or the network lost it, before any FIN.
 };
@@ -26,7 +26,7 @@ enum class life_phase : std::uint8_t {
     ending,   ///< Sealed; flushing and discarding.
     aborting, ///< Reset; operations in flight come back by themselves.
     joined,   ///< No operation is in flight; the descriptor can be closed.
-    closed,   ///< The descriptor is released and the report made.
+    closed,   ///< The descriptor is closed or handed out, and the report made.
 };
 
 /// What an ending leaves to the application until it is let go: a conversation that has answers due

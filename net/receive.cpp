@@ -29,7 +29,7 @@ bool recv_operation::begin() {
         waits_ = through->read(*this);
     } else {
         from.note_in_use();
-        from.begin_receive();
+        from.begin_receive(*this);
         waits_ = true;
         launch([&](io_uring_sqe& sqe) {
             io_uring_prep_recv(&sqe, from.descriptor(), into_.data(),

@@ -9,6 +9,21 @@
 #include <ringdown/net/tcp_state.hpp>
 
 namespace ringdown {
+
+task<result<void>> stream::shutdown_receive(std::uint64_t discard_bytes_max) {
+    connection& to = connection_of();
+    if (to.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
+    to.stop_receiving(discard_bytes_max);
+    co_return result<void>{};
+}
+
+task<result<void>> stream::shutdown_both(std::uint64_t discard_bytes_max) {
+    const connection_ref kept(connection_of());
+    const auto received = co_await shutdown_receive(discard_bytes_max);
+    if (!received) co_return received;
+    co_return co_await shutdown_send();
+}
+
 namespace {
 
 // What the kernel's count of acknowledged bytes will be when nothing of ours is outstanding.

@@ -30,7 +30,8 @@ public:
     ///
     /// Errors: `errc::end_of_stream` after the last byte before the peer's FIN;
     /// `connection_reset` when the peer reset; `timed_out` and the like when the network gave up;
-    /// `errc::ending` when the connection is being ended; `invalid_argument` for an empty buffer.
+    /// `errc::ending` when the connection is being ended, or receiving was shut down;
+    /// `invalid_argument` for an empty buffer.
     /// Lifetime: `into` stays until the operation has ended.
     /// Cancellation: safe; bytes that had arrived are returned, never dropped.
     /// Source: recv(2), IORING_OP_RECV (Linux 5.6).
@@ -83,6 +84,19 @@ public:
     [[nodiscard]] send_operation send_last(std::span<const std::byte> data) noexcept {
         return {connection_of(), data, send_operation::form::last};
     }
+
+    /// Ends the receiving direction: what has not been received by now, and what still comes, is
+    /// dropped and counted in `discarded_bytes`, so the peer's end is still seen (`peer_closed`).
+    ///
+    /// Receives in flight are cancelled, later ones fail with `errc::ending`. Nothing goes over the
+    /// wire: TCP cannot tell the peer. A peer that sends more than `discard_bytes_max` from here on
+    /// is reset: an ending that nobody asked for, cause `discard_limit`. Called again, the new cap
+    /// holds. SHUT_RD is not used: on Linux it keeps queueing what arrives, and a close resets.
+    /// Errors: `errc::ending` when the connection is being ended.
+    task<result<void>> shutdown_receive(std::uint64_t discard_bytes_max = 16 << 20);
+
+    /// `shutdown_receive` and `shutdown_send`. The connection stays, to be ended by a verb.
+    task<result<void>> shutdown_both(std::uint64_t discard_bytes_max = 16 << 20);
 
     /// Configures kernel linger (SO_LINGER) for a close that the application does itself; a time
     /// below zero turns it off, zero makes that close abort, and above zero it would block there.

@@ -16,6 +16,8 @@ public:
             return "connection is ending";
         case errc::deadline_passed:
             return "deadline passed";
+        case errc::no_disconnect_data:
+            return "the transport carries no disconnect data";
         }
         return "unknown ringdown error";
     }

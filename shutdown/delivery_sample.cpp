@@ -1,5 +1,7 @@
 #include <ringdown/shutdown/delivery_sample.hpp>
 
+#include <cerrno>
+
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
@@ -49,6 +51,14 @@ delivery_sample take_sample(connection& of) noexcept {
     if (!sample.gone && of.from().kind == connection_kind::tcp) return sample;
     if (const int error = socket_error_of(calls, fd)) of.note_error(-error);
     return sample;
+}
+
+bool error_is_known(connection& of) noexcept {
+    if (of.end_errno() == 0) take_sample(of);
+    if (of.end_errno() != 0) return true;
+    if (!of.idle()) return false;
+    of.note_error(-ECONNRESET); // nobody of ours was told
+    return true;
 }
 
 } // namespace ringdown

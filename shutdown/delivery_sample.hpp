@@ -24,4 +24,10 @@ struct delivery_sample {
 /// For endings that did not go well: one that did needs only the queue, which the ring answers.
 delivery_sample take_sample(connection& of) noexcept;
 
+/// After a poll has told of an error: true once the connection knows which.
+///
+/// The kernel tells it once, and may have told it to an operation whose completion is still on its
+/// way; ask again when that has come.
+bool error_is_known(connection& of) noexcept;
+
 } // namespace ringdown

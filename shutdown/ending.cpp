@@ -32,16 +32,28 @@ void disconnect(connection& aborted) noexcept {
     calls.connect(fd, &unspecified, sizeof unspecified);
 }
 
+teardown_cause cause_of(abandonment why) noexcept {
+    switch (why) {
+    case abandonment::dropped:
+        return teardown_cause::dropped;
+    case abandonment::canceled:
+        return teardown_cause::canceled;
+    case abandonment::discard_limit:
+        break;
+    }
+    return teardown_cause::discard_limit;
+}
+
 } // namespace
 
 void end_abandoned(connection& left, abandonment why) noexcept {
     const bool dropped = why == abandonment::dropped;
     if (left.ending()) {
-        if (!dropped) ending::of(left).abort(teardown_cause::canceled);
+        if (why == abandonment::canceled) ending::of(left).abort(teardown_cause::canceled);
         return;
     }
     ending_request request;
-    request.cause = dropped ? teardown_cause::dropped : teardown_cause::canceled;
+    request.cause = cause_of(why);
     request.requested = requested_ending::none;
     if (dropped && left.when_dropped().action == drop_action::finish) {
         request.requested = requested_ending::background;
@@ -57,14 +69,14 @@ ending::ending(connection& of, const ending_request& request) noexcept
       queue_(of, "siocoutq", *this, &ending::queue_settled),
       watch_(of, "poll", *this, &ending::watch_settled),
       peer_name_(of, "peername", *this, &ending::peer_name_settled),
-      close_(of, "close", *this, &ending::close_settled) {
+      close_(of, "close", *this, &ending::close_settled), discarded_before_(of.bytes().discarded) {
     if (request.policy.deadline) deadline_ = std::min(deadline_, *request.policy.deadline);
 }
 
 ending& ending::begin(connection& of, const ending_request& request) {
     require(!of.ending(), "a connection was ended twice");
     auto* begun = new ending(of, request);
-    of.set_ending(begun);
+    of.set_ending(*begun);
     begun->start();
     return *begun;
 }
@@ -83,7 +95,7 @@ void ending::start() {
     }
     if (of.ended_first() == first_end::peer && request_.cause == teardown_cause::application)
         request_.cause = teardown_cause::peer_finished;
-    if (of.cut_short()) {
+    if (of.cut_short() && !releases()) {
         abort(teardown_cause::canceled);
         return;
     }
@@ -92,7 +104,7 @@ void ending::start() {
     if (of.allowed() != allowance::receiving) seal_receiving();
     ask_peer_name();
     if (of.end_errno() == 0) {
-        if (of.allowed() != allowance::answers) of.request_fin();
+        if (of.allowed() != allowance::answers && !releases()) of.request_fin();
         schedule();
     }
     advance();
@@ -100,9 +112,12 @@ void ending::start() {
 
 void ending::seal_receiving() noexcept {
     connection& of = connection_;
-    if (inbox* dropped = of.own_inbox()) dropped->seal();
+    if (inbox* dropped = of.own_inbox()) {
+        dropped->seal();
+        if (releases()) dropped->request_cancel(); // what comes from now on is the application's
+    }
     of.cancel_operations(false);
-    if (of.end_errno() == 0 && of.receiving() == receiving_phase::open)
+    if (of.end_errno() == 0 && of.receiving() == receiving_phase::open && !releases())
         of.enter(receiving_phase::discarding);
 }
 
@@ -157,6 +172,10 @@ void ending::step() {
     connection& of = connection_;
     if (of.end_errno() != 0) {
         decide(take_sample(of));
+        return;
+    }
+    if (releases()) {
+        if (of.sends().empty()) decide(take_sample(of));
         return;
     }
     if (error_) abort(teardown_cause::error);
@@ -267,7 +286,12 @@ void ending::abort(teardown_cause why) noexcept {
     if (of.from().peer.family() == AF_UNSPEC)
         of.set_peer(peer_name(of.on().calls(), of.descriptor()));
     const delivery_sample sample = take_sample(of);
-    if (sample.gone || of.end_errno() != 0) {
+    const bool nobody_wants_reset =
+        why == teardown_cause::deadline || why == teardown_cause::canceled;
+    if (releases() && nobody_wants_reset) {
+        // The flush has taken too long; the connection is the application's all the same.
+        request_.cause = why;
+    } else if (sample.gone || of.end_errno() != 0) {
         // There is nothing left to reset. By what it ended, completions still to come may tell.
         if (of.life() == life_phase::open) of.enter(life_phase::ending);
     } else {

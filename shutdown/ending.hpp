@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include <ringdown/net/connection.hpp>
 #include <ringdown/net/step_operation.hpp>
+#include <ringdown/net/unique_descriptor.hpp>
 #include <ringdown/runtime/frame_pool.hpp>
 #include <ringdown/runtime/timer.hpp>
 #include <ringdown/shutdown/delivery_sample.hpp>
@@ -15,10 +17,10 @@ namespace ringdown {
 
 /// Ends one connection, from the request to its report.
 ///
-/// The order never changes: seal, flush or cancel, join, sample, close. Every event leads to
-/// `advance`, which looks at the phases of the connection and takes the next step that they
-/// allow; no step depends on the order of events.
-/// Lifetime: the connection's state block owns it.
+/// The order never changes: seal, flush or cancel, join, sample, close or hand out. Every event
+/// leads to `advance`, which looks at the phases of the connection and takes the next step that
+/// they allow; no step depends on the order of events. Lifetime: the connection's state block owns
+/// it.
 class ending final : public pooled, public ending_driver, private timer {
 public:
     /// Seals the connection and starts. A connection ends once: it has no ending yet.
@@ -39,6 +41,9 @@ public:
     [[nodiscard]] bool done() const noexcept { return connection_.life() == life_phase::closed; }
     /// Once done.
     [[nodiscard]] const teardown_report& report() const noexcept { return report_; }
+
+    /// The descriptor, once done, if the request leaves it; the first to ask gets it.
+    [[nodiscard]] unique_descriptor take_descriptor() noexcept { return std::move(left_); }
 
     /// A task waits for the ending.
     void join() noexcept { ++tasks_; }
@@ -80,6 +85,13 @@ private:
     void peer_name_settled(completion what) noexcept;
     void close_settled(completion what) noexcept;
 
+    [[nodiscard]] std::uint64_t discarded() const noexcept {
+        return connection_.bytes().discarded - discarded_before_;
+    }
+    [[nodiscard]] bool releases() const noexcept {
+        return request_.requested == requested_ending::release;
+    }
+
     [[nodiscard]] teardown_report make_report() const noexcept;
     [[nodiscard]] teardown_initiator initiator() const noexcept;
     [[nodiscard]] teardown_cause cause() const noexcept;
@@ -110,7 +122,9 @@ private:
     std::optional<teardown_cause> aborted_by_;
     std::error_code error_;
     teardown_report report_;
+    unique_descriptor left_;
     std::uint32_t tasks_ = 0;
+    std::uint64_t discarded_before_; // the request
 };
 
 } // namespace ringdown

@@ -5,7 +5,7 @@
 
 #include <ringdown/shutdown/ledger.hpp>
 
-// The last steps, once every operation has been joined: close, and the report.
+// The last steps, once every operation has been joined: close or hand out, and the report.
 
 namespace ringdown {
 
@@ -26,7 +26,8 @@ void ending::settle_gone() noexcept {
 
 void ending::close() {
     connection& of = connection_;
-    const auto peer_may_send = [&of, graceful = of.life() == life_phase::ending] {
+    const bool closes = !request_.leaves_descriptor;
+    const auto peer_may_send = [&of, graceful = closes && of.life() == life_phase::ending] {
         return graceful && of.receiving() == receiving_phase::discarding &&
                of.from().kind == connection_kind::tcp;
     };
@@ -41,7 +42,12 @@ void ending::close() {
         finish();
         return;
     }
-    close_.launch([&](io_uring_sqe& sqe) { io_uring_prep_close(&sqe, of.descriptor()); });
+    close_.launch([&](io_uring_sqe& sqe) {
+        if (closes)
+            io_uring_prep_close(&sqe, of.descriptor());
+        else
+            io_uring_prep_nop(&sqe);
+    });
 }
 
 void ending::close_settled(completion what) noexcept {
@@ -56,6 +62,7 @@ void ending::finish() {
     observe();
     report_ = make_report();
     const connection_ref kept(connection_);
+    if (request_.leaves_descriptor) left_ = unique_descriptor(of.descriptor(), of.on().calls());
     connection_.closed();
     ledger(connection_.on()).enter(report_);
     // The reference that ends here may be the last: then the block goes, and this with it.

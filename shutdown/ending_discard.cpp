@@ -1,11 +1,10 @@
 #include <ringdown/shutdown/ending.hpp>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstddef>
 
 #include <sys/socket.h>
 
+#include <ringdown/net/discard.hpp>
 #include <ringdown/net/inbox.hpp>
 #include <ringdown/net/message_receive.hpp>
 
@@ -16,36 +15,24 @@ namespace {
 
 constexpr std::uint64_t discard_at_once = 1 << 20;
 
-// Where unix sockets, which cannot drop what was not copied, copy it to.
-class discard_buffer final : public loop_service {
-public:
-    explicit discard_buffer(loop&) {}
-    std::byte bytes[64 * 1024];
-};
-
 } // namespace
 
 void ending::step_discarding() {
     connection& of = connection_;
     if (of.receiving() != receiving_phase::discarding) return;
-    if (of.bytes().discarded > request_.policy.discard_bytes_max) {
+    if (discarded() > request_.policy.discard_bytes_max) {
         abort(teardown_cause::discard_limit);
         return;
     }
     const bool through_inbox = of.own_inbox() && of.own_inbox()->in_flight();
     // What the application's own receive still brings is older than what is discarded.
     if (discard_.in_flight() || through_inbox || of.cancels_in_flight()) return;
-    const std::uint64_t room = request_.policy.discard_bytes_max - of.bytes().discarded + 1;
+    const std::uint64_t room = request_.policy.discard_bytes_max - discarded() + 1;
     discard_.launch([&](io_uring_sqe& sqe) {
-        if (of.from().kind == connection_kind::tcp) {
-            io_uring_prep_recv(&sqe, of.descriptor(), nullptr, std::min(room, discard_at_once),
-                               MSG_TRUNC);
-        } else if (of.from().kind == connection_kind::unix_packets) {
+        if (of.from().kind == connection_kind::unix_packets)
             io_uring_prep_recvmsg(&sqe, of.descriptor(), &discarded_message_, MSG_TRUNC);
-        } else {
-            auto& into = of.on().service<discard_buffer>().bytes;
-            io_uring_prep_recv(&sqe, of.descriptor(), into, std::min(room, sizeof into), 0);
-        }
+        else
+            prepare_discard(sqe, of, room);
     });
 }
 
@@ -75,7 +62,7 @@ void ending::drop_late_bytes() noexcept {
         if (dropped < 0) of.note_error(dropped);
         if (dropped <= 0) return;
         of.bytes().discarded += static_cast<std::uint64_t>(dropped);
-        if (of.bytes().discarded > request_.policy.discard_bytes_max) return;
+        if (discarded() > request_.policy.discard_bytes_max) return;
     }
 }
 

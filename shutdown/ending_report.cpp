@@ -15,9 +15,10 @@ actual_ending ending::outcome() const noexcept {
         return connection_.was_reset() ? actual_ending::reset : actual_ending::lost;
     if (aborted_by_) {
         const bool asked_for_less = request_.requested == requested_ending::abort ||
-                                    request_.requested == requested_ending::none;
+                                    request_.requested == requested_ending::none || releases();
         return asked_for_less ? actual_ending::aborted : actual_ending::degraded;
     }
+    if (releases() && !decided_->gone) return actual_ending::released;
     return connection_.receiving() == receiving_phase::finished ? actual_ending::graceful
                                                                 : actual_ending::delivered;
 }

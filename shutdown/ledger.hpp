@@ -18,7 +18,7 @@ struct teardown_counters {
     std::uint64_t reports = 0;
     std::array<std::uint64_t, 4> by_initiator{};
     std::array<std::uint64_t, 12> by_cause{};
-    std::array<std::uint64_t, 7> by_ending{};
+    std::array<std::uint64_t, 8> by_ending{};
     std::array<std::uint64_t, 3> by_delivery{};
 
     /// The sums of the reports' fields with these names. Where a report cannot tell what was

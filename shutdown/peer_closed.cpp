@@ -18,6 +18,10 @@ result<peer_end> known_end(const connection& of) noexcept {
 bool peer_closed_operation::begin() {
     connection& of = target();
     const bool known = of.receiving() == receiving_phase::finished || of.end_errno() != 0;
+    if (of.life() == life_phase::open && known && when_ == told::after_data && of.has_unread()) {
+        of.watch_changes(*this);
+        return true;
+    }
     if (of.life() != life_phase::open || known) {
         answer_ = known ? known_end(of) : std::unexpected(make_error_code(errc::ending));
         stay();
@@ -31,19 +35,41 @@ bool peer_closed_operation::begin() {
 void peer_closed_operation::settled(completion what) noexcept {
     connection& of = target();
     if (what.result < 0 || of.life() >= life_phase::aborting) {
-        answer_ = std::unexpected(of.error_of(what.result));
-    } else {
-        // Reading the error notes a reset on the connection, because the kernel tells it once.
-        if (what.result & POLLERR) take_sample(of);
-        answer_ = known_end(of);
-        if (of.end_errno() == 0) of.note_peer_finished();
+        conclude(std::unexpected(of.error_of(what.result)));
+        return;
     }
+    // Reading the error notes a reset on the connection, because the kernel tells it once.
+    error_due_ = (what.result & POLLERR) != 0;
+    of.note_end_seen();
+    if (of.life() == life_phase::open) {
+        of.watch_changes(*this); // of which this completion is the first
+        return;
+    }
+    if (error_due_) take_sample(of);
+    conclude(known_end(of));
+}
+
+void peer_closed_operation::look() noexcept {
+    connection& of = target();
+    if (error_due_ && !error_is_known(of)) return;
+    if (when_ == told::after_data && of.has_unread()) return;
+    conclude(known_end(of));
+}
+
+void peer_closed_operation::connection_ends() noexcept { conclude(std::unexpected(canceled())); }
+
+void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
+    list_hook<connection_watcher>::unlink();
+    answer_ = answer;
     wake();
 }
 
 void peer_closed_operation::cancel(cancel_reason reason) noexcept {
     target().note_canceled(reason);
-    request_cancel();
+    if (in_flight())
+        request_cancel();
+    else
+        conclude(std::unexpected(canceled()));
 }
 
 } // namespace ringdown

@@ -15,11 +15,15 @@ enum class peer_end : unsigned char {
     reset,    ///< RST.
 };
 
-/// Waits for the peer's end. Made by `peer_closed`.
-class [[nodiscard]] peer_closed_operation final : public connection_operation, public waiting {
+/// Waits for the peer's end. Made by `peer_closed` and `peer_ended`.
+class [[nodiscard]] peer_closed_operation final : public connection_operation,
+                                                  public waiting,
+                                                  private connection_watcher {
 public:
-    explicit peer_closed_operation(connection& watched) noexcept
-        : connection_operation(watched, "poll"), waiting(watched.on()) {}
+    enum class told : bool { at_once, after_data };
+
+    peer_closed_operation(connection& watched, told when) noexcept
+        : connection_operation(watched, "poll"), waiting(watched.on()), when_(when) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -36,7 +40,12 @@ private:
     bool begin();
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
+    void look() noexcept override;
+    void connection_ends() noexcept override;
+    void conclude(const result<peer_end>& answer) noexcept;
 
+    told when_;
+    bool error_due_ = false;
     result<peer_end> answer_;
 };
 
@@ -48,7 +57,19 @@ private:
 /// is being ended, `operation_canceled`.
 /// Cancellation: safe. Source: poll(2), POLLRDHUP.
 inline peer_closed_operation peer_closed(connected_socket& watched) noexcept {
-    return peer_closed_operation(watched.connection_of());
+    return {watched.connection_of(), peer_closed_operation::told::at_once};
+}
+
+/// Completes when the peer has ended its side, or has reset, and the application has received
+/// everything that came before that; tells which.
+///
+/// The application goes on reading beside it; where nothing is unread, it need not read. After
+/// `shutdown_receive` the data counts as received when it was dropped. A peer whose data does not
+/// fit into a full window has not sent its FIN yet: only a reset can be told then.
+/// Errors, cancellation: as `peer_closed`; `operation_canceled` when the connection is ended while
+/// data is unread.
+inline peer_closed_operation peer_ended(connected_socket& watched) noexcept {
+    return {watched.connection_of(), peer_closed_operation::told::after_data};
 }
 
 } // namespace ringdown

@@ -30,6 +30,9 @@ struct ending_request {
     ending_policy policy;
     /// What the application still does until `ending::let_go`; the deadline covers that time too.
     allowance allowed = allowance::nothing;
+    /// The descriptor is not closed: whoever waits for the ending gets it, open, with the report.
+    /// Nobody having waited, it is closed with the last handle to the connection.
+    bool leaves_descriptor = false;
 };
 
 } // namespace ringdown

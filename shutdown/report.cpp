@@ -26,14 +26,14 @@ std::string_view name(teardown_cause value) noexcept {
 }
 
 std::string_view name(requested_ending value) noexcept {
-    static constexpr std::array<std::string_view, 5> names{"graceful", "abort", "background",
-                                                           "wait", "none"};
+    static constexpr std::array<std::string_view, 6> names{"graceful", "abort", "background",
+                                                           "wait",     "none",  "release"};
     return at(names, value);
 }
 
 std::string_view name(actual_ending value) noexcept {
-    static constexpr std::array<std::string_view, 7> names{
-        "graceful", "delivered", "degraded", "aborted", "reset", "lost", "closed"};
+    static constexpr std::array<std::string_view, 8> names{
+        "graceful", "delivered", "degraded", "aborted", "reset", "lost", "closed", "released"};
     return at(names, value);
 }
 

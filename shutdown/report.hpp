@@ -35,7 +35,14 @@ enum class teardown_cause : std::uint8_t {
 };
 
 /// What was asked for.
-enum class requested_ending : std::uint8_t { graceful, abort, background, wait, none };
+enum class requested_ending : std::uint8_t {
+    graceful,
+    abort,
+    background,
+    wait,
+    none,    ///< Nobody asked: dropped or cancelled.
+    release, ///< The application takes the open descriptor back.
+};
 
 /// What came of it.
 enum class actual_ending : std::uint8_t {
@@ -46,6 +53,7 @@ enum class actual_ending : std::uint8_t {
     reset,     ///< Reset by the peer.
     lost,      ///< The network gave up.
     closed,    ///< A socket without a connection.
+    released,  ///< Handed to the application, open; how it ends there is not the library's to tell.
 };
 
 /// Whether what was sent arrived, at the peer's kernel; nothing is known of its application.
@@ -74,7 +82,7 @@ struct teardown_report {
         std::optional<duration> flush;            ///< FIN was handed to the kernel.
         std::optional<duration> fin_acknowledged; ///< The peer's kernel acknowledged FIN.
         std::optional<duration> peer_finished;    ///< The peer's FIN; 0 if before the request.
-        duration total{0};                        ///< The descriptor was closed.
+        duration total{0};                        ///< The descriptor was closed, or handed out.
     };
 
     std::uint64_t connection = 0; ///< Number within the process.

@@ -20,9 +20,11 @@
 #include <ringdown/runtime/when.hpp>
 #include <ringdown/shutdown/close.hpp>
 #include <ringdown/shutdown/delivered.hpp>
+#include <ringdown/shutdown/disconnect.hpp>
 #include <ringdown/shutdown/histogram.hpp>
 #include <ringdown/shutdown/ledger.hpp>
 #include <ringdown/shutdown/peer_closed.hpp>
+#include <ringdown/shutdown/peer_end_policy.hpp>
 #include <ringdown/shutdown/prometheus.hpp>
 #include <ringdown/shutdown/report.hpp>
 #include <ringdown/shutdown/server.hpp>

@@ -55,7 +55,7 @@ TEST_CASE("prometheus: every value of every label is there from the start, as 0"
         return std::ranges::count_if(
             found, [&](const auto& each) { return each.first.starts_with(family); });
     };
-    CHECK(valued("ringdown_connections_ended_total{") == 7);
+    CHECK(valued("ringdown_connections_ended_total{") == 8);
     CHECK(valued("ringdown_ending_causes_total{") == 12);
     CHECK(valued("ringdown_ending_initiators_total{") == 4);
     CHECK(valued("ringdown_ending_deliveries_total{") == 3);

@@ -58,6 +58,9 @@ std::string contradictions_of_ending(const teardown_report& of) {
     case actual_ending::lost:
         if (of.initiator != teardown_initiator::kernel) return "lost, by somebody; ";
         return of.error ? "" : "lost without an error; ";
+    case actual_ending::released:
+        if (of.reset_sent || of.reset_received) return "released with a reset; ";
+        return of.requested == requested_ending::release ? "" : "released without being asked; ";
     case actual_ending::closed:
         return contradictions_of_closed(of);
     }

@@ -15,16 +15,16 @@
 namespace ringdown::testing {
 namespace {
 
-constexpr unsigned flags_offset = 13, rst_flag = 0x04;
+constexpr unsigned flags_offset = 13, fin_flag = 0x01, rst_flag = 0x04;
 
-// So that a capture of resets is not crowded out by megabytes of data.
-void keep_resets_only(int fd, bool ipv6) {
+// So that a capture of ends is not crowded out by megabytes of data.
+void keep_only(unsigned flags, int fd, bool ipv6) {
     sock_filter of_ipv4[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 4),
         BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
         BPF_STMT(BPF_LD | BPF_B | BPF_IND, flags_offset),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, rst_flag, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, flags, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, ~0U),
         BPF_STMT(BPF_RET | BPF_K, 0),
     };
@@ -32,7 +32,7 @@ void keep_resets_only(int fd, bool ipv6) {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 3),
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, sizeof(ip6_hdr) + flags_offset),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, rst_flag, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, flags, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, ~0U),
         BPF_STMT(BPF_RET | BPF_K, 0),
     };
@@ -48,7 +48,8 @@ int packet_socket(bool ipv6, wire_capture::what captured) {
     if (fd < 0) return fd;
     const int room = 64 << 20;
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
-    if (captured == wire_capture::what::resets) keep_resets_only(fd, ipv6);
+    if (captured == wire_capture::what::resets) keep_only(rst_flag, fd, ipv6);
+    if (captured == wire_capture::what::ends) keep_only(rst_flag | fin_flag, fd, ipv6);
     sockaddr_ll all{};
     all.sll_family = AF_PACKET;
     all.sll_protocol = htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP);

@@ -18,10 +18,11 @@ struct wire_segment {
     bool ack = false;
 };
 
-/// Every segment over loopback since it was made, or every RST, by packet sockets.
+/// Every segment over loopback since it was made, or every RST, or every RST and FIN, by packet
+/// sockets.
 class wire_capture {
 public:
-    enum class what : bool { all, resets };
+    enum class what : std::uint8_t { all, resets, ends };
 
     explicit wire_capture(what captured = what::all);
     wire_capture(const wire_capture&) = delete;

@@ -1,0 +1,491 @@
+#include "rig.hpp"
+
+#include <fcntl.h>
+
+#include "support/sock_diag.hpp"
+
+using namespace ringdown;
+using namespace ringdown::testing;
+
+// Connections that the library ends and whose descriptor it leaves to the application.
+
+namespace {
+
+bool is_open(const unique_descriptor& of) { return ::fcntl(of.get(), F_GETFD) >= 0; }
+
+std::uint16_t port_of(int fd) {
+    address name;
+    socklen_t bytes = address::capacity;
+    ::getsockname(fd, name.data(), &bytes);
+    name.resize(bytes);
+    return name.port();
+}
+
+task<void> release_into(stream& of, std::chrono::nanoseconds within, left_open& into) {
+    into = co_await release(of, within);
+}
+
+} // namespace
+
+TEST_CASE("disconnect: FIN behind everything, the peer's FIN, and the descriptor stays open") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        const int number = ours.native_handle();
+        const auto answer = pattern(300'000);
+        peer_reading seen;
+        peer_script reader(at.on, [&] {
+            seen = theirs.read_to_end();
+            theirs.write("last words");
+            theirs.finish();
+        });
+        sent outcome;
+        result<left_open> left;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(send_into(ours, answer, outcome));
+            left = co_await disconnect(ours);
+        });
+        co_await reader.done();
+        REQUIRE(left.has_value());
+        CHECK(row(left->report) == "local application graceful graceful acknowledged");
+        CHECK(left->report.discarded_bytes == 10);
+        CHECK(seen.bytes == answer.size());
+        CHECK(seen.intact);
+        CHECK(seen.finished);
+        CHECK(left->descriptor.get() == number);
+        CHECK(is_open(left->descriptor));
+        CHECK(at.reports().size() == 1);
+        std::byte into[8];
+        const auto after = co_await ours.recv(into);
+        CHECK(after.error() == errc::ending);
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE("disconnect: past its deadline it aborts, says so, and leaves the descriptor") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        const auto port = theirs.local().port();
+        const auto our_port = port_of(ours.native_handle());
+        const auto left = co_await disconnect(ours, {.within = 100ms});
+        REQUIRE(left.has_value());
+        CHECK(row(left->report) == "local deadline graceful degraded acknowledged");
+        CHECK(left->report.reset_sent);
+        at.check_near(left->report.microseconds.total, 100ms);
+        CHECK(is_open(left->descriptor));
+        CHECK(theirs.read_to_end().finished); // FIN came first
+        at.check_resets(1);
+        CHECK(time_waits(port, our_port) == 0);
+    });
+}
+
+TEST_CASE("disconnect: asking for disconnect data is refused by name, and nothing has begun") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        const auto left = co_await disconnect(ours, {}, text("goodbye"));
+        REQUIRE(!left.has_value());
+        CHECK(left.error() == errc::no_disconnect_data);
+        CHECK(left.error().message() == "the transport carries no disconnect data");
+        theirs.write("still here");
+        std::byte into[64];
+        const auto got = co_await ours.recv(into);
+        CHECK(got == 10);
+        theirs.finish();
+        const teardown_report report = co_await graceful_close(ours);
+        CHECK(report.ending == actual_ending::graceful);
+    });
+}
+
+TEST_CASE("disconnect: a peer that resets is reported, and the descriptor left") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        peer_script resetting(at.on, [&] {
+            CHECK(theirs.read_to_end().finished);
+            theirs.reset();
+        });
+        const auto left = co_await disconnect(ours);
+        co_await resetting.done();
+        REQUIRE(left.has_value());
+        CHECK(left->report.ending == actual_ending::reset);
+        CHECK(left->report.cause == teardown_cause::peer_reset);
+        CHECK(is_open(left->descriptor));
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE("disconnect: beside a graceful_close that came first it gets the report alone") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        begin_ending(ours, {requested_ending::graceful, teardown_cause::application, {}});
+        theirs.finish();
+        const auto left = co_await disconnect(ours);
+        REQUIRE(left.has_value());
+        CHECK(left->report.ending == actual_ending::graceful);
+        CHECK(!left->descriptor);
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE("disconnect: cancelled, it aborts, and answers report and descriptor all the same") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        result<left_open> left;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn([](stream& of, result<left_open>& into) -> task<void> {
+                into = co_await disconnect(of);
+            }(ours, left));
+            co_await pass(at, 5ms);
+            in.cancel();
+        });
+        REQUIRE(left.has_value());
+        CHECK(left->report.cause == teardown_cause::canceled);
+        CHECK(left->report.ending == actual_ending::degraded);
+        CHECK(is_open(left->descriptor));
+        at.check_resets(1);
+    });
+}
+
+TEST_CASE("disconnect: a descriptor that nobody waited for is closed with the connection") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        ending_request request;
+        request.leaves_descriptor = true;
+        begin_ending(ours, request);
+        ours = stream();
+        theirs.finish();
+        co_await at.all_reported();
+        CHECK(at.only_report().ending == actual_ending::graceful);
+    }); // and `run` finds no descriptor left
+}
+
+TEST_CASE("disconnect: after both FINs the same socket connects again, report and all") {
+    for (const bool peer_first : {false, true}) {
+        CAPTURE(peer_first);
+        run([&](rig& at) -> task<void> {
+            peer_listener first;
+            peer_listener second;
+            auto made = co_await connect(at.on, first.local());
+            REQUIRE(made.has_value());
+            at.expect_report_of(*made);
+            auto theirs = first.accept();
+            const int number = made->native_handle();
+            if (peer_first) {
+                theirs.finish();
+                const auto end = co_await peer_closed(*made);
+                CHECK(end == peer_end::finished);
+            }
+            peer_script finishing(at.on, [&] {
+                CHECK(theirs.read_to_end().finished);
+                theirs.finish();
+            });
+            auto left = co_await disconnect(*made);
+            co_await finishing.done();
+            REQUIRE(left.has_value());
+            CHECK(left->report.ending == actual_ending::graceful);
+            auto again = co_await connect(at.on, std::move(left->descriptor), second.local());
+            REQUIRE(again.has_value());
+            at.expect_report_of(*again);
+            CHECK(again->native_handle() == number);
+            auto other = second.accept();
+            const auto sent = co_await again->send(text("hello"));
+            CHECK(sent.bytes == 5);
+            CHECK(other.read() == "hello");
+            other.write("and back");
+            other.finish();
+            std::byte into[64];
+            const auto got = co_await again->recv(into);
+            CHECK(got == 8);
+            const teardown_report report = co_await graceful_close(*again);
+            CHECK(report.ending == actual_ending::graceful);
+            CHECK(report.delivery == delivery_verdict::acknowledged);
+            CHECK(report.unacknowledged_bytes == 0U);
+            at.check_resets(0);
+        });
+    }
+}
+
+TEST_CASE("abort_disconnect: RST, and the same descriptor and bound port connect again at once") {
+    run([](rig& at) -> task<void> {
+        peer_listener listener;
+        // The kernel keeps a port that was bound by its number, not one of its own choice.
+        const auto free_port = peer_listener().local();
+        connect_options options;
+        options.from = free_port;
+        auto made = co_await connect(at.on, listener.local(), options);
+        REQUIRE(made.has_value());
+        at.expect_report_of(*made);
+        auto theirs = listener.accept();
+        const int number = made->native_handle();
+        const auto port = port_of(number);
+        CHECK(port == free_port.port());
+        const auto sent = co_await made->send(text("lost or not"));
+        CHECK(sent.bytes == 11);
+
+        auto left = co_await abort_disconnect(*made);
+        CHECK(left.report.ending == actual_ending::aborted);
+        CHECK(left.report.reset_sent);
+        CHECK(left.descriptor.get() == number);
+        CHECK(port_of(number) == port);
+        at.check_resets(1);
+        // The peer's end is gone with the RST; nothing of the connection is left on either side.
+        CHECK(theirs.read_to_end().error == ECONNRESET);
+        CHECK(kernel_sockets(port, listener.local().port()).empty());
+
+        auto again = co_await connect(at.on, std::move(left.descriptor), listener.local());
+        REQUIRE(again.has_value());
+        at.expect_report_of(*again);
+        CHECK(again->native_handle() == number);
+        CHECK(port_of(number) == port);
+        auto other = listener.accept();
+        const auto more = co_await again->send(text("second"));
+        CHECK(more.bytes == 6);
+        CHECK(other.read() == "second");
+        other.write("seen");
+        other.finish();
+        std::byte into[64];
+        const auto got = co_await again->recv(into);
+        CHECK(got == 4);
+        const teardown_report report = co_await graceful_close(*again);
+        CHECK(report.ending == actual_ending::graceful);
+        CHECK(report.delivery == delivery_verdict::acknowledged);
+        CHECK(report.unacknowledged_bytes == 0U);
+        CHECK(report.sent_bytes == 6);
+    });
+}
+
+TEST_CASE("abort_disconnect: many times over on one socket, nothing is ever in TIME_WAIT") {
+    run([](rig& at) -> task<void> {
+        peer_listener listener;
+        unique_descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const int number = socket.get();
+        for (int i = 0; i < 50; ++i) {
+            auto made = co_await connect(at.on, std::move(socket), listener.local());
+            REQUIRE(made.has_value());
+            at.expect_report_of(*made);
+            CHECK(made->native_handle() == number);
+            auto theirs = listener.accept();
+            const auto port = port_of(number);
+            auto left = co_await abort_disconnect(*made);
+            CHECK(time_waits(port, listener.local().port()) == 0);
+            CHECK(left.report.reset_sent);
+            socket = std::move(left.descriptor);
+        }
+        at.check_resets(50);
+    });
+}
+
+TEST_CASE("connect: the pair of addresses that is in TIME_WAIT can connect again, at once") {
+    run([](rig& at) -> task<void> {
+        peer_listener listener;
+        connect_options options;
+        options.from = peer_listener().local();
+        auto made = co_await connect(at.on, listener.local(), options);
+        REQUIRE(made.has_value());
+        at.expect_report_of(*made);
+        auto theirs = listener.accept();
+        peer_script following(at.on, [&] {
+            CHECK(theirs.read_to_end().finished);
+            theirs.close();
+        });
+        auto left = co_await disconnect(*made);
+        co_await following.done();
+        REQUIRE(left.has_value());
+        CHECK(time_waits(options.from->port(), listener.local().port()) == 1); // we finished first
+        // Timestamps tell the new connection's segments from the old one's.
+        auto again = co_await connect(at.on, std::move(left->descriptor), listener.local());
+        REQUIRE(again.has_value());
+        at.expect_report_of(*again);
+        CHECK(time_waits(options.from->port(), listener.local().port()) == 0);
+        auto other = listener.accept();
+        const auto sent = co_await again->send(text("hello"));
+        CHECK(sent.bytes == 5);
+        CHECK(other.read() == "hello");
+        other.finish();
+        const teardown_report report = co_await graceful_close(*again);
+        CHECK(report.ending == actual_ending::graceful);
+        CHECK(report.delivery == delivery_verdict::acknowledged);
+    });
+}
+
+TEST_CASE("connect: with a descriptor that is still connected it is refused, and no RST leaves") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        auto left = co_await release(ours);
+        CHECK(left.report.ending == actual_ending::released);
+        peer_listener listener;
+        const auto again = co_await connect(at.on, std::move(left.descriptor), listener.local());
+        CHECK(again.error() == std::errc::already_connected);
+        CHECK(theirs.read_to_end().finished); // closed, as connect says
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE("release: the last close is the application's; nothing was sent by the library") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        const int number = ours.native_handle();
+        const auto sent = co_await ours.send(text("answer"));
+        CHECK(sent.bytes == 6);
+        CHECK(theirs.read() == "answer");
+        auto left = co_await release(ours);
+        CHECK(left.report.requested == requested_ending::release);
+        CHECK(left.report.ending == actual_ending::released);
+        CHECK(left.report.delivery == delivery_verdict::acknowledged);
+        CHECK(left.report.phase == teardown_phase::open);
+        CHECK(!left.report.reset_sent);
+        CHECK(name(left.report.ending) == "released");
+        CHECK(name(left.report.requested) == "release");
+        CHECK(ledger(at.on).counters().count(actual_ending::released) == 1);
+        CHECK(left.descriptor.get() == number);
+        // Both directions work as before, by plain calls.
+        theirs.write("question");
+        char into[64];
+        CHECK(::recv(number, into, sizeof into, 0) == 8);
+        CHECK(::send(number, "more", 4, 0) == 4);
+        CHECK(theirs.read() == "more");
+        left.descriptor.reset();
+        CHECK(theirs.read_to_end().finished);
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE("release: a released descriptor can be adopted again, with a report of its own") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        auto left = co_await release(ours);
+        auto again = at.take_over(left.descriptor.release());
+        theirs.write("x");
+        theirs.finish();
+        const teardown_report report = co_await graceful_close(again);
+        CHECK(report.ending == actual_ending::graceful);
+        CHECK(report.connection != left.report.connection);
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE("release: joins what is in flight; sends reach the kernel, receives are cancelled") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        const auto answer = pattern(1 << 20);
+        std::byte into[64];
+        sent outcome;
+        result<std::size_t> got;
+        left_open left;
+        peer_reading seen;
+        peer_script reader(at.on, [&] { seen = theirs.read_to_end(answer.size()); });
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(receive_into(ours, into, got));
+            in.spawn(send_into(ours, answer, outcome));
+            in.spawn(release_into(ours, 5s, left));
+            co_return;
+        });
+        co_await reader.done();
+        CHECK(got.error() == std::errc::operation_canceled);
+        CHECK(outcome.bytes == answer.size());
+        CHECK(!outcome.error);
+        CHECK(left.report.unsent_bytes == 0);
+        CHECK(seen.bytes == answer.size());
+        CHECK(seen.intact);
+        CHECK(is_open(left.descriptor));
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE("release: past its time the rest of a send is cut off and counted, and no RST leaves") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        const auto answer = pattern(1 << 20);
+        sent outcome;
+        left_open left;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(send_into(ours, answer, outcome));
+            in.spawn(release_into(ours, 100ms, left));
+            co_return;
+        });
+        CHECK(row(left.report) == "local deadline release released unacknowledged");
+        CHECK(outcome.error == std::errc::operation_canceled);
+        CHECK(left.report.sent_bytes == outcome.bytes);
+        CHECK(left.report.sent_bytes + left.report.unsent_bytes == answer.size());
+        CHECK(left.report.unsent_bytes > 0);
+        check_claim(left.report, theirs.arrived());
+        CHECK(is_open(left.descriptor));
+        at.check_resets(0);
+        left.descriptor.reset();
+        CHECK(theirs.read_to_end().bytes == outcome.bytes);
+    });
+}
+
+TEST_CASE("release: what recv_lease had received ahead is dropped, and counted") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        theirs.write("first");
+        {
+            const auto got = co_await ours.recv_lease();
+            CHECK(got.has_value());
+        }
+        theirs.write("second");
+        co_await pass(at, 5ms);
+        auto left = co_await release(ours);
+        CHECK(left.report.received_bytes == 5);
+        char into[64];
+        const auto rest = ::recv(left.descriptor.get(), into, sizeof into, MSG_DONTWAIT);
+        CHECK(left.report.discarded_bytes + static_cast<std::uint64_t>(std::max(rest, 0L)) == 6);
+    });
+}
+
+TEST_CASE("release: abort_close beside it resets, and the descriptor is left all the same") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
+        const auto answer = pattern(1 << 20);
+        sent outcome;
+        left_open left;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(send_into(ours, answer, outcome));
+            in.spawn(release_into(ours, 5s, left));
+            co_await pass(at, 10ms);
+            const teardown_report report = co_await abort_close(ours);
+            CHECK(report.ending == actual_ending::aborted);
+        });
+        CHECK(left.report.ending == actual_ending::aborted);
+        CHECK(is_open(left.descriptor));
+        at.check_resets(1);
+    });
+}
+
+TEST_CASE("release: a connection that the peer had reset is reported so, and handed out") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        theirs.reset();
+        auto left = co_await release(ours);
+        CHECK(left.report.ending == actual_ending::reset);
+        CHECK(left.report.requested == requested_ending::release);
+        CHECK(is_open(left.descriptor));
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE(
+    "release: after both FINs were exchanged there is nothing to release but the descriptor") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        theirs.finish();
+        std::byte into[8];
+        const auto end = co_await ours.recv(into);
+        CHECK(end.error() == errc::end_of_stream);
+        const auto finished = co_await ours.shutdown_send();
+        CHECK(finished.has_value());
+        co_await pass(at, 5ms);
+        auto left = co_await release(ours);
+        CHECK(row(left.report) == "peer peer_finished release graceful acknowledged");
+        CHECK(is_open(left.descriptor));
+    });
+}
+
+TEST_CASE("release: works on unix streams") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect_unix();
+        auto left = co_await release(ours);
+        CHECK(left.report.ending == actual_ending::released);
+        CHECK(::send(left.descriptor.get(), "hello", 5, 0) == 5);
+        CHECK(theirs.read() == "hello");
+    });
+}
