@@ -37,6 +37,9 @@ public:
     std::size_t copy_out(std::span<std::byte> into) noexcept;
     /// @}
 
+    /// True when something has arrived that the application has not taken.
+    [[nodiscard]] bool holds_data() const noexcept { return queued_ > 0 || data_waits_; }
+
     /// The connection ends: tells the reader, and drops everything from now on.
     void seal() noexcept;
 

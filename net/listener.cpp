@@ -26,7 +26,14 @@ public:
         : ring_operation(on, "accept"), owner_(&owner), from_(std::move(from)) {
         from_->join();
     }
-    ~accept_operation() { from_->leave(); }
+    ~accept_operation() {
+        if (joined_) from_->leave();
+    }
+
+    bool leave_to_others() noexcept {
+        if (joined_) joined_ = !from_->leave_to_others();
+        return !joined_;
+    }
 
     void arm() {
         if (in_flight()) return;
@@ -65,6 +72,7 @@ private:
 
     listener* owner_;
     std::shared_ptr<listening_socket> from_;
+    bool joined_ = true;
 };
 
 listener::listener(loop& on, std::shared_ptr<listening_socket> from)
@@ -128,6 +136,16 @@ task<result<void>> listener::stop(std::chrono::nanoseconds handshakes) {
         co_await sleep_for(on_, handshakes);
         emptied = co_await empty_queue();
     }
+    if (emptied) close();
+    co_return emptied;
+}
+
+bool listener::leave_to_others() noexcept { return accepting_ && accepting_->leave_to_others(); }
+
+task<result<void>> listener::hand_over() {
+    if (phase_ == phase::stopped) co_return result<void>{};
+    phase_ = phase::stopping;
+    auto emptied = co_await empty_queue();
     if (emptied) close();
     co_return emptied;
 }
