@@ -88,7 +88,7 @@ void server::drain_run::begin_ending_idle() {
 void server::drain_run::marked_idle(tracked& idle) noexcept {
     if (!ends_idle_ || server_.phase_ >= server_phase::aborting) return;
     idle.list_hook<drain_run>::unlink();
-    if (!settle(idle)) soon_.push_back(idle);
+    settle(idle);
     look_again(server_.on_.now());
 }
 
@@ -97,29 +97,17 @@ loop::time_point server::drain_run::grown_up_at(const tracked& young) const noex
                     asked_at_ + (deadline_ - asked_at_) / 2);
 }
 
-// False when it cannot be told in this turn of the loop.
-bool server::drain_run::settle(tracked& next) noexcept {
-    switch (next.look(grown_up_at(next))) {
-    case tracked::idleness::unsure:
-        return false;
-    case tracked::idleness::busy:
-        next.list_hook<drain_run>::unlink();
-        return true;
-    case tracked::idleness::young:
-        next.list_hook<drain_run>::unlink();
-        young_.push_back(next);
-        return true;
-    case tracked::idleness::idle:
-        break;
-    }
+void server::drain_run::settle(tracked& next) noexcept {
+    const auto found = next.look(grown_up_at(next));
     next.list_hook<drain_run>::unlink();
+    if (found == tracked::idleness::young) young_.push_back(next);
+    if (found != tracked::idleness::idle) return;
     ending_request request{requested_ending::graceful, teardown_cause::drain, {}};
     request.policy.within = std::chrono::nanoseconds::max();
     request.policy.deadline = later(deadline_, beyond_deadline);
     request.policy.idle = policy_.idle;
     request.policy.discard_bytes_max = policy_.discard_bytes_max;
     ending::begin(next.served(), request);
-    return true;
 }
 
 std::size_t server::drain_run::allowed_by(loop::time_point now) const noexcept {
@@ -129,25 +117,23 @@ std::size_t server::drain_run::allowed_by(loop::time_point now) const noexcept {
     return static_cast<std::size_t>(part * static_cast<double>(idle_at_first_)) + 1;
 }
 
-// As many as the completions that have not been looked at allow; so a crowd takes several turns
-// of the loop, in which others are served.
 void server::drain_run::end_idle() noexcept {
     const auto now = server_.on_.now();
-    if (!young_.empty() && now >= grown_up_at(young_.front())) soon_.take(young_);
-    bool sure = true;
-    while (sure && !soon_.empty())
-        sure = settle(soon_.front());
-    for (const std::size_t allowed = allowed_by(now);
-         sure && !idle_.empty() && idle_ended_ < allowed; idle_ended_ += sure)
-        sure = settle(idle_.front());
+    if (!young_.empty() && now >= grown_up_at(young_.front())) {
+        waiting_list again;
+        again.take(young_);
+        while (!again.empty())
+            settle(again.front());
+    }
+    for (const std::size_t allowed = allowed_by(now); !idle_.empty() && idle_ended_ < allowed;
+         ++idle_ended_)
+        settle(idle_.front());
     look_again(now);
 }
 
 void server::drain_run::look_again(loop::time_point now) noexcept {
     auto next = loop::time_point::max();
-    if (!soon_.empty() || (!idle_.empty() && idle_ended_ < allowed_by(now)))
-        next = now;
-    else if (!idle_.empty())
+    if (!idle_.empty())
         next = now + std::max<std::chrono::nanoseconds>(
                          policy_.spread / static_cast<std::int64_t>(idle_at_first_), 1ms);
     if (!young_.empty())

@@ -58,7 +58,7 @@ private:
     void deadline_passed() noexcept;
     void step() noexcept;
     void end_idle() noexcept;
-    bool settle(tracked& next) noexcept;
+    void settle(tracked& next) noexcept;
     [[nodiscard]] loop::time_point grown_up_at(const tracked& young) const noexcept;
     [[nodiscard]] std::size_t allowed_by(loop::time_point now) const noexcept;
     void look_again(loop::time_point now) noexcept;
@@ -82,7 +82,6 @@ private:
     std::size_t idle_ended_ = 0;
     using waiting_list = intrusive_list<tracked, drain_run>;
     waiting_list idle_;  // to be looked at in their turn, evenly over the spread
-    waiting_list soon_;  // to be looked at again when completions have been
     waiting_list young_; // whose first request may be on its way
 };
 

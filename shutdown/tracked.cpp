@@ -60,17 +60,20 @@ void server::tracked::marked_idle() noexcept {
     if (by_.under_way_) by_.under_way_->marked_idle(*this);
 }
 
+// A request that has arrived waits in the kernel, or in a completion that nobody has seen, or in
+// the inbox, or with the handler's receive, which then has taken the mark away.
 server::tracked::idleness server::tracked::look(loop::time_point grown_up_at) noexcept {
     connection& of = *served_;
+    loop& on = of.on();
+    if (of.life() != life_phase::open || !of.marked_idle()) return idleness::busy;
+    int arrived = 0;
+    if (on.calls().ioctl(of.descriptor(), SIOCINQ, arrived) >= 0 && arrived > 0)
+        return idleness::busy;
+    if (on.own_ring().has_completions()) on.reap();
     if (of.life() != life_phase::open || !of.marked_idle()) return idleness::busy;
     if (of.own_inbox() && of.own_inbox()->holds_data()) return idleness::busy;
-    int arrived = 0;
-    if (of.on().calls().ioctl(of.descriptor(), SIOCINQ, arrived) >= 0 && arrived > 0)
-        return idleness::busy;
-    // A receive that has taken the bytes from the kernel has completed by now.
-    if (of.on().own_ring().has_completions()) return idleness::unsure;
     const bool silent = of.bytes().received == 0 && of.receiving() == receiving_phase::open;
-    return silent && of.on().now() < grown_up_at ? idleness::young : idleness::idle;
+    return silent && on.now() < grown_up_at ? idleness::young : idleness::idle;
 }
 
 } // namespace ringdown

@@ -31,10 +31,9 @@ public:
     }
 
     enum class idleness : std::uint8_t {
-        busy,   ///< A handler is at work, or will be with what has arrived.
-        young,  ///< Nothing has arrived, but it may be on its way.
-        idle,   ///< Nothing has arrived.
-        unsure, ///< Completions have not been looked at; one may bring a request.
+        busy,  ///< A handler is at work, or will be with what has arrived.
+        young, ///< Nothing has arrived, but it may be on its way.
+        idle,  ///< Nothing has arrived.
     };
     /// What it is at this moment; the kernel is asked what has arrived.
     idleness look(loop::time_point grown_up_at) noexcept;
