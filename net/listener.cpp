@@ -153,7 +153,7 @@ task<result<void>> listener::hand_over() {
 task<result<void>> listener::empty_queue() {
     // One that was armed before may have been woken for somebody, and is then cancelled without
     // having looked; nobody else would be woken for them.
-    if (accepting_->in_flight()) co_await accept_and_cancel();
+    if (phase_ == phase::stopping && accepting_->in_flight()) co_await accept_and_cancel();
     // An accept that is cancelled in the breath of its submission takes who waits, and no longer.
     // So the queue is empty when one brings nobody.
     for (std::uint64_t before = accepted_ + 1; before != accepted_ && phase_ == phase::stopping;) {
