@@ -12,6 +12,7 @@ task<void> echo(stream peer, const ending_request& ending) {
     // A buffer of its own: a client that never reads holds none of the loop's while we send.
     std::array<std::byte, 4096> buffer;
     for (;;) {
+        peer.mark_idle(); // a server that drains may end it here
         const auto bytes = co_await peer.recv(buffer);
         if (!bytes) break;
         const auto sent = co_await peer.send(std::span(buffer).first(*bytes));

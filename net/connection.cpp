@@ -193,7 +193,7 @@ void connection::stop_receiving(std::uint64_t discard_bytes_max) {
 bool connection::receives() const noexcept { return receive_ || (inbox_ && inbox_->in_flight()); }
 
 bool connection::has_unread() noexcept {
-    if (receives() || (inbox_ && inbox_->holds_bytes())) return true;
+    if (receives() || (inbox_ && inbox_->holds_data())) return true;
     int unread = 0;
     loop_.calls().ioctl(fd_, SIOCINQ, unread);
     return unread > 0;

@@ -45,6 +45,16 @@ public:
     virtual void connection_ends() noexcept = 0;
 };
 
+/// Told when a connection's handler marks it as idle.
+class idle_watcher {
+public:
+    /// May end the connection.
+    virtual void marked_idle() noexcept = 0;
+
+protected:
+    ~idle_watcher() = default;
+};
+
 /// Why a connection is left to its loop.
 enum class abandonment : std::uint8_t {
     dropped,       ///< Its stream was destroyed.
@@ -234,6 +244,19 @@ public:
     }
     void note_in_use() noexcept { canceled_by_scope_ = false; }
 
+    /// The handler waits for a request of which it has received nothing; or it does no longer.
+    void mark_idle(bool idle) noexcept {
+        marked_idle_ = idle;
+        received_when_idle_ = bytes_.received;
+        if (idle && idle_watcher_) idle_watcher_->marked_idle();
+    }
+    /// True while the mark stands and nothing was received since.
+    [[nodiscard]] bool marked_idle() const noexcept {
+        return marked_idle_ && bytes_.received == received_when_idle_;
+    }
+    /// One at a time; null for none.
+    void watch_idle(idle_watcher* watcher) noexcept { idle_watcher_ = watcher; }
+
     void watch(closed_watcher& watcher) noexcept { watchers_.push_back(watcher); }
     /// The descriptor is released: tells the watchers. Destroys the block unless something still
     /// refers to it.
@@ -269,6 +292,7 @@ private:
     life_phase life_ = life_phase::open;
     first_end ended_first_ = first_end::none;
     bool canceled_by_scope_ = false;
+    bool marked_idle_ = false;
     bool more_expected_ = false;
     bool end_told_ = false;
     bool truncated_ = false;
@@ -276,6 +300,8 @@ private:
     int end_errno_ = 0;
     counters bytes_;
     std::uint64_t cut_bytes_ = 0;
+    std::uint64_t received_when_idle_ = 0;
+    idle_watcher* idle_watcher_ = nullptr;
     intrusive_list<connection_operation, connection> in_flight_;
     send_queue sends_;
     fin_operation fin_;

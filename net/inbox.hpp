@@ -37,7 +37,8 @@ public:
     std::size_t copy_out(std::span<std::byte> into) noexcept;
     /// @}
 
-    [[nodiscard]] bool holds_bytes() const noexcept { return queued_ > 0; }
+    /// True when something has arrived that the application has not taken.
+    [[nodiscard]] bool holds_data() const noexcept { return queued_ > 0 || data_waits_; }
 
     /// Nobody receives any more: tells the reader, and drops everything from now on.
     void seal() noexcept;

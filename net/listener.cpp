@@ -27,7 +27,14 @@ public:
         : ring_operation(on, "accept"), owner_(&owner), from_(std::move(from)) {
         from_->join();
     }
-    ~accept_operation() { from_->leave(); }
+    ~accept_operation() {
+        if (joined_) from_->leave();
+    }
+
+    bool leave_to_others() noexcept {
+        if (joined_) joined_ = !from_->leave_to_others();
+        return !joined_;
+    }
 
     void arm() {
         if (in_flight()) return;
@@ -66,6 +73,7 @@ private:
 
     listener* owner_;
     std::shared_ptr<listening_socket> from_;
+    bool joined_ = true;
 };
 
 listener::listener(loop& on, std::shared_ptr<listening_socket> from)
@@ -141,10 +149,23 @@ task<result<void>> listener::stop(std::chrono::nanoseconds handshakes) {
     co_return emptied;
 }
 
+bool listener::leave_to_others() noexcept { return accepting_ && accepting_->leave_to_others(); }
+
+task<result<void>> listener::hand_over() {
+    if (phase_ == phase::stopped) co_return result<void>{};
+    phase_ = phase::stopping;
+    auto emptied = co_await empty_queue();
+    if (emptied) close();
+    co_return emptied;
+}
+
 task<result<void>> listener::empty_queue() {
+    // One that was armed before may have been woken for somebody, and is then cancelled without
+    // having looked; nobody else would be woken for them.
+    if (phase_ == phase::stopping && accepting_->in_flight()) co_await accept_and_cancel();
     // An accept that is cancelled in the breath of its submission takes who waits, and no longer.
     // So the queue is empty when one brings nobody.
-    for (std::uint64_t before = accepted_ + 1; before != accepted_;) {
+    for (std::uint64_t before = accepted_ + 1; before != accepted_ && phase_ == phase::stopping;) {
         before = accepted_;
         paused_by_ = 0;
         co_await accept_and_cancel();

@@ -59,6 +59,14 @@ public:
     [[nodiscard]] bool shared() const noexcept {
         return listeners_.load(std::memory_order_relaxed) > 1;
     }
+    /// Leaves if others stay. Of listeners that leave at the same time, one is the last.
+    bool leave_to_others() noexcept {
+        int joined = listeners_.load(std::memory_order_relaxed);
+        while (joined > 1)
+            if (listeners_.compare_exchange_weak(joined, joined - 1, std::memory_order_relaxed))
+                return true;
+        return false;
+    }
     /// @}
 
 private:
@@ -101,6 +109,18 @@ public:
     /// are descriptors.
     /// Cancellation: ends the time for handshakes; nobody who waits is lost.
     task<result<void>> stop(std::chrono::nanoseconds handshakes = std::chrono::milliseconds(10));
+
+    /// Leaves accepting to others, if any accept from the same socket in this process; to be
+    /// followed by `hand_over`. False for the last one, who has to `stop`.
+    bool leave_to_others() noexcept;
+
+    /// Stops accepting, and refuses nobody: newcomers are left to whoever else accepts from the
+    /// same socket. `accept` goes on to hand out who was accepted and then answers `errc::ending`.
+    ///
+    /// Takes who waits in the queue at that moment: a connection that this listener was woken for
+    /// would make nobody else wake. Errors: as `stop`.
+    /// Cancellation: none; it does not wait for anything but the kernel.
+    task<result<void>> hand_over();
 
     /// A connection that was accepted and not asked for yet; does not wait.
     std::optional<stream> next_accepted();

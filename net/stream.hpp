@@ -108,6 +108,28 @@ public:
         return set_option(SOL_SOCKET, SO_LINGER,
                           linger{on, on ? static_cast<int>(time.count()) : 0});
     }
+
+    /// Says that this task waits for a request and holds nothing of one; or that it does no longer.
+    ///
+    /// A server that drains ends such a connection, beside its handler: the receive then answers
+    /// `operation_canceled` or `errc::ending`. It looks for bytes first, in the kernel as well, so
+    /// a request that has arrived is served. What is received takes the mark away, too. Not for a
+    /// connection whose peer waits for us: an answer, or the rest of one, may be due.
+    void mark_idle(bool idle = true) noexcept { connection_of().mark_idle(idle); }
+};
+
+/// Marks a connection idle from its making to its end; put it around the wait for a request.
+class [[nodiscard]] idle_mark {
+public:
+    explicit idle_mark(stream& waits) noexcept : waits_(waits.connection_of()) {
+        waits_->mark_idle(true);
+    }
+    idle_mark(const idle_mark&) = delete;
+    idle_mark& operator=(const idle_mark&) = delete;
+    ~idle_mark() { waits_->mark_idle(false); }
+
+private:
+    connection_ref waits_;
 };
 
 /// Takes over a connected stream socket that the application made itself.

@@ -119,9 +119,7 @@ void loop::end_residents() noexcept {
     }
 }
 
-void loop::turn() {
-    const bool wait = ready_.empty();
-    ring_.enter(wait, wait ? timers_.next() : std::nullopt);
+void loop::reap() {
     std::size_t ended = 0;
     ring_.reap([&ended](std::uint64_t user_data, completion what) {
         auto* done = reinterpret_cast<ring_operation*>(user_data);
@@ -133,6 +131,12 @@ void loop::turn() {
         done->completed(what);
     });
     in_flight_ -= ended;
+}
+
+void loop::turn() {
+    const bool wait = ready_.empty();
+    ring_.enter(wait, wait ? timers_.next() : std::nullopt);
+    reap();
     // A crowd with one deadline is served in parts, each to its end while it is at hand.
     if (!timers_.empty()) timers_.expire(now(), timers_a_turn);
     resume_ready();

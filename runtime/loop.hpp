@@ -106,6 +106,8 @@ public:
     [[nodiscard]] system& calls() noexcept { return calls_; }
     [[nodiscard]] ring& own_ring() noexcept { return ring_; }
     [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
+    /// Takes note of what has completed; tasks that it wakes run later, with the next turn.
+    void reap();
     void admit(resident& guest) noexcept { residents_.push_back(guest); }
     template <class Service>
     Service& service();

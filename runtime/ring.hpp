@@ -93,6 +93,11 @@ public:
         }
     }
 
+    /// True when completions have arrived that were not reaped.
+    [[nodiscard]] bool has_completions() const noexcept {
+        return !spilled_.empty() || *completion_head_ != load(completion_tail_);
+    }
+
     [[nodiscard]] const capability_set& capabilities() const noexcept { return capabilities_; }
     [[nodiscard]] bool has(capability which) const noexcept { return capabilities_.has(which); }
     /// The IORING_FEAT_* bits that the kernel answered with.

@@ -1,14 +1,13 @@
 #include <ringdown/shutdown/server.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/sleep.hpp>
 #include <ringdown/shutdown/close.hpp>
-#include <ringdown/shutdown/delivery_sample.hpp>
-#include <ringdown/shutdown/ending.hpp>
+#include <ringdown/shutdown/drain_run.hpp>
+#include <ringdown/shutdown/tracked.hpp>
 
 namespace ringdown {
 namespace {
@@ -30,64 +29,12 @@ task<result<void>> wait_for(loop& on, event& awaited) { co_return co_await await
 
 } // namespace
 
-std::string_view name(server_phase phase) noexcept {
-    static constexpr std::array<std::string_view, 5> names{"serving", "not_accepting", "waiting",
-                                                           "aborting", "drained"};
-    return names[static_cast<std::size_t>(phase)];
-}
-
-/// A connection that is being served; lives in the frame of `serve`.
-class server::tracked final : public list_hook<tracked>, private timer {
-public:
-    tracked(server& by, connection& served) noexcept
-        : timer(by.on_.timers()), by_(by), served_(served), progress_at_(by.on_.now()) {
-        ++by_.open_;
-        by_.tracked_.push_back(*this);
-        look_again();
-    }
-    ~tracked() {
-        --by_.open_;
-        by_.connection_closed_.set();
-        list_hook<tracked>::unlink();
-        by_.note_progress();
-    }
-    [[nodiscard]] connection& served() noexcept { return *served_; }
-
-private:
-    // A few looks within the idle time, since bytes do not ring.
-    void look_again() {
-        if (by_.options_.idle <= 0ns) return;
-        const auto now = by_.on_.now();
-        set(std::min(later(now, by_.options_.idle / 16), later(progress_at_, by_.options_.idle)));
-    }
-
-    [[nodiscard]] std::uint64_t bytes_through() noexcept {
-        connection& of = *served_;
-        const std::uint64_t bytes = of.bytes().received + of.bytes().sent;
-        return of.sends().empty() ? bytes : bytes + take_sample(of).acknowledged;
-    }
-
-    void expired() noexcept override {
-        if (served_->life() != life_phase::open) return;
-        const auto now = by_.on_.now();
-        if (const auto through = bytes_through(); through != std::exchange(through_, through))
-            progress_at_ = now;
-        if (now - progress_at_ >= by_.options_.idle)
-            ending::begin(*served_, by_.options_.when_idle);
-        else
-            look_again();
-    }
-
-    server& by_;
-    connection_ref served_;
-    loop::time_point progress_at_;
-    std::uint64_t through_ = 0;
-};
-
 server::server(loop& on, std::shared_ptr<listening_socket> from, handler serve,
                server_options options)
     : on_(on), listener_(on, std::move(from)), handler_(std::move(serve)),
-      options_(std::move(options)) {}
+      options_(std::move(options)) {
+    no_hook_.set();
+}
 
 server::~server() { require(open_ == 0, "a server was destroyed while it ran; await its run"); }
 
@@ -119,12 +66,26 @@ task<result<void>> server::accept_all(scope& inside) {
     listener_.close();
     while (auto left = listener_.next_accepted())
         inside.spawn(serve(std::move(*left)));
-    if (end != errc::ending) co_return std::unexpected(end);
+    // An abort cancels what accepts, too.
+    if (end != errc::ending && phase_ < server_phase::aborting) co_return std::unexpected(end);
     co_return result<void>{};
 }
 
 task<void> server::serve(stream accepted) {
     tracked here(*this, accepted.connection_of());
+    co_await handle(here, std::move(accepted));
+    here.handled();
+    auto ending = ended(here.served());
+    const teardown_report& report = co_await ending;
+    counters_.add(report);
+    if (options_.on_report) options_.on_report(report);
+}
+
+task<void> server::handle(tracked& here, stream accepted) {
+    if (phase_ == server_phase::aborting) {
+        abort_one(here, teardown_cause::drain);
+        co_return;
+    }
     std::exception_ptr failure;
     try {
         co_await handler_(std::move(accepted));
@@ -132,10 +93,6 @@ task<void> server::serve(stream accepted) {
         failure = std::current_exception();
     }
     if (failure && options_.on_handler_failed) options_.on_handler_failed(failure);
-    auto ending = ended(here.served());
-    const teardown_report& report = co_await ending;
-    counters_.add(report);
-    if (options_.on_report) options_.on_report(report);
 }
 
 // Until a descriptor of ours comes back, or for a while.
@@ -149,83 +106,35 @@ task<result<void>> server::pause(std::error_code why) {
     co_return co_await with_deadline(on_, now + shortage_retry, std::move(wait));
 }
 
-task<drain_report> server::drain(drain_policy policy) {
-    const auto begun = on_.now();
-    auto deadline = later(begun, policy.within);
-    if (policy.deadline) deadline = std::min(deadline, *policy.deadline);
-    const teardown_counters before = counters_;
-
-    if (phase_ == server_phase::serving) {
-        phase_ = server_phase::not_accepting;
-        draining_.set();
-        co_await stop_accepting(deadline);
-        if (phase_ == server_phase::not_accepting) phase_ = server_phase::waiting;
-        co_await wait_for_end(deadline);
-        if (!ended_.happened())
-            abort_all(escalated_ ? teardown_cause::drain : teardown_cause::deadline);
-    } else {
-        escalate();
-    }
-    co_await ended_.join(on_);
-    phase_ = server_phase::drained;
-
-    drain_report report;
-    report.accepts = accepts();
-    report.reports = counters_.reports;
-    report.connections = counters_;
-    report.connections.subtract(before);
-    report.stragglers = stragglers_;
-    report.escalated = escalated_;
-    report.took = on_.now() - begun;
-    co_return report;
-}
-
-task<void> server::stop_accepting(loop::time_point deadline) {
-    for (;;) {
-        const auto stopped = co_await listener_.stop();
-        if (stopped || escalated_ || on_.now() >= deadline) break;
-        const auto paused = co_await pause(stopped.error());
-        if (!paused && paused.error() == canceled()) escalated_ = true;
-    }
-    listener_.close();
-    note_progress();
-}
-
-task<void> server::wait_for_end(loop::time_point deadline) {
-    if (escalated_) co_return;
-    auto wait = wait_for(on_, progress_);
-    const auto waited = co_await with_deadline(on_, deadline, std::move(wait));
-    if (!waited && waited.error() == canceled()) escalated_ = true;
-}
-
-void server::escalate() noexcept {
-    if (phase_ == server_phase::serving || phase_ == server_phase::drained) return;
-    escalated_ = true;
-    abort_all(teardown_cause::drain);
-    progress_.set();
-}
-
-// Connections are ended before their handlers are cancelled, so that each is reported as ended by
-// the drain.
-void server::abort_all(teardown_cause for_graceful) {
-    phase_ = server_phase::aborting;
-    tracked_.for_each([&](tracked& left) {
-        connection& open = left.served();
-        if (open.life() == life_phase::closed) return;
-        stragglers_.push_back({open.number(), open.from().peer});
-        if (open.ending())
-            ending::of(open).abort(for_graceful);
-        else
-            ending::begin(open, {requested_ending::abort, teardown_cause::drain, {}});
-        stragglers_.back().peer = open.from().peer; // known since the abort at the latest
-    });
-    if (handlers_) handlers_->cancel();
-}
-
 void server::note_progress() noexcept {
-    if (accepting_ || open_ > 0) return;
-    ended_.set();
-    progress_.set();
+    if (under_way_ && nothing_left()) under_way_->stir();
+}
+
+template <class Visit>
+void server::summarize(server_summary& into, Visit visit) {
+    into.phase = phase_;
+    into.ready = ready();
+    into.accepts = accepts();
+    into.reports = counters_.reports;
+    tracked_.for_each([&](tracked& each) {
+        ++into.by_activity[static_cast<std::size_t>(activity_of(each.served()))];
+        visit(each);
+    });
+    if (!tracked_.empty()) into.oldest = tracked_.front().now(on_.now());
+}
+
+server_summary server::summary() {
+    server_summary made;
+    summarize(made, [](tracked&) {});
+    return made;
+}
+
+server_snapshot server::snapshot() {
+    server_snapshot made;
+    made.connections.reserve(open_);
+    summarize(made,
+              [&, at = on_.now()](tracked& each) { made.connections.push_back(each.now(at)); });
+    return made;
 }
 
 } // namespace ringdown

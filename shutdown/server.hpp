@@ -13,42 +13,14 @@
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/runtime/task.hpp>
+#include <ringdown/shutdown/drain.hpp>
 #include <ringdown/shutdown/ledger.hpp>
 #include <ringdown/shutdown/policy.hpp>
 #include <ringdown/shutdown/report.hpp>
+#include <ringdown/shutdown/server_phase.hpp>
+#include <ringdown/shutdown/snapshot.hpp>
 
 namespace ringdown {
-
-/// How far a server has come on its way to its end.
-enum class server_phase : std::uint8_t {
-    serving,       ///< Accepts and serves.
-    not_accepting, ///< Newcomers are refused; who waited in the queue is served.
-    waiting,       ///< The queue is empty; connections are left to finish.
-    aborting,      ///< The deadline has passed, or the drain was escalated.
-    drained,       ///< Every connection has been reported.
-};
-
-std::string_view name(server_phase phase) noexcept;
-
-/// The limits of a drain. There is always a deadline.
-struct drain_policy {
-    std::chrono::nanoseconds within = std::chrono::seconds(10); ///< From the call.
-    std::optional<loop::time_point> deadline; ///< Absolute; the earlier of both holds.
-};
-
-/// What a drain came to.
-struct drain_report {
-    struct straggler {
-        std::uint64_t connection;
-        address peer;
-    };
-    std::uint64_t accepts = 0; ///< Over the server's whole life; `reports` equals it.
-    std::uint64_t reports = 0;
-    teardown_counters connections;     ///< Of the reports made since the drain began.
-    std::vector<straggler> stragglers; ///< Aborted by the drain.
-    bool escalated = false;
-    std::chrono::nanoseconds took{0};
-};
 
 struct server_options {
     /// Called with the report of each connection that was accepted; must not wait.
@@ -62,6 +34,15 @@ struct server_options {
     std::function<void(std::error_code)> on_accept_paused;
     /// A handler has thrown; its connection was dropped, and nothing else is harmed.
     std::function<void(std::exception_ptr)> on_handler_failed;
+    /// Runs beside each phase of a drain, from its beginning; the next phase waits until it has
+    /// ended. So is `serving`, when a drain was called off. One runs at a time.
+    ///
+    /// It is cancelled at the drain's deadline, and when somebody escalates or calls the drain off;
+    /// one that begins after the deadline is cancelled already. One that does not mind keeps the
+    /// drain's answer waiting, but no connection. The drain goes on when it throws.
+    std::function<task<void>(server_phase)> on_phase;
+    /// `on_phase` has thrown. Must not throw itself.
+    std::function<void(server_phase, std::exception_ptr)> on_hook_failed;
 };
 
 /// Accepts connections, runs a handler for each, and ends them all to a deadline.
@@ -86,35 +67,77 @@ public:
     /// Cancellation: the handlers are cancelled, connections still open are aborted.
     task<result<void>> run();
 
-    /// Ends the server: refuses newcomers, serves who waits in the queue, lets connections finish,
-    /// and aborts what is left at the deadline.
+    /// Ends the server in phases: stops being ready, stops accepting and serves who waits in the
+    /// queue, ends idle connections, tells the others, waits for them, and aborts what is left at
+    /// the deadline.
     ///
-    /// A second call escalates: it aborts at once, and both calls are answered.
+    /// A connection is idle when its handler marked it so (`stream::mark_idle`) and no byte of a
+    /// request has arrived, be it in the kernel. One that is marked later is ended then.
+    /// A second call escalates: it aborts at once, and both calls are answered, alike. Once
+    /// drained, it answers the same report again. On a server that does not run yet, those who are
+    /// accepted wait for `run` until the deadline.
     /// Cancellation: escalates.
     task<drain_report> drain(drain_policy policy = {});
 
     /// Aborts every connection now, if a drain is under way.
     void escalate() noexcept;
 
+    /// Takes a drain back while the server still accepts, in `unready`: it serves on, and the drain
+    /// answers `called_off`. False when it is too late, or no drain is under way.
+    bool call_off() noexcept;
+
+    /// False from the beginning of a drain on, and while it does not run: clients should be
+    /// directed elsewhere.
+    [[nodiscard]] bool ready() const noexcept {
+        return accepting_ && phase_ == server_phase::serving;
+    }
     [[nodiscard]] server_phase phase() const noexcept { return phase_; }
-    /// Set when a drain begins, for handlers that can finish early.
+    /// Set when connections are asked to finish, for handlers that can do so early.
     [[nodiscard]] event& draining() noexcept { return draining_; }
+    /// Set after that, at once or after `drain_policy::notice_for`: the request that a peer sends
+    /// now is not to be begun.
+    [[nodiscard]] event& final_notice() noexcept { return final_notice_; }
     [[nodiscard]] const address& local() const noexcept { return listener_.local(); }
     [[nodiscard]] std::uint64_t accepts() const noexcept { return listener_.accepted(); }
     /// Connections accepted and not yet reported.
     [[nodiscard]] std::size_t open() const noexcept { return open_; }
     [[nodiscard]] const teardown_counters& counters() const noexcept { return counters_; }
 
+    /// What the connections are doing, all in all; makes one system call at most.
+    [[nodiscard]] server_summary summary();
+    /// The same and each connection.
+    [[nodiscard]] server_snapshot snapshot();
+
 private:
     class tracked;
+    class drain_run;
+    template <class Visit>
+    void summarize(server_summary& into, Visit visit);
 
     task<result<void>> accept_all(scope& inside);
     task<void> serve(stream accepted);
+    task<void> handle(tracked& here, stream accepted);
     task<result<void>> pause(std::error_code why);
-    task<void> stop_accepting(loop::time_point deadline);
-    task<void> wait_for_end(loop::time_point deadline);
-    void abort_all(teardown_cause for_graceful);
     void note_progress() noexcept;
+    /// Nobody is served, and nobody waits to be.
+    [[nodiscard]] bool nothing_left() const noexcept {
+        return !accepting_ && open_ == 0 && taken_ == listener_.accepted();
+    }
+
+    // In drain.cpp.
+    template <class Done>
+    task<bool> pass(drain_run& of, Done done);
+    void enter(server_phase next);
+    task<void> conduct(drain_run& of, scope& inside);
+    task<void> wait_unready(drain_run& of, scope& inside);
+    task<void> stop_accepting(drain_run& of);
+    task<void> ask_to_finish(drain_run& of, scope& inside);
+    task<void> wait_for_end(drain_run& of, scope& inside);
+    task<void> run_hook(drain_run& of, server_phase entered);
+    void begin_hook(drain_run& of, scope& inside);
+    void cancel_hook() noexcept;
+    void abort_all(teardown_cause for_graceful);
+    void abort_one(tracked& left, teardown_cause for_graceful);
 
     loop& on_;
     listener listener_;
@@ -122,17 +145,23 @@ private:
     server_options options_;
     server_phase phase_ = server_phase::serving;
     std::size_t open_ = 0;
-    bool accepting_ = false; // `accept_all` is running
-    bool escalated_ = false;
+    std::uint64_t taken_ = 0; // of those accepted, by a handler
+    bool accepting_ = false;  // `accept_all` is running
     teardown_counters counters_;
-    intrusive_list<tracked, tracked> tracked_;
-    std::vector<drain_report::straggler> stragglers_;
+    intrusive_list<tracked, tracked> tracked_; // oldest first
     std::optional<loop::time_point> last_shortage_;
     scope* handlers_ = nullptr;
     event draining_;
+    event final_notice_;
     event connection_closed_;
-    event ended_;    // nobody is served and nothing accepted any more
-    event progress_; // `ended_` or escalated: what a drain waits for
+
+    drain_run* under_way_ = nullptr; // null in `serving`, and once drained
+    cancellation* hook_ = nullptr;   // governs the hook that runs
+    drain_run* hook_of_ = nullptr;   // whose it is
+    event no_hook_;
+    std::vector<connection_snapshot> stragglers_;
+    std::optional<drain_report> drained_as_;
+    event answered_; // `drained_as_` is there
 };
 
 } // namespace ringdown

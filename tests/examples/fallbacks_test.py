@@ -59,13 +59,13 @@ class Fallbacks(Case):
                                    sent_bytes=2 * MIB, received_bytes=2 * MIB)
                 self.assert_report(server.report_of(name), ending='reset')
                 server.drained()
-                self.assert_report(server.report_of(name_of(idle)), ending='aborted')
+                self.assert_report(server.report_of(name_of(idle)), ending='degraded')
                 report = server.report_of(name_of(stuck))
                 self.assert_report(report, ending='aborted', delivery='unacknowledged')
                 # Never more than the client's kernel had; its last acknowledgement may be due still.
                 self.assertLessEqual(report['sent_bytes'] - report['unacknowledged_bytes'],
                                      queued_for_reading(stuck))
-                self.assertEqual(end_of(idle), 'RST')
+                self.assertEqual(end_of(idle), 'FIN')
         self.everywhere(test)
 
     def test_the_accept_queue_is_served_at_a_drain(self):

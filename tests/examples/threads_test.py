@@ -49,8 +49,8 @@ class Threads(Case):
             server.wait_reports(80)
             totals = server.drained()
             self.assertEqual(totals['accepts'], 120)
-            self.assertEqual(totals['ending'], {'graceful': 40, 'reset': 40, 'aborted': 40})
-            self.assertEqual({end_of(client) for client in clients[2::3]}, {'RST'})
+            self.assertEqual(totals['ending'], {'graceful': 40, 'reset': 40, 'degraded': 40})
+            self.assertEqual({end_of(client) for client in clients[2::3]}, {'FIN'})  # then RST
 
     def test_the_accept_queue_is_served_at_a_drain(self):
         for _ in range(3):
@@ -80,7 +80,7 @@ class Threads(Case):
             for client in clients:
                 round_trip(client)
             totals = server.drained()
-            self.assertEqual(totals['ending'], {'aborted': 40})
+            self.assertEqual(totals['ending'], {'degraded': 40})
             self.assert_near(server.last_report_at() - server.signaled_at, 0.4, late=0.02,
                              early=0.012)
             self.assert_near(server.took, 0.4, late=0.05)
@@ -101,9 +101,12 @@ class Threads(Case):
             # A thread without connections has ended by now.
             time.sleep(0.1)
             server.ask_to_end(signal.SIGINT)
-            server.ended()
+            totals = server.ended()
             self.assertLess(server.took, 0.3)
-            self.assertEqual({end_of(client) for client in made}, {'RST'})
+            # They were idle, so they have had FIN, and did not answer it.
+            self.assertEqual(totals['cause']['drain'], clients)
+            self.assertEqual(totals['ending']['degraded'], clients)
+            self.assertEqual({end_of(client) for client in made}, {'FIN'})
 
     def test_a_second_signal_aborts_all_of_them(self):
         self.escalates(40)

@@ -82,6 +82,50 @@ TEST_CASE("stop: without a descriptor left it says so, and serves the rest later
     });
 }
 
+TEST_CASE("stop: closed in its midst, it is answered") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        for (const bool hand_over : {false, true}) {
+            listener from(on.loop, any_port());
+            std::optional<result<void>> stopped;
+            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+                auto stop = hand_over ? from.hand_over() : from.stop(std::chrono::hours(1));
+                inside.spawn(store(std::move(stop), stopped));
+                co_await turns(on.loop, hand_over ? 0 : 20);
+                from.close();
+                inside.cancel();
+            });
+            CHECK(stopped->has_value());
+            CHECK((co_await from.accept()).error() == errc::ending);
+        }
+    });
+}
+
+TEST_CASE("hand over: who an armed accept was woken for is taken") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        const auto shared = any_port();
+        listener first(on.loop, shared);
+        listener second(on.loop, shared);
+        CHECK(first.leave_to_others());
+        CHECK_FALSE(second.leave_to_others());
+        std::optional<result<stream>> one, other;
+        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            inside.spawn(store(first.accept(), one));
+            co_await turns(on.loop, 2);
+            inside.spawn(store(second.accept(), other));
+            co_await turns(on.loop, 2);
+            // The first one has waited longest, so it is woken; it must not go without looking.
+            auto client = connect_peer(first.local());
+            CHECK(co_await first.hand_over());
+            co_await turns(on.loop, 2);
+            CHECK((one->has_value() || (other && other->has_value())));
+            CHECK(co_await second.stop());
+        });
+        CHECK(first.accepted() + second.accepted() == 1);
+    });
+}
+
 TEST_CASE("stop: in a cancelled scope it stops all the same") {
     test_loop on;
     on.run([&]() -> task<void> {

@@ -73,6 +73,11 @@ public:
     stream take_over(int fd);
     /// Says that a connection was made by other means.
     void expect_report_of(const socket_handle& also);
+    /// Likewise, of one that no stream was seen of.
+    void expect_report_at(const address& ours) {
+        our_ports_.insert(ours.port());
+        ++made_;
+    }
     [[nodiscard]] std::size_t made() const noexcept { return made_; }
     /// Whether the rig's own sink is in the ledger; a test that puts in another says so.
     void has_no_sink() noexcept { has_sink_ = false; }

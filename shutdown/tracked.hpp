@@ -1,0 +1,56 @@
+#pragma once
+
+#include <ringdown/shutdown/server.hpp>
+
+// Internal to server.cpp and drain.cpp.
+
+namespace ringdown {
+
+/// A connection that is being served; lives in the frame of `serve`.
+class server::tracked final : public list_hook<server::tracked>,
+                              public list_hook<server::drain_run>,
+                              private timer,
+                              private idle_watcher {
+public:
+    tracked(server& by, connection& served) noexcept;
+    ~tracked();
+
+    [[nodiscard]] connection& served() noexcept { return *served_; }
+    [[nodiscard]] loop::time_point accepted_at() const noexcept { return accepted_at_; }
+    /// The handler has ended.
+    void handled() noexcept { handled_ = true; }
+    /// It has been named as a straggler.
+    /// @{
+    void straggle() noexcept { straggles_ = true; }
+    [[nodiscard]] bool straggles() const noexcept { return straggles_; }
+    /// @}
+    /// True when it only waits for its report to be made.
+    [[nodiscard]] bool over() noexcept { return handled_ && served_->life() == life_phase::closed; }
+    [[nodiscard]] connection_snapshot now(loop::time_point at) noexcept {
+        return snapshot_of(*served_, at - accepted_at_);
+    }
+
+    enum class idleness : std::uint8_t {
+        busy,  ///< A handler is at work, or will be with what has arrived.
+        young, ///< Nothing has arrived, but it may be on its way.
+        idle,  ///< Nothing has arrived.
+    };
+    /// What it is at this moment; the kernel is asked what has arrived.
+    idleness look(loop::time_point grown_up_at) noexcept;
+
+private:
+    void look_again();
+    [[nodiscard]] std::uint64_t bytes_through() noexcept;
+    void expired() noexcept override;
+    void marked_idle() noexcept override;
+
+    server& by_;
+    connection_ref served_;
+    loop::time_point accepted_at_;
+    loop::time_point progress_at_;
+    std::uint64_t through_ = 0;
+    bool handled_ = false;
+    bool straggles_ = false;
+};
+
+} // namespace ringdown

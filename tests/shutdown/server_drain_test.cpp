@@ -1,0 +1,358 @@
+#include "server_rig.hpp"
+
+using namespace ringdown;
+using namespace ringdown::testing;
+
+// A drain from its beginning to its end: phases, deadline, escalation, the accept queue.
+
+namespace {
+
+using phase = server_phase;
+
+constexpr bool legal_moves_are(std::initializer_list<std::pair<server_phase, server_phase>> all) {
+    for (int from = 0; from < static_cast<int>(server_phases); ++from)
+        for (int to = 0; to < static_cast<int>(server_phases); ++to) {
+            bool listed = false;
+            for (const auto& [one, other] : all)
+                listed = listed || (static_cast<int>(one) == from && static_cast<int>(other) == to);
+            const auto a = static_cast<server_phase>(from);
+            if (legal(a, static_cast<server_phase>(to)) != listed) return false;
+        }
+    return true;
+}
+
+static_assert(legal_moves_are({{phase::serving, phase::unready},
+                               {phase::unready, phase::serving},
+                               {phase::unready, phase::not_accepting},
+                               {phase::unready, phase::aborting},
+                               {phase::not_accepting, phase::asked_to_finish},
+                               {phase::not_accepting, phase::aborting},
+                               {phase::asked_to_finish, phase::waiting},
+                               {phase::asked_to_finish, phase::aborting},
+                               {phase::waiting, phase::aborting},
+                               {phase::waiting, phase::drained},
+                               {phase::aborting, phase::drained}}));
+
+task<void> hang(stream& held) {
+    // Neither receives nor ends.
+    co_await sleep_for(held.on(), 1h);
+}
+
+} // namespace
+
+TEST_CASE("drain: an empty server is drained at once, in every phase once") {
+    run([](rig& at) -> task<void> {
+        std::vector<server_phase> seen;
+        server_options options;
+        options.on_phase = [&](server_phase entered) -> task<void> {
+            seen.push_back(entered);
+            co_return;
+        };
+        server_rig server(at, echo, options);
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(server.run());
+            CHECK(server.serving.ready());
+            const drain_report report = co_await server.serving.drain({.notice_for = 1h});
+            check_drained(server, report);
+            at.check_near(std::chrono::duration_cast<std::chrono::microseconds>(report.took), 10ms);
+            CHECK_FALSE(report.escalated);
+        });
+        CHECK(seen == std::vector{phase::unready, phase::not_accepting, phase::asked_to_finish,
+                                  phase::waiting, phase::drained});
+        CHECK(server.has_run());
+    });
+}
+
+TEST_CASE("drain: before run it waits for nobody, and run ends at once") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, echo);
+        CHECK_FALSE(server.serving.ready());
+        const drain_report report = co_await server.serving.drain();
+        check_drained(server, report);
+        co_await server.run();
+        CHECK(server.has_run());
+    });
+}
+
+TEST_CASE("drain: before run, who waits in the queue is served when it runs") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, echo);
+        peer client = server.connect();
+        client.write("request");
+        std::optional<drain_report> report;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(
+                drain_into(server.serving, {.within = 2s, .first_request_within = 0s}, report));
+            co_await pass(at, 30ms);
+            CHECK(server.serving.phase() == phase::waiting);
+            CHECK(server.serving.accepts() == 1);
+            in.spawn(server.run());
+            co_await sees_fin(at, client);
+            CHECK(client.read() == "request");
+            client.close();
+        });
+        check_drained(server, *report);
+        CHECK(report->stragglers.empty());
+    });
+}
+
+TEST_CASE("drain: of a server that never runs, who waits is reset at the deadline") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, echo);
+        peer client = server.connect();
+        at.expect_report_at(server.serving.local()); // no handler tells the rig of it
+        const drain_report report = co_await server.serving.drain({.within = 50ms});
+        check_drained(server, report);
+        REQUIRE(report.stragglers.size() == 1);
+        CHECK(report.stragglers[0].peer == client.local());
+        CHECK(row(server.reports()[0]) == "local drain abort aborted acknowledged");
+        CHECK(client.read().empty());
+        CHECK(client.last_error() == ECONNRESET);
+    });
+}
+
+TEST_CASE("drain: in unready it still accepts, and is not ready") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, echo);
+        std::optional<drain_report> report;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(server.run());
+            const drain_policy policy{.unready_for = 60ms, .first_request_within = 0s};
+            in.spawn(drain_into(server.serving, policy, report));
+            co_await pass(at, 5ms);
+            CHECK(server.serving.phase() == phase::unready);
+            CHECK_FALSE(server.serving.ready());
+            peer late = server.connect();
+            co_await round_trip(at, late, "still here");
+            CHECK(server.serving.phase() == phase::unready);
+            co_await sees_fin(at, late);
+            late.close();
+        });
+        check_drained(server, *report);
+        CHECK(report->accepts == 1);
+        CHECK(report->time_in(phase::unready) >= 60ms);
+        CHECK(row(server.reports()[0]) == "local drain graceful graceful acknowledged");
+    });
+}
+
+TEST_CASE("drain: who waits in the accept queue is served, newcomers are refused") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, echo);
+        std::vector<peer> clients;
+        std::optional<drain_report> report;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(server.run());
+            for (int i = 0; i < 50; ++i) {
+                clients.push_back(server.connect());
+                clients.back().write("request");
+            }
+            in.spawn(drain_into(server.serving, {}, report));
+            const bool closing = co_await eventually(
+                at, [&] { return server.serving.phase() >= phase::asked_to_finish; });
+            CHECK(closing);
+            CHECK((co_await connect(at.on, server.serving.local())).error() ==
+                  std::errc::connection_refused);
+            at.expect_resets_after_close(1); // the refusal
+            for (peer& each : clients) {
+                co_await sees_fin(at, each);
+                CHECK(each.read() == "request");
+                each.close();
+            }
+        });
+        check_drained(server, *report);
+        CHECK(report->accepts == 50);
+        CHECK(report->connections.count(actual_ending::graceful) == 50);
+    });
+}
+
+TEST_CASE("drain: the deadline is kept to the millisecond, and who is left is named") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, hang);
+        std::vector<peer> clients;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(server.run());
+            for (int i = 0; i < 5; ++i)
+                clients.push_back(server.connect());
+            co_await server.until(connection_activity::serving, 5);
+            const auto begun = at.on.now();
+            const drain_report report =
+                co_await server.serving.drain({.within = 1h, .deadline = begun + 80ms});
+            at.check_near(std::chrono::duration_cast<std::chrono::microseconds>(report.took), 80ms);
+            check_drained(server, report);
+            CHECK_FALSE(report.escalated);
+            REQUIRE(report.stragglers.size() == 5);
+            for (std::size_t i = 0; i < 5; ++i) {
+                CHECK(report.stragglers[i].peer == clients[i].local());
+                CHECK(report.stragglers[i].waits_for() == "handler");
+                CHECK(report.stragglers[i].age >= 80ms);
+                CHECK(report.stragglers[i].connection == server.reports()[i].connection);
+            }
+            CHECK(report.connections.count(teardown_cause::drain) == 5);
+            CHECK(report.time_in(phase::waiting) > 50ms);
+        });
+        at.check_resets(5);
+    });
+}
+
+TEST_CASE("drain: every wait is cut short by the deadline") {
+    const auto ends_at_deadline = [](drain_policy policy) {
+        run([&](rig& at) -> task<void> {
+            server_rig server(at, echo_unmarked);
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn(server.run());
+                peer client = server.connect();
+                co_await round_trip(at, client, "request");
+                policy.within = 40ms;
+                const drain_report report = co_await server.serving.drain(policy);
+                at.check_near(std::chrono::duration_cast<std::chrono::microseconds>(report.took),
+                              40ms);
+                check_drained(server, report);
+                CHECK(report.stragglers.size() == 1);
+                CHECK(client.read().empty());
+                CHECK(client.last_error() == ECONNRESET);
+            });
+        });
+    };
+    ends_at_deadline({.unready_for = 1h});
+    ends_at_deadline({.notice_for = 1h});
+    ends_at_deadline({.unready_for = std::chrono::nanoseconds::max()});
+    ends_at_deadline({.notice_for = std::chrono::nanoseconds::max()});
+}
+
+TEST_CASE("drain: of no time at all resets everyone at once") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, echo);
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(server.run());
+            auto clients = co_await server.idle_clients(3);
+            const drain_report report = co_await server.serving.drain({.within = 0s});
+            at.check_near(std::chrono::duration_cast<std::chrono::microseconds>(report.took), 0ms);
+            check_drained(server, report);
+            CHECK(report.stragglers.size() == 3);
+        });
+        at.check_resets(3);
+    });
+}
+
+TEST_CASE("drain: a second one escalates, and both are answered alike") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, hang);
+        std::optional<drain_report> first;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(server.run());
+            peer client = server.connect();
+            co_await server.until(connection_activity::serving, 1);
+            in.spawn(drain_into(server.serving, {.within = 1h}, first));
+            co_await pass(at, 30ms);
+            const auto asked = at.on.now();
+            const drain_report second = co_await server.serving.drain();
+            CHECK(at.on.now() - asked < 20ms);
+            CHECK(second.escalated);
+            CHECK(second.stragglers.size() == 1);
+            co_await pass(at, 0ms);
+            REQUIRE(first.has_value());
+            CHECK(first->took == second.took);
+            check_drained(server, *first);
+            // And a third one, once drained.
+            const drain_report third = co_await server.serving.drain({.unready_for = 1h});
+            CHECK(third.took == second.took);
+            server.serving.escalate();
+            CHECK_FALSE(server.serving.call_off());
+        });
+        CHECK(row(server.reports()[0]) == "local drain abort aborted acknowledged");
+    });
+}
+
+TEST_CASE("drain: escalated in unready, in the queue's time and while it waits") {
+    for (const auto when :
+         {phase::unready, phase::not_accepting, phase::asked_to_finish, phase::waiting}) {
+        CAPTURE(std::string(name(when)));
+        run([when](rig& at) -> task<void> {
+            server_rig server(at, echo_unmarked);
+            std::optional<drain_report> report;
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn(server.run());
+                peer client = server.connect();
+                co_await round_trip(at, client, "request");
+                const drain_policy policy{
+                    .within = 1h,
+                    .unready_for = when == phase::unready ? 1h : std::chrono::nanoseconds(0),
+                    .notice_for =
+                        when == phase::asked_to_finish ? 1h : std::chrono::nanoseconds(0)};
+                in.spawn(drain_into(server.serving, policy, report));
+                const bool reached =
+                    co_await eventually(at, [&] { return server.serving.phase() >= when; });
+                CHECK(reached);
+                CHECK(server.serving.phase() == when);
+                server.serving.escalate();
+                CHECK(server.serving.phase() == phase::aborting);
+            });
+            check_drained(server, *report);
+            CHECK(report->escalated);
+            CHECK(report->stragglers.size() == 1);
+            CHECK(row(server.reports()[0]) == "local drain abort aborted acknowledged");
+        });
+    }
+}
+
+TEST_CASE("drain: cancelled, it escalates and is answered") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, hang);
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(server.run());
+            peer client = server.connect();
+            co_await server.until(connection_activity::serving, 1);
+            auto drain = server.serving.drain({.within = 1h});
+            const auto report = co_await with_deadline(at.on, at.on.now() + 30ms, std::move(drain));
+            check_drained(server, report);
+            CHECK(report.escalated);
+        });
+    });
+}
+
+TEST_CASE("drain: the loop ends in its midst, everything is joined and reported") {
+    run([](rig& at) -> task<void> {
+        auto server = std::make_shared<server_rig>(at, hang);
+        auto report = std::make_shared<std::optional<drain_report>>();
+        at.at_end([server, report](const std::vector<teardown_report>& reports) {
+            CHECK(reports.size() == 3);
+            REQUIRE(report->has_value());
+            check_drained(*server, **report);
+            CHECK((*report)->escalated);
+        });
+        at.on.spawn([](std::shared_ptr<server_rig> kept) -> task<void> {
+            (void)co_await kept->serving.run();
+        }(server));
+        std::vector<peer> clients;
+        for (int i = 0; i < 3; ++i)
+            clients.push_back(server->connect());
+        co_await server->until(connection_activity::serving, 3);
+        at.on.spawn([](std::shared_ptr<server_rig> kept,
+                       std::shared_ptr<std::optional<drain_report>> into) -> task<void> {
+            co_await drain_into(kept->serving, {.within = 1h}, *into);
+        }(server, report));
+        co_await pass(at, 20ms);
+    });
+}
+
+TEST_CASE("drain: run is cancelled in its midst, both are answered") {
+    run([](rig& at) -> task<void> {
+        server_rig server(at, echo_unmarked);
+        std::optional<drain_report> report;
+        peer client;
+        co_await with_scope(at.on, [&](scope& outer) -> task<void> {
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn(
+                    [](server_rig& of) -> task<void> { (void)co_await of.serving.run(); }(server));
+                client = server.connect();
+                co_await round_trip(at, client, "request");
+                outer.spawn(drain_into(server.serving, {.within = 1h}, report));
+                co_await pass(at, 30ms);
+                in.cancel();
+            });
+        });
+        check_drained(server, *report);
+        CHECK(report->stragglers.empty());
+        CHECK(report->connections.count(teardown_cause::canceled) == 1);
+    });
+}
