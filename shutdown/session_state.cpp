@@ -70,7 +70,6 @@ std::error_code session_state::begin_send(std::uint64_t request) noexcept {
     const connection& over = *connection_;
     const bool hole = over.cut_short() && !over.sealed(allowance::answers);
     if (hole && (cut_ == 0 || cut_ != request)) return canceled();
-    cut_ = 0;
     return {};
 }
 

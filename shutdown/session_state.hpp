@@ -111,7 +111,7 @@ public:
     /// Why a send, on behalf of a request or of none (0), must not begin; empty when it may.
     [[nodiscard]] std::error_code begin_send(std::uint64_t request) noexcept;
     void end_send(std::uint64_t request, const sent& outcome) noexcept {
-        if (outcome.error && outcome.bytes > 0) cut_ = request;
+        if (outcome.bytes > 0) cut_ = outcome.error ? request : 0;
     }
 
     /// A receive was told of the end of the stream, or of its loss.

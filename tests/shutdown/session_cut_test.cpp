@@ -108,6 +108,55 @@ TEST_CASE("session: the request whose answer was cut may go on with it, and all 
     });
 }
 
+TEST_CASE("session: an answer cut, its rest cancelled before a byte of it went: RST, never FIN") {
+    run([](rig& at) -> task<void> {
+        auto [s, theirs] = converse(at, session_role::server, {}, narrow);
+        const auto data = pattern(4 << 20);
+        auto owed = s.begin_request();
+        auto other = s.begin_request();
+        CHECK(s.begin_shutdown());
+        const sent outcome = co_await cut_send(at, *owed, data);
+        CHECK(outcome.bytes > 0);
+        const sent rest = co_await cut_send(at, *owed, std::span(data).subspan(outcome.bytes));
+        CHECK(rest.error == std::errc::operation_canceled);
+        CHECK(rest.bytes == 0);
+        peer_reading seen;
+        peer_script reader(at.on, [&] { seen = theirs.read_to_end(); });
+        const auto behind = co_await other->send(text("answer"));
+        CHECK(behind.error == std::errc::operation_canceled);
+        owed = request();
+        other->finish();
+        const auto done = co_await report_of(s);
+        co_await reader.done();
+        CHECK(seen.error == ECONNRESET);
+        CHECK(seen.intact);
+        CHECK(done.connection.cause == teardown_cause::canceled);
+        CHECK(done.connection.sent_bytes + done.connection.unsent_bytes == data.size());
+        at.check_resets(1);
+    });
+}
+
+TEST_CASE("graceful_close: a send cut short, its rest cancelled before a byte went: still aborts") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect(narrow);
+        const auto data = pattern(4 << 20);
+        sent first, second;
+        auto sending = send_into(ours, data, first);
+        co_await with_deadline(at.on, at.on.now() + 10ms, std::move(sending));
+        CHECK(first.bytes > 0);
+        const auto left = std::span(data).subspan(first.bytes);
+        auto again = send_into(ours, left, second);
+        co_await with_deadline(at.on, at.on.now() + 10ms, std::move(again));
+        CHECK(second.error == std::errc::operation_canceled);
+        CHECK(second.bytes == 0);
+        const teardown_report report = co_await graceful_close(ours);
+        CHECK(row(report) == "local canceled graceful degraded unacknowledged");
+        CHECK(report.sent_bytes + report.unsent_bytes == data.size());
+        CHECK(theirs.read_to_end().error == ECONNRESET);
+        at.check_resets(1);
+    });
+}
+
 TEST_CASE("session: answers queued behind one that is cut are told so, each once") {
     run([](rig& at) -> task<void> {
         auto [s, theirs] = converse(at, session_role::server, {}, narrow);
