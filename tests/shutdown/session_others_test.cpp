@@ -32,6 +32,7 @@ TEST_CASE("session: graceful_close beside it ends it at once; no answer follows,
             const auto note = co_await s.send(text("notification"));
             CHECK(note.error == errc::ending);
             owed = request();
+            co_await pass(at, 2ms); // the cancellation is on its way
             theirs.finish();
         });
         CHECK(got.end == std::errc::operation_canceled);
