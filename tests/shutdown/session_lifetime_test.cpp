@@ -211,8 +211,6 @@ TEST_CASE("session: a cancelled scope ends sessions of its tasks in every phase,
         for (const bool ending : {false, true})
             run([role, ending](rig& at) -> task<void> {
                 peer theirs;
-                std::optional<session_report> done;
-                std::optional<session> kept;
                 co_await with_scope(at.on, [&](scope& in) -> task<void> {
                     auto talk = converse(at, role);
                     theirs = std::move(talk.theirs);

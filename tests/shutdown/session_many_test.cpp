@@ -126,11 +126,11 @@ task<void> answer_all(rig& at, session_group& all, const client_process& clients
     });
     CHECK(std::ranges::none_of(outcomes, [](const sent& each) { return !!each.error; }));
     // The last answer was given when every request is finished.
-    const wait_for_cpu delay;
-    const auto clients_before = clients.waited();
     const auto first = kernel().now();
     for (request& each : of.owed)
         each.finish();
+    const wait_for_cpu delay;
+    const auto clients_before = clients.waited();
     const auto last = kernel().now();
     const auto done = co_await all.completed();
     const auto end = kernel().now();
