@@ -170,8 +170,17 @@ public:
     /// Bytes of a send that was cut short are the application's again: it has been told how many
     /// went, and goes on, or not. Until it sends again, a FIN would make the stream look complete.
     /// @{
-    void note_cut(std::size_t bytes) noexcept { cut_bytes_ = bytes; }
-    void note_continued() noexcept { bytes_.handed -= std::exchange(cut_bytes_, 0); }
+    void note_cut(std::uint64_t bytes) noexcept { cut_bytes_ = bytes; }
+    /// Answers how many bytes the new send takes over; until one of them went, it may fail and
+    /// have continued nothing.
+    std::uint64_t note_continued() noexcept {
+        bytes_.handed -= cut_bytes_;
+        return std::exchange(cut_bytes_, 0);
+    }
+    void note_not_continued(std::uint64_t bytes) noexcept {
+        bytes_.handed += bytes;
+        cut_bytes_ = bytes;
+    }
     [[nodiscard]] bool cut_short() const noexcept { return cut_bytes_ > 0; }
     /// @}
 

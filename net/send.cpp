@@ -54,7 +54,7 @@ bool send_operation::hand_over() {
         return false;
     }
     to.note_in_use();
-    to.note_continued();
+    continues_ = to.note_continued();
     to.bytes().handed += total_;
     // FIN is queued right behind, so nothing can come between, and leaves in the same turn.
     to.sends().push(*this);
@@ -148,10 +148,12 @@ void send_operation::conclude(std::error_code error) noexcept {
 void send_operation::note_failure() noexcept {
     connection& to = target();
     const bool given_back = !to.sealed(allowance::answers) && to.end_errno() == 0;
-    if (given_back && outcome_.bytes == 0)
-        to.bytes().handed -= total_;
-    else if (given_back)
+    if (given_back && outcome_.bytes > 0) {
         to.note_cut(total_ - outcome_.bytes);
+    } else if (given_back) {
+        to.bytes().handed -= total_;
+        if (continues_ > 0) to.note_not_continued(continues_);
+    }
 }
 
 void send_operation::refuse() noexcept {

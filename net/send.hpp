@@ -72,6 +72,7 @@ private:
     msghdr message_{};
     std::size_t part_bytes_ = 0; // of the first of `parts_`, accepted
     std::size_t total_;
+    std::uint64_t continues_ = 0; // bytes of a send that was cut short before
     form form_;
     bool concluded_ = false;
     bool canceled_ = false;

@@ -45,18 +45,18 @@ session::~session() {
 }
 
 result<request> session::begin_request() {
-    if (const auto refused = state_->begin_request()) return std::unexpected(refused);
-    return request(state_);
+    if (const auto refused = shared()->begin_request()) return std::unexpected(refused);
+    return request(state_, state_->report().requests);
 }
 
 bool session::begin_shutdown(const session_policy& policy) {
-    return state_->begin_shutdown(policy);
+    return shared()->begin_shutdown(policy);
 }
 
-task<result<std::optional<session_event>>> session::next_event() { return next_event_of(state_); }
+task<result<std::optional<session_event>>> session::next_event() { return next_event_of(shared()); }
 
-task<result<session_peer_end>> session::peer_ended() { return peer_end_of(state_); }
+task<result<session_peer_end>> session::peer_ended() { return peer_end_of(shared()); }
 
-task<result<session_report>> session::completed() { return completion_of(state_); }
+task<result<session_report>> session::completed() { return completion_of(shared()); }
 
 } // namespace ringdown

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <ringdown/net/stream.hpp>
+#include <ringdown/runtime/assert.hpp>
 #include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/task.hpp>
 #include <ringdown/shutdown/session_state.hpp>
@@ -37,28 +38,33 @@ private:
     Operation receive_;
 };
 
-/// A send that belongs to no request: refused once the shutdown has begun.
+/// A send of a session, on behalf of a request or of none.
 class [[nodiscard]] session_send {
 public:
-    session_send(session_ref by, std::span<const std::byte> data) noexcept
-        : by_(std::move(by)), send_(by_->connection_of(), data, send_operation::form::plain) {}
+    session_send(session_ref by, std::uint64_t request, std::span<const std::byte> data) noexcept
+        : by_(std::move(by)), request_(request),
+          send_(by_->connection_of(), data, send_operation::form::plain) {}
 
     bool await_ready() noexcept {
-        refused_ = by_->phase() != session_phase::open;
-        return refused_;
+        refused_ = by_->begin_send(request_);
+        return static_cast<bool>(refused_);
     }
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> task) {
         return send_.await_suspend(task);
     }
-    sent await_resume() const noexcept {
-        return refused_ ? sent{0, errc::ending} : send_.await_resume();
+    sent await_resume() noexcept {
+        if (refused_) return {0, refused_};
+        const sent outcome = send_.await_resume();
+        by_->end_send(request_, outcome);
+        return outcome;
     }
 
 private:
     session_ref by_;
+    std::uint64_t request_;
     send_operation send_;
-    bool refused_ = false;
+    std::error_code refused_;
 };
 
 /// A request in progress: of a client, an answer that is due; of a server, one that is owed.
@@ -68,11 +74,12 @@ private:
 class [[nodiscard]] request {
 public:
     request() noexcept = default;
-    request(request&& other) noexcept : of_(std::exchange(other.of_, {})) {}
+    request(request&& other) noexcept : of_(std::exchange(other.of_, {})), number_(other.number_) {}
     request& operator=(request&& other) noexcept {
         if (this != &other) {
             end(false);
             of_ = std::exchange(other.of_, {});
+            number_ = other.number_;
         }
         return *this;
     }
@@ -82,24 +89,31 @@ public:
 
     /// Sends part of the request, or of its answer; a server's also while its session is ending.
     ///
-    /// Errors, lifetime, cancellation: as `stream::send`.
-    [[nodiscard]] send_operation send(std::span<const std::byte> data) noexcept {
-        return {of_->connection_of(), data, send_operation::form::plain};
+    /// A send that was cut short has left a hole, which only the same request can fill by sending
+    /// the rest. Until then every other send of the session is refused with `operation_canceled`,
+    /// and a session that ends so is reset: a FIN would make what went look whole.
+    /// Errors: as `stream::send`; `errc::ending` for a client's request once the shutdown has
+    /// begun. Lifetime, cancellation: as there.
+    [[nodiscard]] auto send(std::span<const std::byte> data) noexcept {
+        require(static_cast<bool>(of_), "a request was used after it was finished or moved away");
+        return session_send(of_, number_, data);
     }
 
     /// The answer has been received, or was handed to `send`: the request is no longer in
-    /// progress.
+    /// progress. Of a client before the next receive, because an end of the stream that comes
+    /// while answers are due is `truncated`. A second call does nothing.
     void finish() noexcept { end(true); }
 
 private:
     friend class session;
-    explicit request(session_ref of) noexcept : of_(std::move(of)) {}
+    request(session_ref of, std::uint64_t number) noexcept : of_(std::move(of)), number_(number) {}
 
     void end(bool answered) noexcept {
         if (const session_ref of = std::exchange(of_, {})) of->end_request(answered);
     }
 
     session_ref of_;
+    std::uint64_t number_ = 0; // among the session's, from 1
 };
 
 /// A connection on which requests are in progress, and which ends without losing one of them.
@@ -122,44 +136,46 @@ public:
 
     /// Begins a request, unless the session is ending.
     ///
-    /// Errors: `errc::ending`; such requests are counted, of a server as dropped;
+    /// Errors: `errc::ending`; such requests are counted as `session_report::dropped`.
     /// `connection_reset` and the like when the connection has failed.
     result<request> begin_request();
 
-    /// Begins the shutdown. The first caller wins, and is told so by true; so is nobody when the
-    /// peer, or the loss of the connection, came first.
+    /// Begins the shutdown. The first caller wins, and is told so by true; nobody is when the
+    /// peer, the loss of the connection, or an ending of the connection by other means came first.
     bool begin_shutdown(const session_policy& policy = {});
 
-    /// Receives as `stream::recv` does, and sees the peer's end.
+    /// Receives as `stream::recv` does, and sees the peer's end: while a session is open nothing
+    /// else does, so keep one receive under way.
     ///
-    /// Errors: as there; `errc::ending` when a server's session shuts down, or a client's has
-    /// nothing more to receive.
+    /// Errors: as there; `errc::ending` when a server's session has begun to shut down, or a
+    /// client's has nothing more to receive; one in flight then gets `operation_canceled`.
     [[nodiscard]] auto recv(std::span<std::byte> into) noexcept {
-        return session_receive<recv_operation>(state_, into);
+        return session_receive<recv_operation>(shared(), into);
     }
     /// The same into a buffer of the loop, as `stream::recv_lease`.
-    [[nodiscard]] auto recv_lease() noexcept { return session_receive<lease_operation>(state_); }
+    [[nodiscard]] auto recv_lease() noexcept { return session_receive<lease_operation>(shared()); }
 
     /// Sends what belongs to no request, such as a notification.
     ///
-    /// Errors: as `stream::send`; `errc::ending` once the shutdown has begun; those that had not
-    /// begun then may be cancelled, as `session_policy::unsent` says.
+    /// Errors: as `stream::send`; `errc::ending` once the shutdown has begun. A client's that had
+    /// not begun then may be cancelled, as `session_policy::unsent` says, and are when the server
+    /// has finished. `operation_canceled` behind a send that was cut short, see `request::send`.
     [[nodiscard]] auto send(std::span<const std::byte> data) noexcept {
-        return session_send(state_, data);
+        return session_send(shared(), 0, data);
     }
 
     /// The protocol has received the first part of a message and not its end, or no longer. A FIN
     /// of the peer's in between is `truncated`.
-    void inside_message(bool inside) noexcept { state_->inside_message(inside); }
+    void inside_message(bool inside) noexcept { shared()->inside_message(inside); }
 
     /// The next of the session's events, each of them once and in order; nothing after
-    /// `shutdown_completed`.
+    /// `shutdown_completed`. Of several that wait, each gets another event.
     ///
     /// Errors: `operation_canceled`. Cancellation: safe, no event is lost.
     task<result<std::optional<session_event>>> next_event();
 
     /// Waits for the peer's end, or for the session's if the peer has none of its own; answers how
-    /// the peer ended.
+    /// the peer ended, as far as is known by then: a reset can follow a FIN.
     ///
     /// Errors, cancellation: as `next_event`.
     task<result<session_peer_end>> peer_ended();
@@ -169,12 +185,17 @@ public:
     /// Errors, cancellation: as `next_event`.
     task<result<session_report>> completed();
 
-    [[nodiscard]] session_phase phase() const noexcept { return state_->phase(); }
-    [[nodiscard]] std::size_t pending() const noexcept { return state_->pending(); }
-    [[nodiscard]] connection& connection_of() const noexcept { return state_->connection_of(); }
+    [[nodiscard]] session_phase phase() const noexcept { return shared()->phase(); }
+    [[nodiscard]] std::size_t pending() const noexcept { return shared()->pending(); }
+    [[nodiscard]] connection& connection_of() const noexcept { return shared()->connection_of(); }
 
 private:
     friend class session_group;
+
+    [[nodiscard]] const session_ref& shared() const noexcept {
+        require(static_cast<bool>(state_), "a session was used after it was moved away");
+        return state_;
+    }
 
     session_ref state_;
 };

@@ -10,7 +10,7 @@ session_group::~session_group() {
 
 bool session_group::add(session& joining) {
     if (completed_.happened()) return false;
-    session_state& state = *joining.state_;
+    session_state& state = *joining.shared();
     require(!state.group(), "a session was added to a second group");
     if (state.phase() == session_phase::completed) {
         count(state);

@@ -31,7 +31,7 @@ std::string_view name(session_event value) noexcept {
 
 session_state::session_state(stream over, session_role role, const session_policy& when_peer_ends)
     : stream_(std::move(over)), connection_(stream_.connection_of()), role_(role),
-      when_peer_ends_(when_peer_ends) {
+      when_peer_ends_(when_peer_ends), when_truncated_(when_peer_ends.when_truncated) {
     require(!connection_->ending(), "a session was made of a connection that is ending");
     connection_->watch(*this);
     retain(); // until the connection is closed
@@ -64,6 +64,15 @@ void session_state::end_request(bool answered) noexcept {
     if (phase_ == session_phase::answering && pending() == 0) let_go();
 }
 
+// Whose send was cut short is known when its task goes on; until then it is nobody's.
+std::error_code session_state::begin_send(std::uint64_t request) noexcept {
+    if (request == 0 && phase_ != session_phase::open) return errc::ending;
+    const connection& over = *connection_;
+    const bool hole = over.cut_short() && !over.sealed(allowance::answers);
+    if (hole && (cut_ == 0 || cut_ != request)) return canceled();
+    return {};
+}
+
 void session_state::inside_message(bool inside) noexcept {
     inside_message_ = inside;
     note_expectations();
@@ -75,6 +84,7 @@ void session_state::note_expectations() noexcept {
 
 bool session_state::begin_shutdown(const session_policy& policy) {
     if (phase_ != session_phase::open || connection_->ending()) return false;
+    when_truncated_ = policy.when_truncated;
     if (policy.unsent == unsent_sends::cancel && role_ == session_role::client) refuse_unsent();
     begin_ending(session_starter::local,
                  {requested_ending::graceful, policy.cause, policy.limits, {}});
@@ -132,12 +142,17 @@ void session_state::note_end(std::error_code why) noexcept {
         if (role_ == session_role::client) refuse_unsent();
         ending_request how{
             requested_ending::graceful, when_peer_ends_.cause, when_peer_ends_.limits, {}};
-        if (of.truncated() && when_peer_ends_.when_truncated == requested_ending::abort)
+        if (finished && answers_by_abort())
             how = {requested_ending::abort, teardown_cause::truncated, {}, {}};
         begin_ending(session_starter::peer, how);
     } else if (phase_ == session_phase::answering && role_ == session_role::client) {
-        let_go();
+        if (finished && answers_by_abort()) ending::of(of).abort(teardown_cause::truncated);
+        if (phase_ == session_phase::answering) let_go();
     }
+}
+
+bool session_state::answers_by_abort() const noexcept {
+    return connection_->truncated() && when_truncated_ == requested_ending::abort;
 }
 
 void session_state::note_peer_end(session_peer_end how) noexcept {

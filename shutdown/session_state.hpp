@@ -61,7 +61,7 @@ struct session_policy {
     ending_policy limits; ///< The deadline covers the answers still due as well.
     unsent_sends unsent = unsent_sends::flush; ///< A server's answers are flushed anyway.
     /// Whether a truncated end is answered by `graceful` or by `abort`. Graceful gives requests
-    /// that arrived whole their answers.
+    /// that arrived whole their answers. Behind a `begin_shutdown`, what its policy says holds.
     requested_ending when_truncated = requested_ending::graceful;
 };
 
@@ -108,6 +108,12 @@ public:
     void dispose() noexcept;
     void inside_message(bool inside) noexcept;
 
+    /// Why a send, on behalf of a request or of none (0), must not begin; empty when it may.
+    [[nodiscard]] std::error_code begin_send(std::uint64_t request) noexcept;
+    void end_send(std::uint64_t request, const sent& outcome) noexcept {
+        if (outcome.bytes > 0) cut_ = outcome.error ? request : 0;
+    }
+
     /// A receive was told of the end of the stream, or of its loss.
     void note_end(std::error_code why) noexcept;
 
@@ -133,6 +139,7 @@ private:
     void enter(session_phase next) noexcept;
     void begin_ending(session_starter who, ending_request how);
     void refuse_unsent() noexcept;
+    [[nodiscard]] bool answers_by_abort() const noexcept;
     void note_peer_end(session_peer_end how) noexcept;
     void emit(session_event what) noexcept;
     void note_expectations() noexcept;
@@ -148,7 +155,9 @@ private:
     std::uint8_t events_taken_ = 0;
     std::array<session_event, 3> events_{}; // at most the peer's FIN, its reset, the completion
     std::uint32_t references_ = 0;
+    std::uint64_t cut_ = 0; // whose send was cut short, and who may go on with it; 0: nobody's
     session_policy when_peer_ends_;
+    requested_ending when_truncated_;
     session_report counts_;
     event event_arrived_;
     event peer_end_known_;

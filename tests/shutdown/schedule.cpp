@@ -8,6 +8,7 @@
 #include <ringdown/runtime/frame_pool.hpp>
 
 #include "schedule_truth.hpp"
+#include "session_schedule.hpp"
 #include "support/sim_kernel.hpp"
 
 namespace schedules {
@@ -96,6 +97,9 @@ private:
         case way::loop_ends:
             on_.stop();
             break;
+        case way::session_server:
+        case way::session_client:
+            break; // session_schedule.cpp has these
         }
     }
 
@@ -155,14 +159,17 @@ private:
     std::mt19937_64 dice_;
 };
 
-task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen) {
+task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen,
+                         const sim_kernel& kernel) {
     auto adopted = adopt(on, fd);
     if (!adopted) {
         seen.complaints.push_back("not adopted: " + adopted.error().message());
         co_return;
     }
     const connection_ref kept(adopted->connection_of());
-    {
+    if (what.how == way::session_server || what.how == way::session_client) {
+        co_await run_session(on, std::move(*adopted), what, seen, kernel);
+    } else {
         application program(on, std::move(*adopted), what, seen);
         co_await program.run();
     }
@@ -187,8 +194,9 @@ sim_options kernel_of(const options& what, std::mt19937_64& dice) {
 } // namespace
 
 std::string_view name(way how) {
-    static constexpr std::array<std::string_view, 7> names{
-        "graceful", "abort", "background", "wait", "dropped", "scope_canceled", "loop_ends"};
+    static constexpr std::array<std::string_view, 9> names{
+        "graceful",       "abort",     "background",     "wait",          "dropped",
+        "scope_canceled", "loop_ends", "session_server", "session_client"};
     return names[static_cast<std::size_t>(how)];
 }
 
@@ -209,7 +217,7 @@ outcome run(const options& what) {
         loop on(options);
         ledger(on).on_report(
             [&](const teardown_report& report) { result.reports.push_back(report); });
-        on.run(run_to_report(on, kernel.adopt_peer(script), what, seen));
+        on.run(run_to_report(on, kernel.adopt_peer(script), what, seen, kernel));
         if (on.operations_in_flight() != 0) seen.complaints.push_back("operations left in flight");
     }
     result.completions = kernel.completions_posted();

@@ -10,7 +10,17 @@
 namespace schedules {
 
 /// How the connection of a schedule is ended.
-enum class way { graceful, abort, background, wait, dropped, scope_canceled, loop_ends };
+enum class way {
+    graceful,
+    abort,
+    background,
+    wait,
+    dropped,
+    scope_canceled,
+    loop_ends,
+    session_server, ///< A session that owes answers.
+    session_client, ///< A session to which answers are due.
+};
 
 std::string_view name(way how);
 

@@ -57,6 +57,13 @@ TEST_CASE("schedules: a loop that ends keeps its promises in any order of events
     drive(way::loop_ends);
 }
 
+TEST_CASE("schedules: a server's session keeps its promises in any order of events") {
+    drive(way::session_server);
+}
+TEST_CASE("schedules: a client's session keeps its promises in any order of events") {
+    drive(way::session_client);
+}
+
 TEST_CASE("schedules: a completion that is dropped does not go unnoticed") {
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         const auto whole =
