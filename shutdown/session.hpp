@@ -130,6 +130,10 @@ public:
     /// peer, or the loss of the connection, came first.
     bool begin_shutdown(const session_policy& policy = {});
 
+    /// Resets the connection now; requests in progress are cancelled. An ending under way is cut
+    /// short.
+    void abort(teardown_cause why = teardown_cause::application) { state_->abort(why); }
+
     /// Receives as `stream::recv` does, and sees the peer's end.
     ///
     /// Errors: as there; `errc::ending` when a server's session shuts down, or a client's has

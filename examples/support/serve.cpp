@@ -35,15 +35,19 @@ struct worker {
 task<void> drain(worker& drained, drain_policy policy) { co_await drained.serving.drain(policy); }
 
 task<void> drain_on_signal(worker& first, std::list<worker>& workers, signals& asked,
-                           std::chrono::nanoseconds within) {
-    for (;;) {
+                           std::chrono::nanoseconds within, const serving_extras& extras) {
+    for (bool again = false;; again = true) {
         const auto signal = co_await asked.next();
         if (!signal) co_return;
         drain_policy policy;
         policy.deadline = first.on.now() + within;
+        auto tell = again ? decltype(extras.on_drain){} : extras.on_drain;
         // A second drain escalates the first.
         for (worker& each : workers)
-            each.on.post([&each, policy] { each.on.spawn(drain(each, policy)); });
+            each.on.post([&each, policy, tell] {
+                if (tell) tell(each.on, *policy.deadline);
+                each.on.spawn(drain(each, policy));
+            });
     }
 }
 
@@ -54,8 +58,8 @@ struct others {
 };
 
 task<void> run_first(worker& first, std::list<worker>& workers, signals& asked, others& rest,
-                     std::chrono::nanoseconds within) {
-    first.on.spawn(drain_on_signal(first, workers, asked, within));
+                     std::chrono::nanoseconds within, const serving_extras& extras) {
+    first.on.spawn(drain_on_signal(first, workers, asked, within, extras));
     co_await first.serving.run();
     if (rest.running > 0) co_await rest.ended.wait(first.on);
 }
@@ -73,7 +77,7 @@ int open_sockets() {
     return count;
 }
 
-void print_totals(std::list<worker>& workers, int descriptors_left) {
+void print_totals(std::list<worker>& workers, int descriptors_left, const serving_extras& extras) {
     std::uint64_t accepts = 0;
     std::size_t operations_left = 0;
     teardown_counters counters;
@@ -86,6 +90,7 @@ void print_totals(std::list<worker>& workers, int descriptors_left) {
     totals.update(to_json(counters));
     totals["descriptors_left"] = descriptors_left;
     totals["operations_left"] = operations_left;
+    if (extras.add_totals) extras.add_totals(totals);
     std::printf("%s\n", totals.dump().c_str());
     std::fflush(stdout);
 }
@@ -112,7 +117,8 @@ task<void> end_as_asked(stream& ended, const ending_request& how) {
     co_await ending;
 }
 
-int serve(const serving_options& options, const server::handler& handler) {
+int serve(const serving_options& options, const server::handler& handler,
+          const serving_extras& extras) {
     const int sockets_before = open_sockets();
     auto socket = std::make_shared<listening_socket>(options.listen);
     report_writer reports(options.reports);
@@ -137,9 +143,9 @@ int serve(const serving_options& options, const server::handler& handler) {
                 });
             });
         }
-        first.on.run(run_first(first, workers, asked, rest, options.drain));
+        first.on.run(run_first(first, workers, asked, rest, options.drain, extras));
     }
-    print_totals(workers, open_sockets() - sockets_before);
+    print_totals(workers, open_sockets() - sockets_before, extras);
     return 0;
 }
 
