@@ -75,7 +75,8 @@ task<void> conversation::read(scope& inside) {
     }
 }
 
-// Every connection is served what it sends first, also one that a drain found in the accept queue.
+// Every connection is served what it sends first, as far as there is room at once: also one that a
+// drain found in the accept queue.
 void conversation::join_service() {
     if (std::exchange(joined_, true)) return;
     service_.add(session_);
@@ -85,11 +86,13 @@ task<bool> conversation::dispatch_all(scope& inside) {
     for (;;) {
         auto next = frames_.next();
         if (!next) {
-            co_await break_off({{}, next.error()});
+            auto breaking = break_off({}, next.error());
+            co_await breaking;
             co_return false;
         }
         if (!*next) co_return true;
-        const bool sound = co_await dispatch(inside, std::move(**next));
+        auto dispatching = dispatch(inside, std::move(**next));
+        const bool sound = co_await dispatching;
         if (!sound) co_return false;
     }
 }
@@ -99,7 +102,8 @@ task<bool> conversation::dispatch(scope& inside, frame arrived) {
     if (asked && asked->type == message_type::response)
         asked = std::unexpected(bad_message{{}, "an answer, and nothing was asked"});
     if (!asked) {
-        co_await break_off(asked.error());
+        auto breaking = break_off(asked.error().id, asked.error().why);
+        co_await breaking;
         co_return false;
     }
     const auto room = co_await room_for(arrived.bytes);
@@ -115,6 +119,7 @@ task<result<void>> conversation::room_for(std::size_t bytes) {
     const service_options& options = service_.options();
     while (in_progress_ >= options.in_progress_max ||
            (in_progress_ > 0 && bytes_in_progress_ + bytes > options.frame_max)) {
+        join_service();
         room_.reset();
         const auto waited = co_await room_.wait(on_);
         if (!waited) co_return waited;
@@ -156,9 +161,9 @@ task<bool> conversation::make_answer(const message& asked, packed& into) {
 
 // Where one message ends and the next begins is not known any more. The error answer is one of the
 // answers that are owed, so that the ending waits for it.
-task<void> conversation::break_off(bad_message why) {
+task<void> conversation::break_off(std::optional<std::uint32_t> id, std::string why) {
     ++service_.count().bad_messages;
-    std::fprintf(stderr, "rpc: %s: %s\n", peer_.c_str(), why.why.c_str());
+    std::fprintf(stderr, "rpc: %s: %s\n", peer_.c_str(), why.c_str());
     if (service_.options().when_broken == requested_ending::abort) {
         session_.abort();
         co_return;
@@ -167,7 +172,7 @@ task<void> conversation::break_off(bad_message why) {
     session_.begin_shutdown({.limits = service_.options().ending});
     if (!owed) co_return;
     packed bytes(256);
-    pack_error(bytes, why.id, why.why);
+    pack_error(bytes, id, why);
     const auto sent = co_await owed->send(bytes_of(bytes));
     if (sent) owed->finish();
 }

@@ -35,7 +35,7 @@ private:
     ringdown::task<ringdown::result<void>> room_for(std::size_t bytes);
     ringdown::task<void> answer(ringdown::request owed, frame asked);
     ringdown::task<bool> make_answer(const message& asked, packed& into);
-    ringdown::task<void> break_off(bad_message why);
+    ringdown::task<void> break_off(std::optional<std::uint32_t> id, std::string why);
     ringdown::task<void> end_with_connection(ringdown::scope& inside);
     ringdown::task<void> watch_for_reset(ringdown::scope& inside);
     ringdown::task<void> end_silent_one();

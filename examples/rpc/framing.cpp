@@ -11,16 +11,17 @@ constexpr std::size_t worth_reading = 4 * 1024;
 // What a value refers to is copied: a few bytes of it would keep a whole buffer otherwise.
 bool by_reference(msgpack::type::object_type, std::size_t, void*) { return false; }
 
+// Memory for an array is taken when its length is known, before its values are there.
+std::size_t values_max(std::uint64_t frame_max) { return static_cast<std::size_t>(frame_max / 4); }
+
 msgpack::unpack_limit limits(std::uint64_t frame_max) {
-    // Memory for an array is taken when its length is known, before its values are there.
-    const auto values = std::max<std::uint64_t>(frame_max / sizeof(msgpack::object), 16);
+    const std::size_t values = values_max(frame_max);
     const auto bytes = static_cast<std::size_t>(frame_max);
-    return {static_cast<std::size_t>(values),
-            static_cast<std::size_t>(values / 2),
-            bytes,
-            bytes,
-            bytes,
-            framing::depth_max};
+    return {values, values / 2, bytes, bytes, bytes, framing::depth_max};
+}
+
+std::string too_many_values(std::uint64_t frame_max) {
+    return "array or map of more than " + std::to_string(values_max(frame_max)) + " values";
 }
 
 } // namespace
@@ -51,6 +52,10 @@ std::expected<std::optional<frame>, std::string> framing::next() {
         whole = unpacker_.next(arrived.value);
     } catch (const msgpack::depth_size_overflow&) {
         return std::unexpected("message nested deeper than " + std::to_string(depth_max));
+    } catch (const msgpack::array_size_overflow&) {
+        return std::unexpected(too_many_values(frame_max_));
+    } catch (const msgpack::map_size_overflow&) {
+        return std::unexpected(too_many_values(frame_max_));
     } catch (const msgpack::size_overflow&) {
         return std::unexpected(oversized());
     } catch (const msgpack::unpack_error&) {

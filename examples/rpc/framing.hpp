@@ -19,9 +19,10 @@ struct frame {
 
 /// Cuts a stream of bytes into MessagePack values, and keeps no more of it than its limits allow.
 ///
-/// Of a value that is too large no more is kept than the limit and what was read beyond it in one
-/// go, whatever length it announces; an array or a map whose announced length cannot fit is refused
-/// at once. A decoded value takes up to 24 times its bytes: many of them may be of one byte.
+/// Of a message that is too large no more is kept than the limit and what was read beyond it in one
+/// go, whatever length it announces. An array or a map that announces more values than a quarter of
+/// that limit is refused at once. Decoded, a message takes up to 24 times its bytes, since each of
+/// them may be a value.
 /// After an error there is no telling where the next message begins: the conversation is over.
 class framing {
 public:

@@ -116,13 +116,14 @@ def run(words, env=None, input=None, within=20.0):
 
 
 class Server:
-    """An example server that listens. As a context it is killed at its end; `drained` asks it to
-    end and checks what every run must hold."""
+    """An example server that listens, such as 'echo' or 'rpc serve'. As a context it is killed at
+    its end; `drained` asks it to end and checks what every run must hold."""
 
     def __init__(self, name, *options, listen='127.0.0.1:0', env=None, descriptors=None):
         self.reports_file = scratch('reports')
         self.errors_file = scratch('stderr')
-        words = [program(name), '--listen', listen, '--reports', self.reports_file, *options]
+        name, *subcommand = name.split()
+        words = [program(name), *subcommand, '--listen', listen, '--reports', self.reports_file, *options]
         if descriptors:
             words = ['prlimit', f'--nofile={descriptors}:20000', *words]  # becomes the server
         with open(self.errors_file, 'wb') as errors:
