@@ -120,6 +120,9 @@ class Peer:
             serve(self.served)
         except Exception as error:  # pylint: disable=broad-except
             self.failure = error
+        finally:
+            if self.served:
+                self.served.close()
 
     def __enter__(self):
         self.thread.start()
@@ -128,8 +131,6 @@ class Peer:
     def __exit__(self, kind, *_):
         self.thread.join(10)
         self.listening.close()
-        if self.served:
-            self.served.close()
         if self.failure and kind is None:
             raise self.failure
 
