@@ -6,8 +6,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
-#include <msgpack.hpp>
+#include "scanner.hpp"
 
 namespace rpc {
 
@@ -20,15 +21,11 @@ struct frame {
 /// Cuts a stream of bytes into MessagePack values, and keeps no more of it than its limits allow.
 ///
 /// Of a message that is too large no more is kept than the limit and what was read beyond it in one
-/// go, whatever length it announces. An array or a map that announces more values than a quarter of
-/// that limit is refused at once. Decoded, a message takes up to 24 times its bytes, since each of
-/// them may be a value.
+/// go, whatever lengths it announces: nothing is decoded before all of it is there. Decoded, a
+/// message takes up to 24 times its bytes, since each of them may be a value.
 /// After an error there is no telling where the next message begins: the conversation is over.
 class framing {
 public:
-    /// Deepest nesting of arrays and maps that is taken.
-    static constexpr std::size_t depth_max = 64;
-
     explicit framing(std::uint64_t frame_max);
 
     /// Where the next bytes are to be received.
@@ -41,15 +38,16 @@ public:
     std::expected<std::optional<frame>, std::string> next();
 
     /// Part of a message has arrived, and not its end.
-    [[nodiscard]] bool inside_message() const noexcept { return received_ > begun_at_; }
+    [[nodiscard]] bool inside_message() const noexcept { return begun_at_ < bytes_.size(); }
 
 private:
-    [[nodiscard]] std::string oversized() const;
+    [[nodiscard]] std::string what_is_wrong() const;
+    frame decode(std::size_t bytes);
 
     std::uint64_t frame_max_;
-    std::uint64_t received_ = 0; // bytes, since the beginning
-    std::uint64_t begun_at_ = 0; // of these, before the message that is arriving
-    msgpack::unpacker unpacker_;
+    scanner scanner_;
+    std::vector<char> bytes_;  // that have arrived, from some message's first on
+    std::size_t begun_at_ = 0; // of these, those of messages that have been handed out
 };
 
 } // namespace rpc

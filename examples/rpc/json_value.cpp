@@ -3,7 +3,7 @@
 #include <span>
 #include <stdexcept>
 
-#include "framing.hpp"
+#include "scanner.hpp"
 
 namespace rpc {
 namespace {
@@ -97,9 +97,9 @@ json to_json(const msgpack::object& value) {
 }
 
 void pack_json(msgpack::packer<packed>& into, const json& value, std::size_t depth) {
-    if (depth > framing::depth_max)
+    if (depth > bounds::depth_max)
         throw std::invalid_argument("it is nested deeper than " +
-                                    std::to_string(framing::depth_max));
+                                    std::to_string(bounds::depth_max));
     switch (value.type()) {
     case json::value_t::boolean:
         into.pack(value.get<bool>());

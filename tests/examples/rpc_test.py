@@ -208,15 +208,17 @@ class Bounds(RpcCase):
     def test_hold_for_arrays_of_4_g_values(self):
         for head in (b'\xdd\xff\xff\xff\xff', b'\xdf\xff\xff\xff\xff'):
             error, grown = self.flood(head * 1000, 1)
-            self.assertEqual(error, 'array or map of more than 262144 values')
+            self.assertEqual(error, 'array or map of more values than fit into 1048576 bytes')
             self.assertLess(grown, 2 * MIB)
 
     @alone
     def test_hold_for_arrays_in_arrays_that_announce_all_that_is_allowed(self):
-        # Each reserves memory, and touches none of it.
-        error, grown = self.flood(b'\xdd\x00\x04\x00\x00' * 100, 1)
-        self.assertEqual(error, 'message nested deeper than 64')
-        self.assertLess(grown, 4 * MIB)
+        for announced, why in ((0x3000, 'message nested deeper than 64'),
+                               (0x40000, 'array or map of more values than fit into 1048576 bytes')):
+            head = b'\xdd' + announced.to_bytes(4, 'big')
+            error, grown = self.flood(head * 100, 1)
+            self.assertEqual(error, why)
+            self.assertLess(grown, 2 * MIB)
 
     @alone
     def test_hold_for_small_values_by_the_million(self):
