@@ -27,7 +27,7 @@ struct service_options {
 class service {
 public:
     service(ringdown::loop& on, const service_options& options) noexcept
-        : on_(on), options_(options), sessions_(on), latecomers_(on) {}
+        : options_(options), sessions_(on), latecomers_(on) {}
 
     [[nodiscard]] const service_options& options() const noexcept { return options_; }
 
@@ -58,7 +58,6 @@ public:
     void add_to(nlohmann::ordered_json& totals) const;
 
 private:
-    ringdown::loop& on_;
     service_options options_;
     std::optional<ringdown::loop::time_point> drain_deadline_;
     ringdown::event draining_;
