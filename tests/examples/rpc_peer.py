@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 
-from harness import program, wait_until
+from harness import Case, program, wait_until
 
 try:
     import msgpack
@@ -183,3 +183,27 @@ class Served:
 
 def wait_closed(server, count):
     wait_until(lambda: len(server.reports()) >= count, f'{count} connections end')
+
+
+def fill_with(client, block, quiet=0.2):
+    """Sends the same until nothing more goes for that long; returns how many bytes went."""
+    client.settimeout(quiet)
+    went = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            went += client.send(block)
+    client.settimeout(10.0)
+    return went
+
+
+class RpcCase(Case):
+    def drained(self, server, errors='', within=10.0, **expected):
+        """Ends the server; checks its requests, all of which came to an end."""
+        totals = server.drained(within, errors)
+        return self.check_totals(totals, **expected)
+
+    def check_totals(self, totals, **expected):
+        self.assertEqual(totals['requests'], totals['answered'] + totals['canceled'], totals)
+        for name, count in expected.items():
+            self.assertEqual(totals[name], count, (name, totals))
+        return totals
