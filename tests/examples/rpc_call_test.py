@@ -60,7 +60,8 @@ class Single(CallCase):
     def test_prints_the_result_as_json(self):
         values = ['null', 'true', '-5', '-9223372036854775808', '18446744073709551615', '1.5',
                   '"naïve — 日本語 🐟"', '""', '[]', '[1,[2,[3]]]', '{}', '{"a":{"b":[null]}}',
-                  '{"$bin":"00ff"}', '{"$bin":""}', '{"$ext":[5,"abcd"]}', '[{"$bin":"aa"},{"x":1}]']
+                  '{"$bin":"00ff"}', '{"$bin":""}', '{"$ext":[5,"abcd"]}',
+                  '[{"$bin":"aa"},{"x":1}]']
         with Server('rpc serve') as server:
             for value in values:
                 out, err = self.call(server.address, 'echo', value)
@@ -163,7 +164,8 @@ class Many(CallCase):
         def serve(served):
             while served.receive():
                 served.socket.sendall(b''.join(
-                    served.answer(number, 'odd' if number % 2 else None) for number in served.due()))
+                    served.answer(number, 'odd' if number % 2 else None)
+                    for number in served.due()))
         summary, err, *_ = self.called(serve, 'any', '--count', '1001', status=1)
         self.assertEqual((self.counts(summary), err), ((501, 500, 0), ''))
 
@@ -309,7 +311,8 @@ class BadServers(CallCase):
         self.breaks(pack([0, 1, 'echo', []]), 'the server sent a call, where answers are due')
         self.breaks(pack([1, 1, None]), 'the server sent a message with too few or too many parts')
         self.breaks(pack([1, 'x', None, 1]), 'the server sent the id is no number of 32 bits')
-        self.breaks(pack([1, 1, None, 'x' * 1000]), 'the server sent message of more than 1000 bytes')
+        self.breaks(pack([1, 1, None, 'x' * 1000]),
+                    'the server sent message of more than 1000 bytes')
         self.breaks(b'\x94\x01\x01\xc0' + b'\x91' * 500,
                     'the server sent message nested deeper than 64')
 

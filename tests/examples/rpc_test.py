@@ -69,7 +69,8 @@ class Answers(RpcCase):
             client = Client(server)
             for method, params, error in (
                     ('fail', ['ach, weh — 日本'], 'ach, weh — 日本'), ('fail', [''], ''),
-                    ('fail', [None], 'fail takes a string'), ('fail', [], 'fail takes one parameter'),
+                    ('fail', [None], 'fail takes a string'),
+                    ('fail', [], 'fail takes one parameter'),
                     ('echo', [], 'echo takes one parameter'),
                     ('echo', [1, 2], 'echo takes one parameter'),
                     ('sleep', [-1], 'sleep takes milliseconds, at most those of a day'),
@@ -96,7 +97,8 @@ class Answers(RpcCase):
             self.drained(server, notifications=6, requests=7, answered=7)
 
     def test_to_frames_split_at_every_byte(self):
-        data = request(7, 'echo', {'ä': [b'\0' * 3, 2**40, -5, None, 1.5]}) + request(8, 'echo', 'x')
+        data = request(7, 'echo', {'ä': [b'\0' * 3, 2**40, -5, None, 1.5]})
+        data += request(8, 'echo', 'x')
         with Server('rpc serve') as server:
             client = Client(server)
             for at in range(1, len(data)):
