@@ -10,6 +10,7 @@
 #include <ringdown/runtime/assert.hpp>
 #include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/task.hpp>
+#include <ringdown/shutdown/peer_closed.hpp>
 #include <ringdown/shutdown/session_state.hpp>
 
 namespace ringdown {
@@ -144,6 +145,10 @@ public:
     /// peer, the loss of the connection, or an ending of the connection by other means came first.
     bool begin_shutdown(const session_policy& policy = {});
 
+    /// Resets the connection now; requests in progress are cancelled. An ending under way is cut
+    /// short.
+    void abort(teardown_cause why = teardown_cause::application) { shared()->abort(why); }
+
     /// Receives as `stream::recv` does, and sees the peer's end: while a session is open nothing
     /// else does, so keep one receive under way.
     ///
@@ -199,5 +204,11 @@ private:
 
     session_ref state_;
 };
+
+/// As `peer_closed` of a stream: sees the peer's end while the session does not receive, because
+/// enough requests are in progress. The session hears of it when it receives again.
+inline peer_closed_operation peer_closed(session& watched) noexcept {
+    return {watched.connection_of(), peer_closed_operation::told::at_once};
+}
 
 } // namespace ringdown

@@ -119,6 +119,16 @@ void session_state::let_go() noexcept {
     ending::of(*connection_).let_go();
 }
 
+void session_state::abort(teardown_cause why) {
+    if (phase_ == session_phase::completed) return;
+    const session_ref kept(*this);
+    if (connection_->ending()) {
+        ending::of(*connection_).abort(why);
+        return;
+    }
+    begin_ending(session_starter::local, {requested_ending::abort, why, {}, {}});
+}
+
 void session_state::dispose() noexcept {
     if (phase_ != session_phase::open || connection_->ending()) return;
     const session_ref kept(*this);

@@ -105,6 +105,7 @@ public:
     std::error_code begin_request();
     void end_request(bool answered) noexcept;
     bool begin_shutdown(const session_policy& policy);
+    void abort(teardown_cause why);
     void dispose() noexcept;
     void inside_message(bool inside) noexcept;
 

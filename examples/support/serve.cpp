@@ -17,6 +17,7 @@
 #include <ringdown/shutdown/close.hpp>
 #include <ringdown/shutdown/supervisor.hpp>
 
+#include "crew.hpp"
 #include "overseer.hpp"
 #include "report_json.hpp"
 #include "report_writer.hpp"
@@ -26,37 +27,6 @@ namespace examples {
 namespace {
 
 using namespace ringdown;
-
-task<void> drain(worker& drained, drain_policy policy) { co_await drained.serving.drain(policy); }
-
-// On the first worker's loop, which listens for as long as any of them runs.
-task<void> drain_on_signal(std::list<worker>& workers, signals& asked,
-                           std::chrono::nanoseconds within, overseer* watching) {
-    for (;;) {
-        const auto signal = co_await asked.next();
-        if (!signal) co_return;
-        drain_policy policy;
-        policy.deadline = workers.front().on.now() + within;
-        if (watching) watching->drain_begins(*policy.deadline);
-        // A second drain escalates the first.
-        for (worker& each : workers)
-            each.on.post([&each, policy] { each.on.spawn(drain(each, policy)); });
-    }
-}
-
-// Counts the other threads' ends; belongs to the first loop.
-struct others {
-    std::size_t running;
-    event ended{};
-};
-
-task<void> run_server(worker& of) { co_await of.serving.run(); }
-
-task<void> run_first(worker& first, task<void> draining, others& rest) {
-    first.on.spawn(std::move(draining));
-    co_await run_server(first);
-    if (rest.running > 0) co_await rest.ended.wait(first.on);
-}
 
 int open_sockets() {
     int count = 0;
@@ -69,7 +39,8 @@ int open_sockets() {
     return count;
 }
 
-void print_totals(std::list<worker>& workers, std::size_t operations_left, int descriptors_left) {
+void print_totals(std::list<worker>& workers, std::size_t operations_left, int descriptors_left,
+                  const serving_extras& extras) {
     standing all;
     for (worker& each : workers) {
         all.add(each.stand());
@@ -80,6 +51,7 @@ void print_totals(std::list<worker>& workers, std::size_t operations_left, int d
     totals.update(to_json(all.counters));
     totals["descriptors_left"] = descriptors_left;
     totals["operations_left"] = operations_left;
+    if (extras.add_totals) extras.add_totals(totals);
     std::printf("%s\n", totals.dump().c_str());
     std::fflush(stdout);
 }
@@ -116,30 +88,6 @@ void announce(worker& first, const overseer* watching, supervisor& manager) {
                      told.error().message().c_str());
 }
 
-// The first worker runs on this thread, each other on its own; until the last has ended.
-void run_all(std::list<worker>& workers, signals& asked, std::chrono::nanoseconds drain_within,
-             overseer* watching) {
-    worker& first = workers.front();
-    others rest{workers.size() - 1};
-    const auto ended = [watching](worker& which) {
-        if (watching) watching->worker_ended(which);
-    };
-    std::vector<std::jthread> threads;
-    if (watching) watching->start();
-    for (worker& each : workers) {
-        if (&each == &first) continue;
-        threads.emplace_back([&each, &first, &rest, &ended] {
-            each.on.run(run_server(each));
-            ended(each);
-            first.on.post([&rest] {
-                if (--rest.running == 0) rest.ended.set();
-            });
-        });
-    }
-    first.on.run(run_first(first, drain_on_signal(workers, asked, drain_within, watching), rest));
-    ended(first);
-}
-
 } // namespace
 
 task<void> end_as_asked(stream& ended, const ending_request& how) {
@@ -151,7 +99,8 @@ task<void> end_as_asked(stream& ended, const ending_request& how) {
     co_await ending;
 }
 
-int serve(const serving_options& options, const server::handler& handler) {
+int serve(const serving_options& options, const server::handler& handler,
+          const serving_extras& extras) {
     if (options.live && options.reports == "-" && isatty(STDOUT_FILENO))
         throw std::runtime_error("--live and --reports - would write to the same terminal; "
                                  "write the reports to a file");
@@ -171,14 +120,15 @@ int serve(const serving_options& options, const server::handler& handler) {
         signals asked(workers.front().on, {SIGTERM, SIGINT});
         std::optional<overseer> watching;
         if (overseer::wanted(options, manager)) watching.emplace(workers, options, manager);
-        announce(workers.front(), watching ? &*watching : nullptr, manager);
-        run_all(workers, asked, options.drain, watching ? &*watching : nullptr);
+        overseer* const seen_by = watching ? &*watching : nullptr;
+        run_all(workers, asked, {options.drain, options.listen_on_passed, extras.on_drain}, seen_by,
+                [&] { announce(workers.front(), seen_by, manager); });
         if (watching) {
             watching->finish();
             operations_left = watching->operations_left();
         }
     }
-    print_totals(workers, operations_left, open_sockets() - sockets_before);
+    print_totals(workers, operations_left, open_sockets() - sockets_before, extras);
     return 0;
 }
 

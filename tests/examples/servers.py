@@ -86,14 +86,15 @@ def run(words, env=None, input=None, within=20.0):
 
 
 class Server:
-    """An example server that listens. As a context it is killed at its end; `drained` asks it to
+    """An example server that listens, such as 'echo' or 'rpc serve'. As a context it is killed at its end; `drained` asks it to
     end and checks what every run must hold."""
 
     def __init__(self, name, *options, listen='127.0.0.1:0', env=None, descriptors=None,
                  stderr=None, prefix=(), **process_options):
         self.reports_file = scratch('reports')
         self.errors_file = scratch('stderr')
-        words = [program(name), '--listen', listen, '--reports', self.reports_file, *options]
+        name, *subcommand = name.split()
+        words = [program(name), *subcommand, '--listen', listen, '--reports', self.reports_file, *options]
         if descriptors:
             prefix = ['prlimit', f'--nofile={descriptors}:20000', *prefix]
         words = [*prefix, *words]  # what a prefix runs becomes the server

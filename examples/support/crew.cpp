@@ -1,0 +1,94 @@
+#include "crew.hpp"
+
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <ringdown/runtime/event.hpp>
+
+namespace examples {
+namespace {
+
+using namespace ringdown;
+
+task<void> drain(worker& drained, drain_policy policy) { co_await drained.serving.drain(policy); }
+
+// On the first worker's loop, which listens for as long as any of them runs.
+task<void> drain_on_signal(std::list<worker>& workers, signals& asked, const draining& how,
+                           overseer* watching) {
+    for (bool again = false;; again = true) {
+        const auto signal = co_await asked.next();
+        if (!signal) co_return;
+        drain_policy policy;
+        policy.deadline = workers.front().on.now() + how.within;
+        policy.within = how.within;
+        policy.hand_over = how.hand_over;
+        if (watching) watching->drain_begins(*policy.deadline);
+        auto tell = again ? decltype(how.on_drain){} : how.on_drain;
+        // A second drain escalates the first.
+        for (worker& each : workers)
+            each.on.post([&each, policy, tell] {
+                if (tell) tell(each.on, *policy.deadline);
+                each.on.spawn(drain(each, policy));
+            });
+    }
+}
+
+// Counts the other threads' ends; belongs to the first loop.
+struct others {
+    std::size_t running;
+    event ended{};
+};
+
+task<void> run_server(worker& of) { co_await of.serving.run(); }
+
+task<void> run_first(worker& first, task<void> draining, others& rest) {
+    first.on.spawn(std::move(draining));
+    co_await run_server(first);
+    if (rest.running > 0) co_await rest.ended.wait(first.on);
+}
+
+// All but the first. One that cannot be started ends those that were.
+std::vector<std::jthread> start_others(std::list<worker>& workers,
+                                       const std::function<void(worker&)>& run) {
+    std::vector<std::jthread> threads;
+    try {
+        for (auto each = std::next(workers.begin()); each != workers.end(); ++each)
+            threads.emplace_back([&run, each] { run(*each); });
+    } catch (const std::system_error& refused) {
+        auto running = std::next(workers.begin());
+        for (std::size_t i = 0; i < threads.size(); ++i, ++running)
+            running->on.stop();
+        threads.clear();
+        throw std::runtime_error("cannot start " + std::to_string(workers.size()) +
+                                 " threads: " + refused.code().message() + "; ask for fewer");
+    }
+    return threads;
+}
+
+} // namespace
+
+void run_all(std::list<worker>& workers, signals& asked, const draining& how, overseer* watching,
+             const std::function<void()>& started) {
+    worker& first = workers.front();
+    others rest{workers.size() - 1};
+    const auto ended = [watching](worker& which) {
+        if (watching) watching->worker_ended(which);
+    };
+    const std::function<void(worker&)> run = [&](worker& each) {
+        each.on.run(run_server(each));
+        ended(each);
+        first.on.post([&rest] {
+            if (--rest.running == 0) rest.ended.set();
+        });
+    };
+    const auto threads = start_others(workers, run);
+    if (watching) watching->start();
+    started();
+    first.on.run(run_first(first, drain_on_signal(workers, asked, how, watching), rest));
+    ended(first);
+}
+
+} // namespace examples
