@@ -9,8 +9,9 @@ WORDS = {
     'initiator': {'local', 'peer', 'both', 'kernel'},
     'cause': {'application', 'peer_finished', 'drain', 'dropped', 'canceled', 'peer_reset',
               'deadline', 'idle', 'discard_limit', 'truncated', 'network_timeout', 'error'},
-    'requested': {'graceful', 'abort', 'background', 'wait', 'none'},
-    'ending': {'graceful', 'delivered', 'degraded', 'aborted', 'reset', 'lost', 'closed'},
+    'requested': {'graceful', 'abort', 'background', 'wait', 'release', 'none'},
+    'ending': {'graceful', 'delivered', 'degraded', 'aborted', 'reset', 'lost', 'released',
+               'closed'},
     'delivery': {'acknowledged', 'unacknowledged', 'unknown'},
     'phase': {'open', 'flushing', 'fin_sent', 'fin_acknowledged', 'finished'},
 }

@@ -134,7 +134,7 @@ class Told(WithSystemd):
                 round_trip(client)
                 manager.wait_told('READY=1')
                 manager.fill_queue()
-                self.assertEqual(server.drained(within=2.0)['ending'], {'aborted': 1})
+                self.assertEqual(server.drained(within=2.0)['ending'], {'degraded': 1})
                 client.close()
 
     def test_a_manager_that_has_gone_harms_nothing(self):

@@ -120,7 +120,19 @@ std::chrono::microseconds wait_for_cpu::so_far() {
     return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::nanoseconds(ready));
 }
 
-rig::rig(const loop_options& options) : on(options), before_(count_wire()) {
+namespace {
+
+// One for all tests: the kernel takes its time to close a socket that sees every packet.
+wire_capture& captured_resets() {
+    static wire_capture all(wire_capture::what::resets);
+    all.take(); // of tests before
+    return all;
+}
+
+} // namespace
+
+rig::rig(const loop_options& options)
+    : on(options), before_(count_wire()), resets_(captured_resets()) {
     ledger(on).on_report([this](const teardown_report& report) { reports_.push_back(report); });
 }
 
@@ -210,6 +222,7 @@ task<void> rig::all_reported() {
 
 void run(const std::function<task<void>(rig&)>& body, const loop_options& options) {
     if (has_own_network()) CHECK(wire_is_quiet(2s));
+    captured_resets(); // its descriptors stay
     const auto descriptors = open_descriptors();
     const auto frames = frame_pool::statistics().live;
     {

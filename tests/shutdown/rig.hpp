@@ -121,7 +121,7 @@ private:
     std::uint64_t our_resets();
 
     wire_counters before_;
-    wire_capture resets_{wire_capture::what::resets};
+    wire_capture& resets_;
     std::set<std::uint16_t> our_ports_;
     std::uint64_t our_resets_ = 0;
     std::uint64_t after_close_ = 0;
