@@ -5,6 +5,9 @@
 #include <thread>
 #include <vector>
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <doctest/doctest.h>
 
 #include <ringdown/net/connect.hpp>
@@ -62,6 +65,49 @@ TEST_CASE("stop: everyone who waits in the kernel's queue is served, newcomers a
             CHECK(from.accepted() == 100);
             for (auto& each : clients)
                 CHECK(each.read() == "x");
+        }
+    });
+}
+
+TEST_CASE("stop: unix: whoever could connect is served, also those that came as it stopped") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        for (int round = 0; round < 20; ++round) {
+            listener from(on.loop, std::make_shared<listening_socket>(*address::parse(
+                                       "unix:@stop-" + std::to_string(::getpid()))));
+            const address at = from.local();
+            int served = 0;
+            std::atomic<int> connected = 0;
+            std::atomic<int> answered = 0;
+            std::atomic<bool> over = false;
+            // As fast as it can, until it is refused: some come in the breath of the stop.
+            std::jthread clients([&] {
+                std::vector<peer> all;
+                while (!over) {
+                    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                    if (::connect(fd, at.data(), at.size()) != 0) {
+                        ::close(fd);
+                        break;
+                    }
+                    ++connected;
+                    all.emplace_back(fd).write("x");
+                }
+                for (auto& each : all)
+                    answered += each.read() == "x";
+            });
+            std::optional<std::error_code> end;
+            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+                inside.spawn(store(serve(from, served), end));
+                while (served < 10)
+                    co_await turns(on.loop, 1);
+                CHECK(co_await from.stop());
+                while (!end)
+                    co_await turns(on.loop, 1);
+            });
+            over = true;
+            clients.join();
+            CHECK(connected == answered);
+            CHECK(served == connected);
         }
     });
 }
