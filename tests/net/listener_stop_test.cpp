@@ -81,7 +81,7 @@ TEST_CASE("stop: unix: whoever could connect is served, also those that came as 
             std::atomic<int> answered = 0;
             std::atomic<bool> over = false;
             // As fast as it can, until it is refused: some come in the breath of the stop.
-            std::jthread clients([&] {
+            const auto connect_on = [&] {
                 std::vector<peer> all;
                 while (!over) {
                     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -94,18 +94,21 @@ TEST_CASE("stop: unix: whoever could connect is served, also those that came as 
                 }
                 for (auto& each : all)
                     answered += each.read() == "x";
-            });
+            };
+            std::vector<std::jthread> clients;
+            for (int i = 0; i < 6; ++i)
+                clients.emplace_back(connect_on);
             std::optional<std::error_code> end;
             co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
                 inside.spawn(store(serve(from, served), end));
-                while (served < 10)
+                while (served < 30)
                     co_await turns(on.loop, 1);
                 CHECK(co_await from.stop());
                 while (!end)
                     co_await turns(on.loop, 1);
             });
             over = true;
-            clients.join();
+            clients.clear(); // joined
             CHECK(connected == answered);
             CHECK(served == connected);
         }
