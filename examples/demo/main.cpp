@@ -1,8 +1,9 @@
 // Drives real connections of all kinds against a server that uses Ringdown, drains it in the
-// middle of that, and holds every teardown report against what the peer itself saw. Nothing in
-// this program uses the library.
+// middle of that, and holds every teardown report against what the peer itself saw. Then the same
+// with sessions that have requests in progress. Nothing in this program uses the library.
 
 #include "run.hpp"
+#include "sessions/run.hpp"
 
 #include "../support/run_program.hpp"
 
@@ -23,6 +24,7 @@ struct choices {
     std::size_t connections = 12'000;
     std::size_t concurrency = 1'500;
     double seconds = 7;
+    std::size_t sessions = 300;
     std::uint64_t seed = 0;
     std::string server;
     std::string keep;
@@ -38,16 +40,18 @@ void add_options(CLI::App& app, choices& to) {
     app.add_option("--seconds", to.seconds, "time over which they are opened")
         ->check(CLI::Range(0.1, 3600.0))
         ->capture_default_str();
+    app.add_option("--sessions", to.sessions, "sessions to drain behind that; 0: none")
+        ->check(CLI::Range(0, 5'000))
+        ->capture_default_str();
     app.add_option("--server", to.server, "the server [default: demo-server beside this program]");
     app.add_option("--seed", to.seed, "repeats the choices of another run [default: random]");
     app.add_option("--keep", to.keep, "folder for reports and records [default: kept on failure]");
 }
 
-std::filesystem::path server_to_run(const std::string& named) {
+std::filesystem::path server_to_run(const std::string& named, const char* otherwise) {
     const std::filesystem::path server =
-        named.empty()
-            ? std::filesystem::read_symlink("/proc/self/exe").replace_filename("demo-server")
-            : std::filesystem::absolute(named);
+        named.empty() ? std::filesystem::read_symlink("/proc/self/exe").replace_filename(otherwise)
+                      : std::filesystem::absolute(named);
     if (!std::filesystem::exists(server))
         throw std::runtime_error(
             fmt::format("no server at {}; name one with --server PATH", server.string()));
@@ -61,16 +65,27 @@ int run_all(const choices& chosen) {
                  .concurrency = chosen.concurrency,
                  .opening = std::chrono::milliseconds(static_cast<int>(chosen.seconds * 1000)),
                  .seed = seed},
-        .server = server_to_run(chosen.server),
+        .server = server_to_run(chosen.server, "demo-server"),
         .keep = chosen.keep};
-    return run(options) ? 0 : 1;
+    bool good = run(options);
+    if (chosen.sessions > 0) {
+        fmt::print("\n");
+        const session_run_options sessions{.sessions = chosen.sessions,
+                                           .seed = seed,
+                                           .server = server_to_run({}, "session-server"),
+                                           .keep = chosen.keep};
+        good = run_sessions(sessions) && good;
+    }
+    return good ? 0 : 1;
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
     choices chosen;
-    CLI::App app("Holds the teardown reports of a server against what its peers saw.", "demo");
+    CLI::App app("Holds what servers say of their connections and sessions against what their "
+                 "peers saw.",
+                 "demo");
     add_options(app, chosen);
     return examples::run_program(app, argc, argv, [&] { return run_all(chosen); });
 }
