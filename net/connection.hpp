@@ -259,6 +259,11 @@ public:
         received_when_idle_ = bytes_.received;
         if (idle && idle_watcher_) idle_watcher_->marked_idle();
     }
+    /// Requests are in progress: the peer waits for us, so its silence is no idleness.
+    /// @{
+    void note_requests(bool in_progress) noexcept { requests_in_progress_ = in_progress; }
+    [[nodiscard]] bool requests_in_progress() const noexcept { return requests_in_progress_; }
+    /// @}
     /// True while the mark stands and nothing was received since.
     [[nodiscard]] bool marked_idle() const noexcept {
         return marked_idle_ && bytes_.received == received_when_idle_;
@@ -302,6 +307,7 @@ private:
     first_end ended_first_ = first_end::none;
     bool canceled_by_scope_ = false;
     bool marked_idle_ = false;
+    bool requests_in_progress_ = false;
     bool more_expected_ = false;
     bool end_told_ = false;
     bool truncated_ = false;

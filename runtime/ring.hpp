@@ -26,7 +26,9 @@ struct completion {
 
 struct ring_options {
     unsigned entries = 256;             ///< Submission entries, rounded up to a power of two.
-    unsigned completion_entries = 2048; ///< Completion entries, rounded up likewise.
+    /// Completion entries, rounded up likewise. The kernel sizes the table in which it looks up what
+    /// is cancelled by them, up to this many.
+    unsigned completion_entries = 8192;
     capability_set disabled;            ///< Masked in addition to RINGDOWN_DISABLE.
 };
 

@@ -26,9 +26,12 @@ public:
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> task) {
-        return receive_.await_suspend(task);
+        const bool waits = receive_.await_suspend(task);
+        if (waits) by_->begin_receive();
+        return waits;
     }
     auto await_resume() {
+        by_->end_receive();
         auto received = receive_.await_resume();
         if (!received) by_->note_end(received.error());
         return received;

@@ -61,7 +61,10 @@ void session_state::end_request(bool answered) noexcept {
     if (phase_ == session_phase::completed) return; // counted as cancelled already
     ++(answered ? counts_.answered : counts_.canceled);
     note_expectations();
-    if (phase_ == session_phase::answering && pending() == 0) let_go();
+    if (phase_ == session_phase::answering && pending() == 0)
+        let_go();
+    else
+        mark_if_idle();
 }
 
 // Whose send was cut short is known when its task goes on; until then it is nobody's.
@@ -79,7 +82,20 @@ void session_state::inside_message(bool inside) noexcept {
 }
 
 void session_state::note_expectations() noexcept {
-    connection_->expect_more(inside_message_ || (role_ == session_role::client && pending() > 0));
+    const bool in_progress = pending() > 0;
+    connection_->expect_more(inside_message_ || (role_ == session_role::client && in_progress));
+    connection_->note_requests(in_progress);
+}
+
+void session_state::begin_receive() noexcept {
+    receiving_ = true;
+    mark_if_idle();
+}
+
+// A session that waits for a request, and holds nothing of one, may be ended by a drain.
+void session_state::mark_if_idle() noexcept {
+    const bool idle = receiving_ && pending() == 0 && !inside_message_;
+    if (phase_ == session_phase::open && idle) connection_->mark_idle(true);
 }
 
 bool session_state::begin_shutdown(const session_policy& policy) {

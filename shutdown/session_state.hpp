@@ -117,6 +117,11 @@ public:
 
     /// A receive was told of the end of the stream, or of its loss.
     void note_end(std::error_code why) noexcept;
+    /// A receive is under way, until it has ended.
+    /// @{
+    void begin_receive() noexcept;
+    void end_receive() noexcept { receiving_ = false; }
+    /// @}
 
     [[nodiscard]] session_phase phase() const noexcept { return phase_; }
     [[nodiscard]] std::size_t pending() const noexcept {
@@ -144,6 +149,7 @@ private:
     void note_peer_end(session_peer_end how) noexcept;
     void emit(session_event what) noexcept;
     void note_expectations() noexcept;
+    void mark_if_idle() noexcept;
     void let_go() noexcept;
     void connection_closed() noexcept override;
 
@@ -152,6 +158,7 @@ private:
     session_role role_;
     session_phase phase_ = session_phase::open;
     bool inside_message_ = false;
+    bool receiving_ = false;
     std::uint8_t events_emitted_ = 0;
     std::uint8_t events_taken_ = 0;
     std::array<session_event, 3> events_{}; // at most the peer's FIN, its reset, the completion

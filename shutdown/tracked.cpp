@@ -39,21 +39,35 @@ void server::tracked::look_again() {
     set(std::min(later(now, by_.options_.idle / 16), later(progress_at_, by_.options_.idle)));
 }
 
+// Changes with every byte received, accepted by the kernel, acknowledged, or (unix) read.
 std::uint64_t server::tracked::bytes_through() noexcept {
     connection& of = *served_;
-    const std::uint64_t bytes = of.bytes().received + of.bytes().sent;
-    return of.sends().empty() ? bytes : bytes + take_sample(of).acknowledged;
+    if (acknowledged_ < of.bytes().sent || !of.sends().empty()) {
+        const delivery_sample sample = take_sample(of);
+        queued_ = sample.queued;
+        acknowledged_ = of.from().kind == connection_kind::tcp ? sample.acknowledged
+                                                               : of.bytes().sent - (queued_ > 0);
+    }
+    return of.bytes().received + of.bytes().sent + acknowledged_ - queued_;
 }
 
 void server::tracked::expired() noexcept {
     if (served_->life() != life_phase::open) return;
     const auto now = by_.on_.now();
-    if (const auto through = bytes_through(); through != std::exchange(through_, through))
+    const auto through = bytes_through();
+    if (through != std::exchange(through_, through) || served_->requests_in_progress())
         progress_at_ = now;
     if (now - progress_at_ >= by_.options_.idle)
-        ending::begin(*served_, by_.options_.when_idle);
+        end_idle();
     else
         look_again();
+}
+
+void server::tracked::end_idle() {
+    ending_request how = by_.options_.when_idle;
+    // A graceful end was asked for by whoever chose the idle time; a reset was made by it.
+    if (how.requested == requested_ending::abort) how.cause = teardown_cause::idle;
+    ending::begin(*served_, how);
 }
 
 void server::tracked::marked_idle() noexcept {

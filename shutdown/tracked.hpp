@@ -40,6 +40,7 @@ public:
 
 private:
     void look_again();
+    void end_idle();
     [[nodiscard]] std::uint64_t bytes_through() noexcept;
     void expired() noexcept override;
     void marked_idle() noexcept override;
@@ -49,6 +50,8 @@ private:
     loop::time_point accepted_at_;
     loop::time_point progress_at_;
     std::uint64_t through_ = 0;
+    std::uint64_t acknowledged_ = 0; // when the kernel was last asked
+    std::uint64_t queued_ = 0;       // unix: then, as memory
     bool handled_ = false;
     bool straggles_ = false;
 };

@@ -106,50 +106,89 @@ TEST_CASE("session: a server's drain waits for the sessions, which its handlers 
     });
 }
 
-TEST_CASE(
-    "session: a server's drain at its deadline, and its idle time, end sessions and are told") {
-    for (const bool idle : {false, true})
-        run([idle](rig& at) -> task<void> {
-            std::optional<session_report> done;
-            server_options options;
-            if (idle) options.idle = 50ms;
-            options.when_idle.cause = teardown_cause::idle;
-            options.when_idle.policy.within = 1s;
-            std::optional<server> serving;
-            serving.emplace(
-                at.on, any_port(),
-                [&, idle](stream accepted) -> task<void> {
-                    at.expect_report_of(accepted);
-                    session s(std::move(accepted), session_role::server);
-                    auto owed = s.begin_request();
-                    const auto over = co_await s.completed();
-                    if (over) done = *over;
-                    const auto sent = co_await owed->send(text("too late"));
-                    // The drain has cancelled the handler as well.
-                    CHECK(sent.error == (idle ? make_error_code(errc::ending) : canceled()));
-                },
-                options);
-            auto theirs = connect_peer(serving->local());
-            peer_script client(at.on, [&] {
-                const auto seen = theirs.read_to_end();
-                CHECK(seen.finished == idle);
-                theirs.close();
-            });
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
-                in.spawn([](server& of) -> task<void> {
-                    const auto ran = co_await of.run();
-                    CHECK(ran.has_value());
-                }(*serving));
-                co_await pass(at, idle ? 150ms : 10ms);
-                const auto drained = co_await serving->drain({.within = 50ms});
-                CHECK(drained.stragglers.size() == (idle ? 0 : 1));
-            });
-            co_await client.done();
-            if (idle) {
-                REQUIRE(done.has_value());
-                CHECK(row(*done) == "local graceful 1 0 1 0");
-                CHECK(row(done->connection) == "local idle graceful graceful acknowledged");
+namespace {
+
+// Runs a server of one session, whose request is answered after a while, and ends it by a drain.
+task<void> serve_one(rig& at, server_options options, std::chrono::milliseconds answer_after,
+                     drain_policy policy, std::optional<session_report>& done, sent& answer) {
+    std::optional<server> serving;
+    serving.emplace(
+        at.on, any_port(),
+        [&](stream accepted) -> task<void> {
+            at.expect_report_of(accepted);
+            session s(std::move(accepted), session_role::server);
+            std::byte into[16];
+            const auto got = co_await s.recv(into);
+            if (got) {
+                auto owed = s.begin_request();
+                const auto slept = co_await sleep_for(at.on, answer_after);
+                if (slept && owed) {
+                    answer = co_await owed->send(text("answer"));
+                    if (answer) owed->finish();
+                }
+                (void)co_await s.recv(into);
             }
-            at.check_resets(idle ? 0 : 1);
-        });
+            const auto over = co_await s.completed();
+            if (over) done = *over;
+        },
+        options);
+    auto theirs = connect_peer(serving->local());
+    theirs.write("ask");
+    peer_script client(at.on, [&] {
+        theirs.read_to_end();
+        theirs.close();
+    });
+    co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        in.spawn([](server& of) -> task<void> {
+            const auto ran = co_await of.run();
+            CHECK(ran.has_value());
+        }(*serving));
+        co_await pass(at, 20ms);
+        co_await serving->drain(policy);
+    });
+    co_await client.done();
+}
+
+} // namespace
+
+TEST_CASE("session: a server's drain at its deadline aborts a request that takes longer") {
+    run([](rig& at) -> task<void> {
+        std::optional<session_report> done;
+        sent answer{};
+        co_await serve_one(at, {}, 2s, {.within = 50ms}, done, answer);
+        CHECK(answer.bytes == 0);
+        CHECK(row(at.only_report()) == "local drain abort aborted acknowledged");
+        at.check_resets(1);
+    });
+}
+
+TEST_CASE("session: a server's drain lets a request be answered, and ends the idle session then") {
+    run([](rig& at) -> task<void> {
+        std::optional<session_report> done;
+        sent answer{};
+        co_await serve_one(at, {}, 100ms, {.within = 2s}, done, answer);
+        CHECK(answer.bytes == 6);
+        REQUIRE(done.has_value());
+        CHECK(row(*done) == "local graceful 1 1 0 0");
+        CHECK(row(at.only_report()) == "local drain graceful graceful acknowledged");
+        CHECK(at.only_report().microseconds.total < 1s);
+        at.check_resets(0);
+    });
+}
+
+TEST_CASE("session: a server's idle time does not run while a request is in progress") {
+    run([](rig& at) -> task<void> {
+        std::optional<session_report> done;
+        sent answer{};
+        server_options options;
+        options.idle = 50ms;
+        options.when_idle.policy.within = 1s;
+        co_await serve_one(at, options, 200ms, {.within = 2s, .unready_for = 1s}, done, answer);
+        CHECK(answer.bytes == 6);
+        REQUIRE(done.has_value());
+        CHECK(row(*done) == "local graceful 1 1 0 0");
+        // After the answer it did run: long before the drain asked anybody.
+        CHECK(row(at.only_report()) == "local application graceful graceful acknowledged");
+        at.check_resets(0);
+    });
 }
