@@ -1,4 +1,4 @@
-"""Reports whose reader stalls, or has not come yet: they hold up nobody, and none is lost in silence."""
+"""Reports whose reader stalls, or has not come yet: nobody is held up, none is lost in silence."""
 import fcntl
 import json
 import os
