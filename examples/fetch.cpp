@@ -7,6 +7,7 @@
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/shutdown/close.hpp>
 
+#include "support/pattern.hpp"
 #include "support/report_json.hpp"
 #include "support/serve.hpp"
 
@@ -23,7 +24,7 @@ task<void> send_request(stream& server, std::span<const std::byte> bytes) {
 
 task<result<lease>> receive(stream& server) { co_return co_await server.recv_lease(); }
 
-task<int> fetch(loop& on, address from, std::uint64_t send_bytes, ending_request ending) {
+task<int> fetch(loop& on, address from, std::span<const std::byte> request, ending_request ending) {
     connect_options options;
     options.deadline = on.now() + ending.policy.within;
     auto connected = co_await connect(on, from, options);
@@ -36,9 +37,6 @@ task<int> fetch(loop& on, address from, std::uint64_t send_bytes, ending_request
     ledger(on).on_report([](const teardown_report& report) {
         std::printf("%s\n", examples::to_json(report).dump().c_str());
     });
-    std::vector<std::byte> request(send_bytes);
-    for (std::size_t i = 0; i < request.size(); ++i)
-        request[i] = static_cast<std::byte>(i % 251);
 
     bool whole = false;
     co_await with_scope(on, [&](scope& inside) -> task<void> {
@@ -74,7 +72,8 @@ int main(int argc, char** argv) {
     examples::add_size(app, "--send", send_bytes, "how many bytes to send; byte i is i mod 251");
     examples::add_ending_options(app, ending);
     return examples::run_program(app, argc, argv, [&] {
+        const auto request = examples::pattern("--send", send_bytes);
         loop on;
-        return on.run(fetch(on, from, send_bytes, ending));
+        return on.run(fetch(on, from, request, ending));
     });
 }

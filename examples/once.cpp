@@ -4,18 +4,12 @@
 
 #include <ringdown/runtime/scope.hpp>
 
+#include "support/pattern.hpp"
 #include "support/serve.hpp"
 
 using namespace ringdown;
 
 namespace {
-
-std::vector<std::byte> pattern(std::uint64_t size) {
-    std::vector<std::byte> bytes(size);
-    for (std::size_t i = 0; i < size; ++i)
-        bytes[i] = static_cast<std::byte>(i % 251);
-    return bytes;
-}
 
 task<void> hand_over(stream& peer, std::span<const std::byte> bytes) {
     // What the kernel did not accept of it, the report tells.
@@ -38,7 +32,7 @@ int main(int argc, char** argv) {
     examples::add_serving_options(app, options);
     examples::add_size(app, "--bytes", size, "how many bytes; byte i is i mod 251")->required();
     return examples::run_program(app, argc, argv, [&] {
-        const std::vector<std::byte> bytes = pattern(size);
+        const std::vector<std::byte> bytes = examples::pattern("--bytes", size);
         return examples::serve(options, [&](stream peer) {
             return give_once(std::move(peer), bytes, options.ending);
         });

@@ -5,7 +5,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #if RINGDOWN_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -55,10 +54,7 @@ std::vector<supervisor::handed_over> receive_sockets() {
 
 } // namespace
 
-supervisor::supervisor() : notify_(connect_to_manager()), sockets_(receive_sockets()) {
-    for (const handed_over& each : sockets_)
-        kept_.push_back(::fcntl(each.descriptor, F_DUPFD_CLOEXEC, 0));
-}
+supervisor::supervisor() : notify_(connect_to_manager()), sockets_(receive_sockets()) {}
 
 bool supervisor::built_in() noexcept { return true; }
 
@@ -71,9 +67,6 @@ bool supervisor::built_in() noexcept { return false; }
 #endif
 
 supervisor::~supervisor() {
-    hand_back();
-    for (const int each : kept_)
-        if (each >= 0) kernel().close(each);
     for (const handed_over& each : sockets_)
         kernel().close(each.descriptor);
     if (notify_ >= 0) kernel().close(notify_);
@@ -106,12 +99,6 @@ result<void> supervisor::status(std::string_view line) {
 
 std::vector<supervisor::handed_over> supervisor::take_sockets() {
     return std::exchange(sockets_, {});
-}
-
-void supervisor::hand_back() noexcept {
-    const int unused = 0;
-    for (const int each : kept_)
-        kernel().setsockopt(each, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
 }
 
 } // namespace ringdown

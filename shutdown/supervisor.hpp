@@ -46,24 +46,19 @@ public:
 
     /// The listening descriptors that were handed over, with their names; once, later calls answer
     /// none. They are the caller's now, and not inherited by children; `listening_socket` takes
-    /// them.
+    /// them. The manager keeps its own: drain their servers with `drain_policy::hand_over`, so
+    /// that newcomers wait for the next start.
     struct handed_over {
         int descriptor;
         std::string name;
     };
     std::vector<handed_over> take_sockets();
 
-    /// Lets newcomers wait in the queues of the sockets that were handed over, for the program's
-    /// next start: a drain made the kernel refuse them. Call it when the drain has emptied the
-    /// queues; the destructor does as well.
-    void hand_back() noexcept;
-
 private:
     result<void> tell(const std::string& message, int flags);
 
     int notify_ = -1;
     std::vector<handed_over> sockets_;
-    std::vector<int> kept_; // duplicates of those sockets, for `hand_back`
 };
 
 } // namespace ringdown

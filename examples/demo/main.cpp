@@ -1,65 +1,91 @@
 // Drives real connections of all kinds against a server that uses Ringdown, drains it in the
-// middle of that, and holds every teardown report against what the peer itself saw. Nothing in
-// this program uses the library.
+// middle of that, and holds every teardown report against what the peer itself saw. Then the same
+// with sessions that have requests in progress. Nothing in this program uses the library.
 
 #include "run.hpp"
+#include "sessions/run.hpp"
+
+#include "../support/run_program.hpp"
 
 #include <cstdint>
-#include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <random>
+#include <stdexcept>
 
 #include <CLI/CLI.hpp>
+
 #include <fmt/format.h>
 
-int main(int argc, char** argv) {
-    using namespace ringdown_demo;
+namespace {
 
+using namespace ringdown_demo;
+
+struct choices {
     std::size_t connections = 12'000;
     std::size_t concurrency = 1'500;
     double seconds = 7;
+    std::size_t sessions = 300;
     std::uint64_t seed = 0;
     std::string server;
     std::string keep;
+};
 
-    CLI::App app("Holds the teardown reports of a server against what its peers saw.", "demo");
-    app.add_option("--connections", connections, "connections to open in all")
+void add_options(CLI::App& app, choices& to) {
+    app.add_option("--connections", to.connections, "connections to open in all")
         ->check(CLI::Range(12, 200'000))
         ->capture_default_str();
-    app.add_option("--concurrency", concurrency, "connections open at a time, at most")
+    app.add_option("--concurrency", to.concurrency, "connections open at a time, at most")
         ->check(CLI::Range(1, 15'000))
         ->capture_default_str();
-    app.add_option("--seconds", seconds, "time over which they are opened")
+    app.add_option("--seconds", to.seconds, "time over which they are opened")
         ->check(CLI::Range(0.1, 3600.0))
         ->capture_default_str();
-    app.add_option("--server", server, "the server [default: demo-server beside this program]");
-    app.add_option("--seed", seed, "repeats the choices of another run [default: random]");
-    app.add_option("--keep", keep, "folder for reports and records [default: kept on failure]");
-    CLI11_PARSE(app, argc, argv);
+    app.add_option("--sessions", to.sessions, "sessions to drain behind that; 0: none")
+        ->check(CLI::Range(0, 5'000))
+        ->capture_default_str();
+    app.add_option("--server", to.server, "the server [default: demo-server beside this program]");
+    app.add_option("--seed", to.seed, "repeats the choices of another run [default: random]");
+    app.add_option("--keep", to.keep, "folder for reports and records [default: kept on failure]");
+}
 
-    try {
-        if (server.empty()) {
-            server =
-                std::filesystem::read_symlink("/proc/self/exe").replace_filename("demo-server");
-        }
-        if (!std::filesystem::exists(server)) {
-            fmt::print(stderr, "demo: no server at {}; name one with --server PATH\n", server);
-            return 1;
-        }
-        if (seed == 0) {
-            seed = std::random_device{}();
-        }
-        const run_options options{
-            .plan = {.connections = connections,
-                     .concurrency = concurrency,
-                     .opening = std::chrono::milliseconds(static_cast<int>(seconds * 1000)),
-                     .seed = seed},
-            .server = std::filesystem::absolute(server),
-            .keep = keep};
-        return run(options) ? 0 : 1;
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "demo: {}\n", error.what());
-        return 1;
+std::filesystem::path server_to_run(const std::string& named, const char* otherwise) {
+    const std::filesystem::path server =
+        named.empty() ? std::filesystem::read_symlink("/proc/self/exe").replace_filename(otherwise)
+                      : std::filesystem::absolute(named);
+    if (!std::filesystem::exists(server))
+        throw std::runtime_error(
+            fmt::format("no server at {}; name one with --server PATH", server.string()));
+    return server;
+}
+
+int run_all(const choices& chosen) {
+    const auto seed = chosen.seed != 0 ? chosen.seed : std::random_device{}();
+    const run_options options{
+        .plan = {.connections = chosen.connections,
+                 .concurrency = chosen.concurrency,
+                 .opening = std::chrono::milliseconds(static_cast<int>(chosen.seconds * 1000)),
+                 .seed = seed},
+        .server = server_to_run(chosen.server, "demo-server"),
+        .keep = chosen.keep};
+    bool good = run(options);
+    if (chosen.sessions > 0) {
+        fmt::print("\n");
+        const session_run_options sessions{.sessions = chosen.sessions,
+                                           .seed = seed,
+                                           .server = server_to_run({}, "session-server"),
+                                           .keep = chosen.keep};
+        good = run_sessions(sessions) && good;
     }
+    return good ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    choices chosen;
+    CLI::App app("Holds what servers say of their connections and sessions against what their "
+                 "peers saw.",
+                 "demo");
+    add_options(app, chosen);
+    return examples::run_program(app, argc, argv, [&] { return run_all(chosen); });
 }

@@ -1,7 +1,5 @@
 #include "progress.hpp"
 
-#include "text.hpp"
-
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -18,14 +16,11 @@ clock::duration progress::interval() const {
     return terminal_ ? std::chrono::milliseconds(100) : std::chrono::seconds(1);
 }
 
-void progress::show(std::string_view what, const load_counts& counts, std::uint64_t reports) {
+void progress::show(std::string_view what, std::string_view counts) {
     const auto now = clock::now();
     next_ = now + interval();
-    fmt::print("{}{:6.1f} s  {:<8}  {:>7} opened  {:>6} open  {:>7} over  {:>6} refused  {:>7} "
-               "reports{}",
-               terminal_ ? "\r\x1b[K" : "", std::chrono::duration<double>(now - started_).count(),
-               what, grouped(counts.attempted), grouped(counts.open),
-               grouped(counts.over + counts.vanished), grouped(counts.refused), grouped(reports),
+    fmt::print("{}{:6.1f} s  {:<8}  {}{}", terminal_ ? "\r\x1b[K" : "",
+               std::chrono::duration<double>(now - started_).count(), what, counts,
                terminal_ ? "" : "\n");
     std::fflush(stdout);
 }

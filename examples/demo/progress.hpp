@@ -1,8 +1,7 @@
 #pragma once
 
-#include "load.hpp"
+#include "record.hpp"
 
-#include <cstdint>
 #include <string_view>
 
 namespace ringdown_demo {
@@ -13,7 +12,7 @@ public:
     explicit progress(clock::time_point started);
     /// Whether it is time for the next line.
     [[nodiscard]] bool is_due() const { return clock::now() >= next_; }
-    void show(std::string_view what, const load_counts& counts, std::uint64_t reports);
+    void show(std::string_view what, std::string_view counts);
     /// Leaves the last line standing.
     void finish() const;
 

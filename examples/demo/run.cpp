@@ -1,5 +1,6 @@
 #include "run.hpp"
 
+#include "folder.hpp"
 #include "kinds.hpp"
 #include "progress.hpp"
 #include "report.hpp"
@@ -9,12 +10,9 @@
 #include "verify.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -51,7 +49,7 @@ public:
         await_end_of_drain();
         times_.ended = clock::now();
         settle();
-        progress_.show("done", load_.counts(), written_.count());
+        show("done");
         progress_.finish();
         load_.cut_short();
         auto verified = verify(load_.records(), reports_, server_.last_line(), times_);
@@ -69,8 +67,17 @@ private:
     void step(std::string_view what) {
         load_.run_for(20ms);
         if (progress_.is_due()) {
-            progress_.show(what, load_.counts(), written_.count());
+            show(what);
         }
+    }
+
+    void show(std::string_view what) {
+        const auto& counts = load_.counts();
+        progress_.show(
+            what, fmt::format("{:>7} opened  {:>6} open  {:>7} over  {:>6} refused  {:>7} reports",
+                              grouped(counts.attempted), grouped(counts.open),
+                              grouped(counts.over + counts.vanished), grouped(counts.refused),
+                              grouped(written_.count())));
     }
 
     // The last twelfth of the connections is for the drain.
@@ -150,18 +157,6 @@ void allow_descriptors(const load_plan& plan) {
             grouped(plan.connections), grouped(plan.concurrency), grouped(needed),
             grouped(limit.rlim_max)));
     }
-}
-
-files::path make_folder(const files::path& wanted) {
-    if (!wanted.empty()) {
-        files::create_directories(wanted);
-        return wanted;
-    }
-    auto name = (files::temp_directory_path() / "ringdown-demo-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-        throw std::system_error(errno, std::system_category(), name);
-    }
-    return name;
 }
 
 void write_records(const files::path& file, const load& peers) {

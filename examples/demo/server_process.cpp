@@ -7,6 +7,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -45,8 +46,9 @@ constexpr std::string_view greeting = "listening on ";
 } // namespace
 
 server_process::server_process(const std::filesystem::path& program,
-                               const std::filesystem::path& reports, std::string_view drain) {
-    start(program, reports, drain);
+                               const std::filesystem::path& reports, std::string_view drain,
+                               const std::vector<std::string>& more) {
+    start(program, reports, drain, more);
     try {
         await_listening();
     } catch (...) {
@@ -64,7 +66,8 @@ server_process::~server_process() {
 }
 
 void server_process::start(const std::filesystem::path& program,
-                           const std::filesystem::path& reports, std::string_view drain) {
+                           const std::filesystem::path& reports, std::string_view drain,
+                           const std::vector<std::string>& more) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
         throw std::system_error(errno, std::system_category(), "pipe");
@@ -78,9 +81,12 @@ void server_process::start(const std::filesystem::path& program,
         throw std::system_error(errno, std::system_category(), "fork");
     }
     if (pid_ == 0) {
-        exec_server({program.string(), "--listen", "127.0.0.1:0", "--reports", reports.string(),
-                     "--drain", std::string(drain)},
-                    input.get(), parent);
+        std::vector words{program.string(),           std::string("--listen"),
+                          std::string("127.0.0.1:0"), std::string("--reports"),
+                          reports.string(),           std::string("--drain"),
+                          std::string(drain)};
+        words.insert(words.end(), more.begin(), more.end());
+        exec_server(std::move(words), input.get(), parent);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -14,9 +15,10 @@ namespace ringdown_demo {
 /// The server under test, as a child process. It does not outlive its owner.
 class server_process {
 public:
-    /// Starts `program` and waits until it listens. Throws with a reason if it does not.
+    /// Starts `program`, with more options perhaps, and waits until it listens. Throws with a
+    /// reason if it does not.
     server_process(const std::filesystem::path& program, const std::filesystem::path& reports,
-                   std::string_view drain);
+                   std::string_view drain, const std::vector<std::string>& more = {});
     ~server_process();
     server_process(const server_process&) = delete;
     server_process& operator=(const server_process&) = delete;
@@ -35,7 +37,7 @@ public:
 
 private:
     void start(const std::filesystem::path& program, const std::filesystem::path& reports,
-               std::string_view drain);
+               std::string_view drain, const std::vector<std::string>& more);
     void await_listening();
     void read_output();
 

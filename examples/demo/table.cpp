@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -40,13 +39,6 @@ struct row {
 };
 
 std::string number(std::uint64_t value) { return value == 0 ? "·" : grouped(value); }
-
-// Nearest rank; `sorted` is not empty.
-std::string milliseconds(const std::vector<std::uint64_t>& sorted, double share) {
-    const auto rank = std::ceil(share * static_cast<double>(sorted.size()));
-    const auto at = static_cast<std::size_t>(std::max(rank, 1.0)) - 1;
-    return fmt::format("{:.1f}", static_cast<double>(sorted[at]) / 1000);
-}
 
 class layout {
 public:
@@ -85,9 +77,7 @@ public:
             text += fmt::format("{:>9}", number(shown.by_delivery[name]));
         }
         std::ranges::sort(shown.microseconds);
-        const auto at = [&](double share) {
-            return shown.microseconds.empty() ? "·" : milliseconds(shown.microseconds, share);
-        };
+        const auto at = [&](double share) { return milliseconds(shown.microseconds, share); };
         text += fmt::format(" │{:>8}{:>9}{:>9}", at(0.5), at(0.99), at(1));
         return text + '\n';
     }

@@ -1,5 +1,10 @@
 #include "text.hpp"
 
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
 namespace ringdown_demo {
 
 std::string grouped(std::uint64_t number) {
@@ -9,6 +14,15 @@ std::string grouped(std::uint64_t number) {
         digits.insert(at, 1, ',');
     }
     return digits;
+}
+
+std::string milliseconds(const std::vector<std::uint64_t>& sorted, double share) {
+    if (sorted.empty()) {
+        return "·";
+    }
+    const auto rank = std::ceil(share * static_cast<double>(sorted.size()));
+    const auto at = static_cast<std::size_t>(std::max(rank, 1.0)) - 1;
+    return fmt::format("{:.1f}", static_cast<double>(sorted[at]) / 1000);
 }
 
 } // namespace ringdown_demo

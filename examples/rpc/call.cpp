@@ -39,12 +39,13 @@ int call(const call_options& options) {
     caller calls(on, options, std::move(params));
     on.run(calls.run());
 
+    const bool reported = reports.finish();
     tally& outcome = calls.outcome();
     if (outcome.canceled() > 0)
         std::fprintf(stderr, "rpc: %s canceled: %s\n", options.method.c_str(),
                      outcome.canceled_because.c_str());
     if (options.count > 1) std::printf("%s\n", outcome.summary().dump().c_str());
-    return outcome.answered == outcome.calls ? 0 : 1;
+    return reported && outcome.answered == outcome.calls ? 0 : 1;
 }
 
 } // namespace rpc

@@ -1,10 +1,6 @@
 #include "options.hpp"
 
-#include <algorithm>
 #include <charconv>
-#include <csignal>
-#include <cstdio>
-#include <exception>
 #include <map>
 #include <optional>
 #include <span>
@@ -35,11 +31,6 @@ std::optional<double> quantity(const std::string& text, std::span<const unit> un
         if (each.name == written && number >= 0 && number * each.factor <= limit)
             return number * each.factor;
     return {};
-}
-
-std::string one_line(std::string text) {
-    std::ranges::replace(text, '\n', ' ');
-    return text;
 }
 
 ringdown::address parse_address(const std::string& option, const std::string& text) {
@@ -139,22 +130,6 @@ void add_serving_options(CLI::App& app, serving_options& options) {
            "where to answer GET /metrics, for Prometheus")
         ->type_name("ADDR");
     app.add_flag("--live", options.live, "show how it goes, on the terminal of standard error");
-}
-
-int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& main_code) {
-    std::signal(SIGPIPE, SIG_IGN); // of standard output; sockets of the library raise none
-    try {
-        app.parse(argc, argv);
-        return main_code();
-    } catch (const CLI::CallForHelp&) {
-        std::fputs(app.help().c_str(), stdout);
-        return 0;
-    } catch (const CLI::ParseError& refused) {
-        std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), one_line(refused.what()).c_str());
-    } catch (const std::exception& failed) {
-        std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), one_line(failed.what()).c_str());
-    }
-    return 2;
 }
 
 } // namespace examples

@@ -10,6 +10,8 @@
 #include <ringdown/net/address.hpp>
 #include <ringdown/shutdown/policy.hpp>
 
+#include "run_program.hpp"
+
 namespace examples {
 
 /// What every example server is told on its command line.
@@ -41,9 +43,5 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::n
 /// Adds an option for a size such as `4096` or `1MiB`.
 CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& value,
                       const std::string& description);
-
-/// Runs `main_code(app)` after parsing; prints what went wrong, bad options or a failed set-up, as
-/// one line, and answers the exit status: 2 then, 0 for help.
-int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& main_code);
 
 } // namespace examples

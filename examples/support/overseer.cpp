@@ -24,7 +24,7 @@ constexpr auto between_messages = 400ms;
 } // namespace
 
 bool overseer::wanted(const serving_options& options, const supervisor& manager) {
-    return options.metrics || options.live || options.listen_on_passed || manager.supervised();
+    return options.metrics || options.live || manager.supervised();
 }
 
 overseer::overseer(std::list<worker>& workers, const serving_options& options, supervisor& manager)
@@ -124,8 +124,7 @@ task<void> overseer::draw() {
     }
 }
 
-// What a message that was not taken said, the next one says as well. Without a manager it says
-// nothing, and there may be a socket to hand back all the same.
+// What a message that was not taken said, the next one says as well.
 task<void> overseer::keep_manager_informed() {
     for (;;) {
         // A drain keeps its deadline; what is not over then hangs, and may be killed.
@@ -134,7 +133,6 @@ task<void> overseer::keep_manager_informed() {
         if (overdue < extension) (void)manager_.extend(extension);
         const standing now = co_await look();
         (void)manager_.status("draining, " + std::to_string(now.open) + " connections left");
-        if (now.phase > server_phase::not_accepting) manager_.hand_back();
         const auto slept = co_await sleep_for(on_, between_messages);
         if (!slept) co_return;
     }

@@ -1,29 +1,30 @@
 #pragma once
 
-#include <cstdio>
-#include <mutex>
+#include <optional>
 #include <string>
 
 #include <ringdown/shutdown/report.hpp>
 
+#include "line_writer.hpp"
+
 namespace examples {
 
-/// Writes reports as JSON lines, each flushed, from any thread. An empty name writes nothing,
-/// `-` writes to standard output.
+/// Writes reports as JSON lines, each at once, from any thread, and holds up none that writes.
+/// An empty name writes nothing, `-` writes to standard output.
 class report_writer {
 public:
-    /// Throws `std::system_error` naming the file when it cannot be opened.
+    /// Errors: throws `std::system_error` naming the file when it cannot be opened.
     explicit report_writer(const std::string& file_name);
-    report_writer(const report_writer&) = delete;
-    report_writer& operator=(const report_writer&) = delete;
-    ~report_writer();
 
     void write(const ringdown::teardown_report& report);
 
+    /// Waits a second for who reads them; says on standard error how many could not be written,
+    /// and answers whether all were. After the last report.
+    [[nodiscard]] bool finish();
+
 private:
-    std::mutex mutex_;
-    std::FILE* file_ = nullptr;
-    bool failed_ = false;
+    std::optional<line_writer> lines_;
+    bool shares_stdout_ = false;
 };
 
 } // namespace examples

@@ -18,6 +18,7 @@
 #include <ringdown/shutdown/supervisor.hpp>
 
 #include "crew.hpp"
+#include "output.hpp"
 #include "overseer.hpp"
 #include "report_json.hpp"
 #include "report_writer.hpp"
@@ -52,8 +53,7 @@ void print_totals(std::list<worker>& workers, std::size_t operations_left, int d
     totals["descriptors_left"] = descriptors_left;
     totals["operations_left"] = operations_left;
     if (extras.add_totals) extras.add_totals(totals);
-    std::printf("%s\n", totals.dump().c_str());
-    std::fflush(stdout);
+    print_line(totals.dump());
 }
 
 server_options options_of(const serving_options& options, report_writer& reports) {
@@ -79,10 +79,9 @@ std::vector<supervisor::handed_over> take_passed(const serving_options& options,
 }
 
 void announce(worker& first, const overseer* watching, supervisor& manager) {
-    std::printf("listening on %s\n", first.serving.local().text().c_str());
+    print_line("listening on " + first.serving.local().text());
     if (watching && watching->metrics())
-        std::printf("metrics on %s\n", watching->metrics()->local().text().c_str());
-    std::fflush(stdout);
+        print_line("metrics on " + watching->metrics()->local().text());
     if (const auto told = manager.ready(); !told)
         std::fprintf(stderr, "the service manager cannot be told: %s\n",
                      told.error().message().c_str());
@@ -128,8 +127,9 @@ int serve(const serving_options& options, const server::handler& handler,
             operations_left = watching->operations_left();
         }
     }
+    const bool written = reports.finish();
     print_totals(workers, operations_left, open_sockets() - sockets_before, extras);
-    return 0;
+    return written ? 0 : 1;
 }
 
 } // namespace examples

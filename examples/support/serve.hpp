@@ -26,6 +26,8 @@ struct serving_extras {
 /// One loop per thread, all accepting from one socket. Prints `listening on HOST:PORT` first, then
 /// `metrics on HOST:PORT` if there are, and the totals, as a JSON object, last. Tells systemd when
 /// it serves and that a drain takes its time.
+///
+/// Answers the exit status: 1 when reports could not be written.
 int serve(const serving_options& options, const ringdown::server::handler& handler,
           const serving_extras& extras = {});
 

@@ -2,14 +2,29 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <mutex>
 
 #include <ringdown/shutdown/close.hpp>
 
 namespace examples {
 
 using namespace ringdown;
+using namespace std::chrono_literals;
 
 namespace {
+
+// A shortage is the whole process's: what one worker has just told, the others need not.
+bool is_news(const worker& of) {
+    static std::mutex mutex;
+    static const worker* teller = nullptr;
+    static loop::time_point told;
+    const std::lock_guard lock(mutex);
+    const auto now = loop::time_point::clock::now();
+    if (teller && teller != &of && now < told + 1min) return false;
+    teller = &of;
+    told = now;
+    return true;
+}
 
 connection_stage stage_of(const connection& of) noexcept {
     if (of.life() == life_phase::open) return connection_stage::open;
@@ -69,7 +84,7 @@ server_options worker::with_notices(server_options options) {
         const std::string text = "accepting pauses until connections end: " + why.message();
         if (live_)
             notice_ = text;
-        else
+        else if (is_news(*this))
             std::fprintf(stderr, "%s\n", text.c_str());
     };
     return options;

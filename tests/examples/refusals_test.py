@@ -90,7 +90,32 @@ class Refusals(Case):
         self.refuses(['once', *LISTEN, '--bytes', 'many'], "'many'", '64KiB')
 
     def test_sizes_that_no_memory_holds(self):
-        self.refuses(['once', *LISTEN, '--bytes', '8000000GiB'])
+        for size in ('1000GiB', '8000000GiB'):
+            self.refuses(['once', *LISTEN, '--bytes', size], '--bytes', 'memory', 'at most', 'MiB')
+            self.refuses(['fetch', '127.0.0.1:1', '--send', size], '--send', 'memory', 'at most')
+
+    def test_sizes_beyond_a_limit_of_the_process(self):
+        words = ['prlimit', f'--as={256 << 20}', program('once'), *LISTEN, '--bytes', '512MiB']
+        status, out, err = run(words, within=5.0)
+        self.assertEqual((status, out), (2, ''), err)
+        self.assertRegex(err, r'^once: --bytes: [^\n]*memory[^\n]*\n$')
+
+    def test_options_of_the_demo(self):
+        self.refuses(['demo', '--connections', '5'], '--connections', '5', '12')
+        self.refuses(['demo', '--bogus'], '--bogus')
+        self.refuses(['demo', '--server', scratch('missing')], '--server', 'missing')
+
+    def test_threads_that_cannot_be_started(self):
+        for more in ((), ('--metrics', '127.0.0.1:0')):
+            limited = ['setpriv', '--reuid', '65534', '--clear-groups', 'prlimit', '--nproc=3']
+            words = [*limited, program('echo'), *LISTEN, '--threads', '8', *more]
+            if os.geteuid() != 0:
+                self.skipTest('only root can become nobody')
+            status, out, err = run(words, within=5.0)
+            if 'Permission denied' in err:
+                self.skipTest('nobody may not run what was built here')
+            self.assertEqual((status, out), (2, ''), err)
+            self.assertRegex(err, r'^echo: [^\n]*8 threads[^\n]*fewer\n$')
 
     def test_numbers_of_threads(self):
         for text in ('0', '65', '-1', 'many', '1.5', ''):

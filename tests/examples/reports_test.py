@@ -92,9 +92,10 @@ class Reports(Case):
                 round_trip(client)
         process.terminate()
         out, err = process.communicate(timeout=10)
-        self.assertEqual(process.returncode, 0)
+        self.assertEqual(process.returncode, 1)
         self.assertEqual(json.loads(out)['reports'], 3)
-        self.assertRegex(err.decode(), r'^[^\n]*reports[^\n]*No space left[^\n]*\n$')
+        self.assertRegex(err.decode(), r'^[^\n]*reports[^\n]*No space left[^\n]*\n'
+                                       r'3 reports could not be written\n$')
 
     def test_a_reader_of_stdout_that_goes_away_does_not_end_the_server(self):
         process = start([program('echo'), '--listen', '127.0.0.1:0', '--reports', '-'],
@@ -105,8 +106,9 @@ class Reports(Case):
             with socket.create_connection((host, int(port))) as client:
                 round_trip(client)
         process.terminate()
-        self.assertEqual(process.wait(10), 0)
-        self.assertEqual(process.stderr.read().decode().count('\n'), 1)
+        self.assertEqual(process.wait(10), 1)
+        self.assertRegex(process.stderr.read().decode(), r'^reports [^\n]*Broken pipe\n'
+                         r'3 reports could not be written\n[^\n]*standard output: Broken pipe\n$')
         process.stderr.close()
 
     def test_a_server_that_cannot_listen_leaves_the_reports_of_another_alone(self):

@@ -74,7 +74,6 @@ TEST_CASE("supervisor: without a manager nothing is told, and all is well") {
               if (none.supervised() || !none.take_sockets().empty()) return 1;
               const bool told =
                   none.ready() && none.stopping() && none.extend(1s) && none.status("here");
-              none.hand_back();
               return told ? 0 : 2;
           }) == 0);
 }
@@ -155,28 +154,5 @@ TEST_CASE("supervisor: a queue that is full holds up nobody") {
               for (int i = 0; i < 100'000 && told; ++i)
                   told = of.stopping();
               return !told && told.error() == std::errc::operation_would_block ? 0 : 2;
-          }) == 0);
-}
-
-TEST_CASE("supervisor: newcomers wait again when the sockets are handed back") {
-    if (!is_built_in()) return;
-    CHECK(in_child([] {
-              pass(1, nullptr);
-              supervisor from;
-              listening_socket shared(from.take_sockets().front().descriptor);
-              const address where = shared.local();
-              const auto connects = [&] {
-                  const int client = socket(AF_INET, SOCK_STREAM, 0);
-                  const timeval patience{.tv_sec = 0, .tv_usec = 100'000};
-                  setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-                  const bool did = connect(client, where.data(), where.size()) == 0;
-                  close(client);
-                  return did;
-              };
-              if (!connects()) return 1;
-              shared.refuse_newcomers();
-              if (connects()) return 2;
-              from.hand_back();
-              return connects() ? 0 : 3;
           }) == 0);
 }

@@ -1,0 +1,200 @@
+// A server of sessions, for the demo. A request is a line `ID MS BYTES`: after so many milliseconds
+// its answer is the line `ID BYTES` and that many bytes. Requests of one connection are served side
+// by side. A drain answers what is in progress and takes nothing more.
+#include <charconv>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <ringdown/runtime/scope.hpp>
+#include <ringdown/runtime/sleep.hpp>
+#include <ringdown/shutdown/session_group.hpp>
+
+#include "support/line_writer.hpp"
+#include "support/report_json.hpp"
+#include "support/serve.hpp"
+
+using namespace ringdown;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t line_bytes_max = 64;
+constexpr unsigned answer_bytes_max = 1 << 20;
+
+struct wanted {
+    unsigned id = 0;
+    unsigned milliseconds = 0;
+    unsigned bytes = 0;
+};
+
+std::optional<wanted> parse(std::string_view line) {
+    wanted read;
+    for (unsigned* each : {&read.id, &read.milliseconds, &read.bytes}) {
+        const auto [rest, error] = std::from_chars(line.data(), line.data() + line.size(), *each);
+        if (error != std::errc{}) return std::nullopt;
+        line.remove_prefix(static_cast<std::size_t>(rest - line.data()));
+        if (!line.empty() && line.front() == ' ') line.remove_prefix(1);
+    }
+    if (!line.empty() || read.bytes > answer_bytes_max) return std::nullopt;
+    return read;
+}
+
+// Differs from one answer to the next, so that none can be taken for another.
+std::string answer_to(const wanted& asked) {
+    std::string made = std::to_string(asked.id) + " " + std::to_string(asked.bytes) + "\n";
+    for (unsigned i = 0; i < asked.bytes; ++i)
+        made.push_back(static_cast<char>((asked.id + i) % 251));
+    return made;
+}
+
+task<void> answer(loop& on, request owed, wanted asked) {
+    const auto waited = co_await sleep_for(on, asked.milliseconds * 1ms);
+    if (!waited) co_return; // cancelled, and counted so
+    const std::string made = answer_to(asked);
+    const auto sent = co_await owed.send(bytes_of(made));
+    if (sent) owed.finish();
+}
+
+// Takes the whole lines out of what arrived. False: it is none of this protocol's.
+bool begin_requests(std::string& arrived, session& of, loop& on, scope& requests) {
+    std::size_t begin = 0;
+    for (std::size_t end; (end = arrived.find('\n', begin)) != std::string::npos; begin = end + 1) {
+        const auto asked = parse(std::string_view(arrived).substr(begin, end - begin));
+        if (!asked) return false;
+        auto owed = of.begin_request(); // refused while the session ends, and counted as dropped
+        if (owed) requests.spawn(answer(on, std::move(*owed), *asked));
+    }
+    arrived.erase(0, begin);
+    of.inside_message(!arrived.empty());
+    return arrived.size() <= line_bytes_max;
+}
+
+task<void> converse(session& with, loop& on) {
+    co_await with_scope(on, [&](scope& requests) -> task<void> {
+        std::string arrived;
+        for (;;) {
+            const auto bytes = co_await with.recv_lease();
+            if (!bytes) break; // also because the session is ending
+            const auto data = bytes->data();
+            arrived.append(reinterpret_cast<const char*>(data.data()), data.size());
+            if (!begin_requests(arrived, with, on, requests)) with.abort();
+        }
+        (void)co_await with.completed(); // after the last answer, or at the deadline
+        requests.cancel();
+    });
+}
+
+// The sessions of one loop. Those that come when the group has completed, out of the accept queue,
+// are ended one by one.
+struct sessions_here {
+    explicit sessions_here(loop& on) : group(on) {}
+
+    session_group group;
+    session_policy when_draining{};
+    std::uint64_t latecomers = 0;
+
+    void begin_drain(loop::time_point deadline) {
+        when_draining.cause = teardown_cause::drain;
+        when_draining.limits.within = 24h;
+        when_draining.limits.deadline = deadline;
+        group.begin_shutdown(when_draining);
+    }
+    void add(session& begun) {
+        if (group.add(begun)) return;
+        ++latecomers;
+        begun.begin_shutdown(when_draining);
+    }
+};
+
+nlohmann::ordered_json to_json(const session_report& report) {
+    return {{"peer", report.connection.peer.text()},
+            {"began", name(report.began)},
+            {"peer_end", name(report.peer)},
+            {"requests", report.requests},
+            {"answered", report.answered},
+            {"canceled", report.canceled},
+            {"dropped", report.dropped},
+            {"connection", examples::to_json(report.connection)}};
+}
+
+class session_server {
+public:
+    session_server(const examples::serving_options& options, const std::string& file)
+        : options_(options) {
+        if (!file.empty()) lines_.emplace(file);
+    }
+
+    int run() {
+        examples::serving_extras extras;
+        extras.on_drain = [this](loop& on, loop::time_point deadline) {
+            of(on).begin_drain(deadline);
+        };
+        extras.add_totals = [this](nlohmann::ordered_json& totals) { add_to(totals); };
+        const int status = examples::serve(
+            options_, [this](stream client) { return attend(std::move(client)); }, extras);
+        return lines_ && lines_->finish(1s) > 0 ? 1 : status;
+    }
+
+private:
+    sessions_here& of(loop& on) {
+        const std::lock_guard lock(mutex_);
+        return by_loop_.try_emplace(&on, on).first->second;
+    }
+
+    task<void> attend(stream client) {
+        loop& on = client.on();
+        session_policy when_client_ends;
+        when_client_ends.limits = options_.ending.policy;
+        const auto with =
+            std::make_shared<session>(std::move(client), session_role::server, when_client_ends);
+        on.spawn(note_completion(with));
+        of(on).add(*with);
+        co_await converse(*with, on);
+    }
+
+    // Beside the handler, which a drain cancels at its deadline.
+    task<void> note_completion(std::shared_ptr<session> of) {
+        const auto report = co_await of->completed();
+        if (report && lines_) lines_->write(to_json(*report).dump() + "\n");
+    }
+
+    void add_to(nlohmann::ordered_json& totals) {
+        session_group_report sum;
+        std::uint64_t sessions = 0;
+        for (const auto& [on, each] : by_loop_) {
+            const session_group_report& report = each.group.report();
+            sessions += report.sessions + each.latecomers;
+            sum.requests += report.requests;
+            sum.answered += report.answered;
+            sum.canceled += report.canceled;
+            sum.dropped += report.dropped;
+        }
+        totals["sessions"] = sessions;
+        totals["requests"] = sum.requests;
+        totals["answered"] = sum.answered;
+        totals["canceled"] = sum.canceled;
+        totals["dropped"] = sum.dropped;
+    }
+
+    const examples::serving_options& options_;
+    std::optional<examples::line_writer> lines_;
+    std::mutex mutex_;
+    std::map<loop*, sessions_here> by_loop_;
+};
+
+} // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Answers `ID MS BYTES` after MS milliseconds.", "session-server");
+    examples::serving_options options;
+    std::string sessions;
+    examples::add_serving_options(app, options);
+    app.add_option("--sessions", sessions, "write a line of JSON for each session")
+        ->type_name("FILE");
+    return examples::run_program(app, argc, argv,
+                                 [&] { return session_server(options, sessions).run(); });
+}
