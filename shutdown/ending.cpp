@@ -68,6 +68,7 @@ ending::ending(connection& of, const ending_request& request) noexcept
       discard_(of, "discard", *this, &ending::discard_settled, true),
       queue_(of, "siocoutq", *this, &ending::queue_settled),
       watch_(of, "poll", *this, &ending::watch_settled),
+      loss_(of, "poll", *this, &ending::loss_settled),
       peer_name_(of, "peername", *this, &ending::peer_name_settled),
       close_(of, "close", *this, &ending::close_settled), discarded_before_(of.bytes().discarded) {
     if (request.policy.deadline) deadline_ = std::min(deadline_, *request.policy.deadline);
@@ -105,6 +106,7 @@ void ending::start() {
     ask_peer_name();
     if (of.end_errno() == 0) {
         if (of.allowed() != allowance::answers && !releases()) of.request_fin();
+        if (of.allowed() == allowance::answers) watch_for_loss();
         schedule();
     }
     advance();
@@ -247,6 +249,22 @@ void ending::watch_settled(completion what) noexcept {
     queue_wanted_ = true;
     if (what.result < 0 || !(static_cast<unsigned>(what.result) & POLLERR)) return;
     if (!decided_) take_sample(connection_); // notes what SO_ERROR tells
+}
+
+// While answers are owed to a peer that has finished, no receive would tell of its reset.
+void ending::watch_for_loss() {
+    connection& of = connection_;
+    if (of.from().kind != connection_kind::tcp || of.receiving() != receiving_phase::finished)
+        return;
+    loss_.launch([&](io_uring_sqe& sqe) {
+        // POLLERR and POLLHUP are always told; POLLRDHUP as well, which holds already: again and
+        // again, then, whenever something happens.
+        io_uring_prep_poll_multishot(&sqe, of.descriptor(), 0);
+    });
+}
+
+void ending::loss_settled(completion what) noexcept {
+    if (what.result > 0 && !decided_) take_sample(connection_); // notes what SO_ERROR tells
 }
 
 void ending::ask_peer_name() {

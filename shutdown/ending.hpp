@@ -82,6 +82,8 @@ private:
     void discard_settled(completion what) noexcept;
     void queue_settled(completion what) noexcept;
     void watch_settled(completion what) noexcept;
+    void watch_for_loss();
+    void loss_settled(completion what) noexcept;
     void peer_name_settled(completion what) noexcept;
     void close_settled(completion what) noexcept;
 
@@ -111,6 +113,7 @@ private:
     msghdr discarded_message_{}; // what told of a packet, or of the end
     step_operation<ending> queue_;
     step_operation<ending> watch_;
+    step_operation<ending> loss_;
     step_operation<ending> peer_name_;
     step_operation<ending> close_;
     int unread_bytes_ = 0;      // in the kernel, at the close

@@ -45,6 +45,8 @@ void ending::discard_settled(completion what) noexcept {
         progress_at_ = of.on().now();
     } else if (what.result == 0) {
         of.note_nothing_received(what);
+        // With bytes dropped, nobody knows whether the message that they belong to was whole.
+        if (discarded() == 0 && of.end_errno() == 0) of.note_end_told();
     } else if (what.result != -ECANCELED && what.result != -EINTR) {
         of.note_error(what.result);
         if (of.end_errno() == 0 && !decided_) error_ = system_error(what.result);

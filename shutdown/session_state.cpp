@@ -1,5 +1,7 @@
 #include <ringdown/shutdown/session_state.hpp>
 
+#include <algorithm>
+
 #include <ringdown/runtime/assert.hpp>
 #include <ringdown/shutdown/ending.hpp>
 #include <ringdown/shutdown/session_group.hpp>
@@ -99,7 +101,15 @@ void session_state::mark_if_idle() noexcept {
 }
 
 bool session_state::begin_shutdown(const session_policy& policy) {
-    if (phase_ != session_phase::open || connection_->ending()) return false;
+    if (phase_ == session_phase::completed) return false;
+    if (connection_->ending()) {
+        // Who comes second does not choose how, but its deadline holds as well.
+        const ending_policy& limits = policy.limits;
+        const auto within = later(connection_->on().now(), limits.within);
+        ending::of(*connection_).tighten(std::min(within, limits.deadline.value_or(within)));
+        return false;
+    }
+    if (phase_ != session_phase::open) return false;
     when_truncated_ = policy.when_truncated;
     if (policy.unsent == unsent_sends::cancel && role_ == session_role::client) refuse_unsent();
     begin_ending(session_starter::local,
@@ -220,11 +230,13 @@ void session_state::connection_closed() noexcept {
     counts_.connection = ending::of(*connection_).report();
     const teardown_report& report = counts_.connection;
     const bool lost = report.reset_received || report.ending == actual_ending::lost;
+    const bool unanswered = role_ == session_role::client && pending() > 0;
     if (report.peer_finished)
-        note_peer_end(connection_->truncated() ? session_peer_end::truncated
-                                               : session_peer_end::graceful);
+        note_peer_end(connection_->truncated() || unanswered ? session_peer_end::truncated
+                                                             : session_peer_end::graceful);
     if (lost) note_peer_end(session_peer_end::reset);
-    if (phase_ == session_phase::open && lost) counts_.began = session_starter::peer;
+    const bool by_peer = lost || report.initiator == teardown_initiator::peer;
+    if (phase_ == session_phase::open && by_peer) counts_.began = session_starter::peer;
     counts_.canceled += pending();
 
     enter(session_phase::completed);

@@ -187,7 +187,8 @@ TEST_CASE("idle: a handler that finishes when told of the drain") {
             auto told = as_task([&] { return self->draining().wait(with.on()); });
             const auto first = co_await when_any(with.on(), std::move(request), std::move(told));
             CHECK(first.first == 1);
-            co_await with.send_last(bytes_of("bye"));
+            const auto sent = co_await with.send_last(bytes_of("bye"));
+            CHECK(sent);
             co_await graceful_close(with);
         });
         self = &server.serving;
