@@ -146,7 +146,7 @@ public:
 
     /// Begins the shutdown. The first caller wins, and is told so by true; nobody is when the
     /// peer, the loss of the connection, or an ending of the connection by other means came first.
-    /// Whoever comes later chooses nothing any more, but the earliest deadline holds.
+    /// Whoever comes later chooses nothing any more.
     bool begin_shutdown(const session_policy& policy = {});
 
     /// Resets the connection now; requests in progress are cancelled. An ending under way is cut

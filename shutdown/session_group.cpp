@@ -28,7 +28,10 @@ bool session_group::begin_shutdown(const session_policy& policy) {
     ending_ = true;
     policy_ = policy;
     // One that completes at once leaves the list while it is visited.
-    sessions_.for_each([&](session_state& each) { each.begin_shutdown(policy); });
+    sessions_.for_each([&](session_state& each) {
+        const session_ref kept(each);
+        if (!each.begin_shutdown(policy)) each.tighten(policy.limits);
+    });
     note_progress();
     return true;
 }

@@ -42,7 +42,8 @@ public:
     /// False when the group has completed: the session is not taken in.
     bool add(session& joining);
 
-    /// Begins the shutdown of every session. The first call counts, and is told so by true.
+    /// Begins the shutdown of every session; the deadline holds for those that are ending already,
+    /// too. The first call counts, and is told so by true.
     bool begin_shutdown(const session_policy& policy = {});
 
     /// Waits for the completion.

@@ -101,20 +101,18 @@ void session_state::mark_if_idle() noexcept {
 }
 
 bool session_state::begin_shutdown(const session_policy& policy) {
-    if (phase_ == session_phase::completed) return false;
-    if (connection_->ending()) {
-        // Who comes second does not choose how, but its deadline holds as well.
-        const ending_policy& limits = policy.limits;
-        const auto within = later(connection_->on().now(), limits.within);
-        ending::of(*connection_).tighten(std::min(within, limits.deadline.value_or(within)));
-        return false;
-    }
-    if (phase_ != session_phase::open) return false;
+    if (phase_ != session_phase::open || connection_->ending()) return false;
     when_truncated_ = policy.when_truncated;
     if (policy.unsent == unsent_sends::cancel && role_ == session_role::client) refuse_unsent();
     begin_ending(session_starter::local,
                  {requested_ending::graceful, policy.cause, policy.limits, {}});
     return true;
+}
+
+void session_state::tighten(const ending_policy& limits) noexcept {
+    if (phase_ == session_phase::completed || !connection_->ending()) return;
+    const auto within = later(connection_->on().now(), limits.within);
+    ending::of(*connection_).tighten(std::min(within, limits.deadline.value_or(within)));
 }
 
 // Answers of a server are never refused here: whoever waits for them would wait in vain.

@@ -106,6 +106,8 @@ public:
     void end_request(bool answered) noexcept;
     bool begin_shutdown(const session_policy& policy);
     void abort(teardown_cause why);
+    /// Makes the deadline of a session that is ending already no later than that of the limits.
+    void tighten(const ending_policy& limits) noexcept;
     void dispose() noexcept;
     void inside_message(bool inside) noexcept;
 
