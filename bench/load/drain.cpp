@@ -51,7 +51,8 @@ public:
         while (open_ > 0 || gone_at_ == 0) {
             // Its clock ends with it; the last look is taken while the last FIN is answered.
             turn(give_up);
-            if (now() > give_up) fail("a drain did not come to its end");
+            if (now() > give_up)
+                fail(open_ > 0 ? "a drain gave not everybody FIN" : "a drained server did not end");
         }
         cost_.own_after = meter::read_own();
         return report();

@@ -28,6 +28,16 @@ int count_event(const char* name, pid_t of) {
     return -1;
 }
 
+// Time on a CPU, with that of threads that are still to be started.
+int count_time(pid_t of) {
+    perf_event_attr wanted{};
+    wanted.type = PERF_TYPE_SOFTWARE;
+    wanted.size = sizeof wanted;
+    wanted.config = PERF_COUNT_SW_TASK_CLOCK;
+    wanted.inherit = 1;
+    return static_cast<int>(syscall(SYS_perf_event_open, &wanted, of, -1, -1, 0));
+}
+
 std::optional<std::uint64_t> read_event(int counter) {
     std::uint64_t value = 0;
     if (counter < 0 || ::read(counter, &value, sizeof value) != sizeof value) return {};
@@ -63,27 +73,30 @@ meter::meter(pid_t of, bool counts) : of_(of) {
     const int refused = clock_getcpuclockid(of, &clock_);
     errno = refused;
     must(refused == 0, "the server's CPU clock");
+    task_clock_ = count_time(of);
     if (!counts) return;
     system_calls_ = count_event("raw_syscalls/sys_enter", of);
+    operations_ = count_event("io_uring/io_uring_submit_req", of);
     punts_ = count_event("io_uring/io_uring_queue_async_work", of);
 }
 
 meter::~meter() {
-    for (const int counter : {system_calls_, punts_})
+    for (const int counter : {task_clock_, system_calls_, operations_, punts_})
         if (counter >= 0) close(counter);
 }
 
 usage meter::read() const {
     timespec used{};
     must(clock_gettime(clock_, &used) == 0, "the server is gone");
-    return {nanoseconds(used), waited(std::to_string(of_)), read_event(system_calls_),
-            read_event(punts_)};
+    const auto exact = read_event(task_clock_);
+    return {exact.value_or(nanoseconds(used)), waited(std::to_string(of_)),
+            read_event(system_calls_), read_event(operations_), read_event(punts_)};
 }
 
 usage meter::read_own() {
     timespec used{};
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return {nanoseconds(used), waited("self"), {}, {}};
+    return {nanoseconds(used), waited("self"), {}, {}, {}};
 }
 
 int meter::sockets() const {

@@ -12,6 +12,7 @@ struct usage {
     std::uint64_t cpu_nanoseconds = 0;    ///< With every thread, the kernel's workers for it too.
     std::uint64_t waited_nanoseconds = 0; ///< Ready, while somebody else had the CPU.
     std::optional<std::uint64_t> system_calls; ///< Where counting is permitted.
+    std::optional<std::uint64_t> operations;   ///< Submitted to a ring.
     std::optional<std::uint64_t> punts;        ///< Operations that a ring handed to a worker.
 };
 
@@ -39,7 +40,9 @@ public:
 private:
     pid_t of_;
     clockid_t clock_ = 0;
+    int task_clock_ = -1; // exact, where the clock moves with the scheduler's ticks
     int system_calls_ = -1;
+    int operations_ = -1;
     int punts_ = -1;
 };
 

@@ -1,7 +1,11 @@
 #include "window.hpp"
 
+#include "failure.hpp"
+
 namespace load {
 namespace {
+
+constexpr time_ns patience = 5'000'000'000;
 
 nlohmann::ordered_json difference(const std::optional<std::uint64_t>& after,
                                   const std::optional<std::uint64_t>& before) {
@@ -12,8 +16,16 @@ nlohmann::ordered_json difference(const std::optional<std::uint64_t>& after,
 } // namespace
 
 window::window(const options& given, const meter& server)
-    : server_(server), begin_(now() + static_cast<time_ns>(given.warm_up * 1e9)),
-      end_(begin_ + static_cast<time_ns>(given.seconds * 1e9)) {}
+    : server_(server), warm_up_(static_cast<time_ns>(given.warm_up * 1e9)),
+      length_(static_cast<time_ns>(given.seconds * 1e9)) {
+    start();
+}
+
+void window::start() {
+    phase_ = phase::warming_up;
+    begin_ = now() + warm_up_;
+    end_ = begin_ + length_;
+}
 
 void window::pass(time_ns at) {
     if (phase_ == phase::warming_up && at >= begin_) {
@@ -21,7 +33,12 @@ void window::pass(time_ns at) {
         cost_.server_before = server_.read();
         cost_.own_before = meter::read_own();
         began_ = now();
+        end_ = began_ + length_;
     } else if (phase_ == phase::measuring && at >= end_) {
+        if (latencies_.count() == 0 && at >= began_ + length_ + patience)
+            fail("nothing was done while it was measured");
+        end_ = at + length_;
+        if (latencies_.count() == 0) return;
         phase_ = phase::over;
         cost_.server_after = server_.read();
         cost_.own_after = meter::read_own();
@@ -46,6 +63,7 @@ void add_cost(nlohmann::ordered_json& to, const cost& of) {
     to["load_cpu_nanoseconds"] = own_after.cpu_nanoseconds - own_before.cpu_nanoseconds;
     to["load_waited_nanoseconds"] = own_after.waited_nanoseconds - own_before.waited_nanoseconds;
     to["system_calls"] = difference(after.system_calls, before.system_calls);
+    to["operations"] = difference(after.operations, before.operations);
     to["punts"] = difference(after.punts, before.punts);
 }
 

@@ -22,7 +22,11 @@ class window {
 public:
     window(const options& given, const meter& server);
 
-    /// Takes note of the time; samples the server where the window begins and ends.
+    /// The warm-up begins now, and not with the construction.
+    void start();
+
+    /// Takes note of the time; samples the server where the window begins and ends. It stays open
+    /// until something was done in it, however long that takes.
     void pass(time_ns at);
     [[nodiscard]] bool open() const { return phase_ == phase::measuring; }
     [[nodiscard]] bool over() const { return phase_ == phase::over; }
@@ -41,8 +45,10 @@ private:
     enum class phase { warming_up, measuring, over };
 
     const meter& server_;
-    time_ns begin_;
-    time_ns end_;
+    time_ns warm_up_;
+    time_ns length_;
+    time_ns begin_ = 0;
+    time_ns end_ = 0;
     phase phase_ = phase::warming_up;
     cost cost_;
     time_ns began_ = 0;
