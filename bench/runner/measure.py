@@ -10,6 +10,8 @@ import namespace
 
 PORT = 7000
 DISTURBED = 0.05  # share of the time that others may take
+# On one CPU the kernel's own threads count as others: freeing ended connections takes 7 to 10 %.
+DISTURBED_ONE_CPU = 0.15
 STARTS_WITHIN = 10
 
 
@@ -109,6 +111,6 @@ def is_disturbed(measured, bench, shared_cpu):
         if bench.paced or bench.workload == 'drain':
             return False
         used = measured['cpu_nanoseconds'] + measured['load_cpu_nanoseconds']
-        return used < (1 - DISTURBED) * time_ns
+        return used < (1 - DISTURBED_ONE_CPU) * time_ns
     waited = max(measured['waited_nanoseconds'], measured['load_waited_nanoseconds'])
     return waited > DISTURBED * time_ns
