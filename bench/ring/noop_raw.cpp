@@ -15,7 +15,7 @@ double raw_noop(std::size_t depth, std::size_t count) {
                    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_CQSIZE;
     params.cq_entries = 2048;
     if (const int refused = io_uring_queue_init_params(256, &ring, &params)) {
-        std::fprintf(stderr, "bench: io_uring: error %d\n", -refused);
+        std::fprintf(stderr, "ring: io_uring: error %d\n", -refused);
         std::exit(2);
     }
     io_uring_register_ring_fd(&ring);

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Runs the bench suite: contestants take turns within each round, and ratios are taken there."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+
+import figures
+import page
+import plots
+import report
+from measure import Failed, Stage
+from plan import BENCHES, BY_HAND
+
+RING = 'ring'
+QUICK = {'rounds': 1, 'seconds': 0.05, 'warm_up': 0.03}
+USUAL = {'rounds': 5, 'seconds': 0.3, 'warm_up': 0.1}
+COUNTING_SECONDS = 0.1
+
+
+class Progress:
+    """One line that says where the run is, on a terminal; else a line for each bench."""
+
+    def __init__(self, total):
+        self.total, self.done, self.said = total, 0, ''
+        self.live = sys.stderr.isatty()
+
+    def next(self, what, who):
+        self.done += 1
+        if self.live:
+            print(f'\r\x1b[K{self.done:4} of {self.total}  {what}: {who}', end='', file=sys.stderr,
+                  flush=True)
+        elif what != self.said:
+            print(f'{self.done:4} of {self.total}  {what}', file=sys.stderr, flush=True)
+        self.said = what
+
+    def end(self):
+        if self.live:
+            print('\r\x1b[K', end='', file=sys.stderr, flush=True)
+
+
+def positive(kind):
+    def read(text):
+        value = kind(text)
+        if not 0 < value < 100_000:
+            raise argparse.ArgumentTypeError(f"'{text}' is not between 0 and 100000")
+        return value
+    return read
+
+
+def read_arguments():
+    names = [bench.name for bench in BENCHES] + [RING]
+    parser = argparse.ArgumentParser(prog='bench', description=__doc__)
+    parser.add_argument('--build', default='build', help='build folder [build]')
+    parser.add_argument('--quick', action='store_true', help='one short round of everything')
+    parser.add_argument('--only', action='append', metavar='NAME',
+                        help='this bench, or all that begin so; may be given several times')
+    parser.add_argument('--server', action='append', metavar='NAME',
+                        help='this contestant; may be given several times')
+    parser.add_argument('--rounds', type=positive(int), help=f'rounds [{USUAL["rounds"]}]')
+    parser.add_argument('--seconds', type=positive(float),
+                        help=f'measured for each figure of a round [{USUAL["seconds"]}]')
+    parser.add_argument('--list', action='store_true', help='list the benches')
+    given = parser.parse_args()
+    given.only = given.only or names
+    for wanted in given.only:
+        if not any(name.startswith(wanted) for name in names):
+            parser.error(f"no bench is called '{wanted}'; there are {', '.join(names)}")
+    given.chosen = [bench for bench in BENCHES
+                    if any(bench.name.startswith(wanted) for wanted in given.only)]
+    given.ring = any(RING.startswith(wanted) for wanted in given.only)
+    usual = QUICK if given.quick else USUAL
+    given.rounds = given.rounds or usual['rounds']
+    given.seconds = given.seconds or usual['seconds']
+    given.warm_up = min(usual['warm_up'], given.seconds)
+    return given
+
+
+def plan_of(given, stage):
+    there = stage.contestants()
+    for name in given.server or ():
+        if name not in there:
+            raise SystemExit(f"bench: there is no server '{name}' in {given.build}/bench/servers; "
+                             f"there are {', '.join(sorted(there))}")
+    wanted = set(given.server or there)
+    plan = []
+    for bench in given.chosen:
+        own = [name for name in bench.contestants if name in there & wanted]
+        # Somebody's own server takes part when it is asked for.
+        own += [name for name in given.server or () if name not in bench.contestants
+                and not any(name in other.contestants for other in BENCHES)]
+        plan.append((bench, own))
+    return plan
+
+
+def measure(stage, bench, contestant):
+    """A run that others disturbed is done once more; the quieter one counts."""
+    first = stage.run(bench, contestant)
+    if not first['disturbed']:
+        return first
+    second = stage.run(bench, contestant)
+    second['retried'] = True
+    return second
+
+
+def run_servers(given, stage):
+    plan = plan_of(given, stage)
+    to_count = [(bench, contestant) for bench, own in plan if bench.counted
+                for contestant in own if not given.quick or contestant in BY_HAND]
+    in_a_round = sum(len(own) for _, own in plan)
+    progress = Progress(in_a_round * given.rounds + len(to_count))
+    results, counts = {}, {}
+    for round_ in range(given.rounds):
+        for bench, own in plan:
+            for contestant in own:
+                progress.next(f'round {round_ + 1} of {given.rounds}, {bench.name}', contestant)
+                of_bench = results.setdefault(bench.name, {}).setdefault(contestant, {})
+                of_bench[round_] = measure(stage, bench, contestant)
+    stage.seconds = min(stage.seconds, COUNTING_SECONDS)
+    for bench, contestant in to_count:
+        progress.next(f'system calls, {bench.name}', contestant)
+        counts.setdefault(bench.name, {})[contestant] = stage.run(bench, contestant, True)
+    progress.end()
+    return results, counts
+
+
+def run_ring(given):
+    print('ring', file=sys.stderr, flush=True)
+    program = [os.path.join(given.build, 'bench', 'ring', 'ring'), '--json']
+    run = subprocess.run(program + (['--quick'] if given.quick else []),
+                         stdout=subprocess.PIPE, text=True, timeout=600)
+    if run.returncode != 0:
+        raise Failed(f'ring ended with status {run.returncode}')
+    return json.loads(run.stdout)
+
+
+def machine():
+    model = 'unknown'
+    with open('/proc/cpuinfo') as info:
+        for line in info:
+            if line.startswith('model name'):
+                model = line.partition(':')[2].strip()
+                break
+    return {'when': datetime.datetime.now().strftime('%Y-%m-%d %H:%M'),
+            'kernel': platform.release(), 'cpus': os.cpu_count(), 'model': model}
+
+
+def remarks_of(stage, results, counts):
+    made = []
+    if not stage.isolated:
+        made.append('No network namespace could be made '
+                    f'({stage.not_isolated_because}): ports and TIME_WAIT did not start equal.')
+    if len(stage.cpus) == 1:
+        made.append('There is one CPU only: servers and load share it everywhere.')
+    if any(run['system_calls'] is None for rows in counts.values() for run in rows.values()):
+        made.append('System calls and operations: unavailable, tracepoints are not permitted here.')
+    runs = [run for rows in results.values() for rounds in rows.values() for run in rounds.values()]
+    disturbed = sum(run['disturbed'] for run in runs)
+    if disturbed:
+        made.append(f'{disturbed} of {len(runs)} figures were disturbed by other processes, '
+                    'also when they were taken again.')
+    return made
+
+
+def write(given, document, results):
+    text = report.markdown(document)
+    drawn = plots.all_plots(document['figures'], results) if plots.available() else []
+    folder = os.path.join(given.build, 'bench')
+    for name, content in (('report.json', json.dumps(document | {'runs': results}, indent=1)),
+                          ('report.md', text), ('report.html', page.page(text, drawn))):
+        with open(os.path.join(folder, name), 'w') as file:
+            file.write(content)
+    print(text)
+    print(f'written: {folder}/report.json, report.md, report.html'
+          + ('' if drawn or not results else ' (without plots: there is no gnuplot)'))
+
+
+def main():
+    # So that no server is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    given = read_arguments()
+    if given.list:
+        for bench in BENCHES:
+            print(f'{bench.name:24} {bench.title}')
+        print(f'{RING:24} a no-op through the ring, against hand-written liburing')
+        return 0
+    stage = Stage(given.build, given.seconds, given.warm_up)
+    try:
+        ring = run_ring(given) if given.ring else []
+        results, counts = run_servers(given, stage)
+    except Failed as failure:
+        print(f'\nbench: failed: {failure}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('\nbench: interrupted', file=sys.stderr)
+        return 130
+    document = {'machine': machine(), 'rounds': given.rounds, 'seconds': given.seconds,
+                'remarks': remarks_of(stage, results, counts),
+                'figures': figures.summarize(results, counts), 'ring': ring,
+                'goals': figures.goals(results)}
+    write(given, document, results)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,110 @@
+// Ringdown as its guide shows it: a server, a coroutine for each connection, and the endings.
+#include <array>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include <ringdown/ringdown.hpp>
+
+#include "support.hpp"
+
+using namespace ringdown;
+using servers::request_bytes;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Peers that never finish are reset in time; what they upload meanwhile is dropped, however much.
+const ending_policy patience{.within = 1s,
+                             .deadline = {},
+                             .idle = 1s,
+                             .discard_bytes_max = std::numeric_limits<std::uint64_t>::max() / 2};
+
+task<void> echo(stream peer) {
+    for (;;) {
+        peer.mark_idle();
+        const auto data = co_await peer.recv_lease();
+        if (!data) break;
+        const auto sent = co_await peer.send(data->data());
+        if (!sent) break;
+    }
+    co_await graceful_close(peer, patience);
+}
+
+using request = std::array<std::byte, request_bytes>;
+
+task<bool> receive(stream& peer, std::span<std::byte> into) {
+    while (!into.empty()) {
+        const auto bytes = co_await peer.recv(into);
+        if (!bytes) co_return false;
+        into = into.subspan(*bytes);
+    }
+    co_return true;
+}
+
+task<void> answer_and_finish(stream peer) {
+    request asked;
+    const bool whole = co_await receive(peer, asked);
+    if (whole) {
+        const auto sent = co_await peer.send_last(asked);
+        if (!sent) co_return;
+    }
+    co_await graceful_close(peer, patience);
+}
+
+task<void> answer_and_wait(stream peer) {
+    request asked;
+    const bool whole = co_await receive(peer, asked);
+    if (whole) {
+        const auto sent = co_await peer.send(asked);
+        if (!sent) co_return;
+        (void)co_await peer.recv(asked); // its end
+    }
+    co_await graceful_close(peer, patience);
+}
+
+task<void> answer_and_abort(stream peer) {
+    request asked;
+    const bool whole = co_await receive(peer, asked);
+    if (whole) {
+        const auto sent = co_await peer.send(asked);
+        if (!sent) co_return;
+    }
+    co_await abort_close(peer);
+}
+
+server::handler handler_of(servers::workload what) {
+    switch (what) {
+    case servers::workload::echo:
+    case servers::workload::drain:
+        return echo;
+    case servers::workload::churn_server_first:
+    case servers::workload::discard:
+        return answer_and_finish;
+    case servers::workload::churn_client_first:
+        return answer_and_wait;
+    case servers::workload::churn_abort:
+        break;
+    }
+    return answer_and_abort;
+}
+
+task<void> drain_when_told(server& ended, signals& told, bool drains) {
+    const auto signal = co_await told.next();
+    if (!signal) co_return;
+    if (!drains) std::_Exit(0);
+    co_await ended.drain();
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const auto given = servers::read_order(argc, argv);
+    const auto where = address::parse("127.0.0.1:" + std::to_string(given.port));
+    loop on;
+    signals told(on, {SIGTERM, SIGINT});
+    server only(on, std::make_shared<listening_socket>(*where), handler_of(given.what));
+    on.run(when_all(on, only.run(), drain_when_told(only, told, servers::drains(given.what))));
+}
