@@ -27,7 +27,7 @@ TEST_CASE("snapshot: what each connection does and waits for, while a drain goes
                 });
             }
             if (buffer[0] == std::byte{'f'}) {
-                const sent last = co_await with.send_last(bytes_of("answer"));
+                const auto last = co_await with.send_last(bytes_of("answer"));
                 CHECK(last.bytes == 6);
                 co_await graceful_close(with, {.within = 1h, .idle = 0s});
             }
