@@ -80,7 +80,7 @@ task<void> server::conduct(drain_run& of, scope& inside) {
 task<void> server::wait_unready(drain_run& of, scope& inside) {
     enter(server_phase::unready);
     begin_hook(of, inside);
-    const auto until = later(of.begun(), of.policy().unready_for);
+    const auto until = later(on_.now(), of.policy().unready_for);
     of.stir_at(until);
     co_await pass(of, [&] { return no_hook_.happened() && on_.now() >= until; });
 }

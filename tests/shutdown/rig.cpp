@@ -123,8 +123,8 @@ std::chrono::microseconds wait_for_cpu::so_far() {
 namespace {
 
 // One for all tests: the kernel takes its time to close a socket that sees every packet.
-wire_capture& captured_resets() {
-    static wire_capture all(wire_capture::what::resets);
+wire_capture& captured_ends() {
+    static wire_capture all(wire_capture::what::ends);
     all.take(); // of tests before
     return all;
 }
@@ -132,7 +132,7 @@ wire_capture& captured_resets() {
 } // namespace
 
 rig::rig(const loop_options& options)
-    : on(options), before_(count_wire()), resets_(captured_resets()) {
+    : on(options), before_(count_wire()), ends_(captured_ends()) {
     ledger(on).on_report([this](const teardown_report& report) { reports_.push_back(report); });
 }
 
@@ -183,28 +183,23 @@ datagram_socket rig::open_datagrams(std::optional<address> peer) {
 }
 
 std::uint64_t rig::our_resets() {
-    for (const wire_segment& each : resets_.take())
-        if (our_ports_.contains(each.from)) ++our_resets_;
-    return our_resets_;
+    for (const wire_segment& each : ends_.take())
+        resets_.add(each);
+    return resets_.sent_by(our_ports_);
 }
 
 void rig::check_resets(std::uint64_t expected) {
-    if (!has_own_network() || !resets_.works())
+    if (!has_own_network() || !ends_.works())
         MESSAGE("skip: no network of its own, so RST are not counted: " << own_network_refused());
     else
         CHECK(our_resets() == expected);
 }
 
 void rig::check_reported_resets() {
-    if (!has_own_network() || !resets_.works() || !has_sink_) return;
+    if (!has_own_network() || !ends_.works() || !has_sink_) return;
     const auto reported = std::ranges::count_if(
         reports_, [](const teardown_report& each) { return each.reset_sent; });
-    const std::uint64_t sent = static_cast<std::uint64_t>(reported) + after_close_;
-    // Segments that were on their way to us when we reset are each answered by one more.
-    if (peer_uploads_)
-        CHECK(our_resets() >= sent);
-    else
-        CHECK(our_resets() == sent);
+    CHECK(our_resets() == static_cast<std::uint64_t>(reported) + after_close_);
     CHECK(wire().resets_sent >= our_resets());
 }
 
@@ -222,7 +217,7 @@ task<void> rig::all_reported() {
 
 void run(const std::function<task<void>(rig&)>& body, const loop_options& options) {
     if (has_own_network()) CHECK(wire_is_quiet(2s));
-    captured_resets(); // its descriptors stay
+    captured_ends(); // its descriptors stay
     const auto descriptors = open_descriptors();
     const auto frames = frame_pool::statistics().live;
     {

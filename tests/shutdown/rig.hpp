@@ -17,6 +17,7 @@
 #include "support/peer_script.hpp"
 #include "support/wire.hpp"
 #include "support/wire_capture.hpp"
+#include "support/wire_resets.hpp"
 
 namespace ringdown::testing {
 
@@ -91,14 +92,9 @@ public:
     [[nodiscard]] wire_counters wire() const { return count_wire() - before_; }
     /// Checks how many RST left our sides of this test's connections; a visible skip without a
     /// network of its own.
-    ///
-    /// Not those of the peers: where FINs pass each other on two CPUs, a peer's kernel answers our
-    /// second acknowledgement with RST because its socket is gone, between plain sockets too.
     void check_resets(std::uint64_t expected);
     [[nodiscard]] std::uint64_t resets_so_far() { return our_resets(); }
     /// After a close the kernel may have to reset by itself, which no report can tell of.
-    /// The peer still sends while we reset.
-    void expect_upload() noexcept { peer_uploads_ = true; }
     void expect_resets_after_close(std::uint64_t count) noexcept { after_close_ += count; }
     /// Called by `run`: every RST that left is in a report, and every one that is left.
     void check_reported_resets();
@@ -121,11 +117,10 @@ private:
     std::uint64_t our_resets();
 
     wire_counters before_;
-    wire_capture& resets_;
+    wire_capture& ends_;
+    wire_resets resets_;
     std::set<std::uint16_t> our_ports_;
-    std::uint64_t our_resets_ = 0;
     std::uint64_t after_close_ = 0;
-    bool peer_uploads_ = false;
     wait_for_cpu waited_;
     std::vector<teardown_report> reports_;
     std::function<void(const std::vector<teardown_report>&)> at_end_;

@@ -99,7 +99,6 @@ TEST_CASE("shutdown_receive: a receive in flight is cancelled once, and so is a 
 TEST_CASE("shutdown_receive: past its cap the connection is reset, and the report says why") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        at.expect_upload();
         const auto stopped = co_await ours.shutdown_receive(10'000);
         CHECK(stopped.has_value());
         peer_script uploading(at.on, [&] { theirs.write_pattern(64 << 20); });
