@@ -131,8 +131,7 @@ wire_capture& captured_ends() {
 
 } // namespace
 
-rig::rig(const loop_options& options)
-    : on(options), before_(count_wire()), ends_(captured_ends()) {
+rig::rig(const loop_options& options) : on(options), before_(count_wire()), ends_(captured_ends()) {
     ledger(on).on_report([this](const teardown_report& report) { reports_.push_back(report); });
 }
 
