@@ -157,6 +157,13 @@ bool connection::cancels_in_flight() noexcept {
     return found;
 }
 
+bool connection::pins_buffers() noexcept {
+    bool found = false;
+    in_flight_.for_each(
+        [&found](connection_operation& operation) { found = found || operation.pins_buffer(); });
+    return found;
+}
+
 void connection::cancel_after_reset() noexcept {
     const bool by_itself = origin_.kind == connection_kind::tcp;
     in_flight_.for_each([by_itself](connection_operation& operation) {
