@@ -88,25 +88,23 @@ task<void> converse(session& with, loop& on) {
     });
 }
 
-// The sessions of one loop. Those that come when the group has completed, out of the accept queue,
-// are ended one by one.
+// The sessions of one loop. Those that come out of the accept queue when the group has completed
+// are ended by it one by one, and counted here.
 struct sessions_here {
-    explicit sessions_here(loop& on) : group(on) {}
+    explicit sessions_here(loop& on) : group(on), latecomers(on) {}
 
     session_group group;
-    session_policy when_draining{};
-    std::uint64_t latecomers = 0;
+    session_group latecomers;
 
     void begin_drain(loop::time_point deadline) {
+        session_policy when_draining;
         when_draining.cause = teardown_cause::drain;
         when_draining.limits.within = 24h;
         when_draining.limits.deadline = deadline;
         group.begin_shutdown(when_draining);
     }
     void add(session& begun) {
-        if (group.add(begun)) return;
-        ++latecomers;
-        begun.begin_shutdown(when_draining);
+        if (!group.add(begun)) latecomers.add(begun);
     }
 };
 
@@ -166,12 +164,14 @@ private:
         session_group_report sum;
         std::uint64_t sessions = 0;
         for (const auto& [on, each] : by_loop_) {
-            const session_group_report& report = each.group.report();
-            sessions += report.sessions + each.latecomers;
-            sum.requests += report.requests;
-            sum.answered += report.answered;
-            sum.canceled += report.canceled;
-            sum.dropped += report.dropped;
+            for (const session_group* of : {&each.group, &each.latecomers}) {
+                const session_group_report& report = of->report();
+                sessions += report.sessions;
+                sum.requests += report.requests;
+                sum.answered += report.answered;
+                sum.canceled += report.canceled;
+                sum.dropped += report.dropped;
+            }
         }
         totals["sessions"] = sessions;
         totals["requests"] = sum.requests;

@@ -9,6 +9,7 @@
 #include <ringdown/net/connection_operation.hpp>
 #include <ringdown/net/discard.hpp>
 #include <ringdown/net/inbox.hpp>
+#include <ringdown/net/message_receive.hpp>
 #include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/assert.hpp>
 
@@ -156,6 +157,13 @@ bool connection::cancels_in_flight() noexcept {
     return found;
 }
 
+bool connection::pins_buffers() noexcept {
+    bool found = false;
+    in_flight_.for_each(
+        [&found](connection_operation& operation) { found = found || operation.pins_buffer(); });
+    return found;
+}
+
 void connection::cancel_after_reset() noexcept {
     const bool by_itself = origin_.kind == connection_kind::tcp;
     in_flight_.for_each([by_itself](connection_operation& operation) {
@@ -196,7 +204,15 @@ bool connection::has_unread() noexcept {
     if (receives() || (inbox_ && inbox_->holds_data())) return true;
     int unread = 0;
     loop_.calls().ioctl(fd_, SIOCINQ, unread);
-    return unread > 0;
+    if (unread > 0 || origin_.kind != connection_kind::unix_packets) return unread > 0;
+    // An empty message counts no bytes. Looking for one tells an error that is due, once, ahead of
+    // the messages that came before it.
+    int waits = look_for_message(loop_.calls(), fd_);
+    if (reset_by_peer(-waits)) {
+        note_error(waits);
+        waits = look_for_message(loop_.calls(), fd_);
+    }
+    return waits > 0;
 }
 
 void connection::set_at_peer_end(std::unique_ptr<connection_watcher> watcher) noexcept {

@@ -125,6 +125,8 @@ public:
     [[nodiscard]] bool idle() const noexcept { return in_flight_.empty(); }
     /// True while an operation is in flight that an ending cancels.
     [[nodiscard]] bool cancels_in_flight() noexcept;
+    /// True while an operation is in flight that the kernel may hold on to for as long as it likes.
+    [[nodiscard]] bool pins_buffers() noexcept;
     /// Two receives in flight are not served in order, so a stream has one at a time.
     /// @{
     void require_no_receive() const noexcept {
@@ -160,6 +162,14 @@ public:
         if (ended_first_ == first_end::local)
             ended_first_ = end_errno_ != 0 ? first_end::peer : first_end::none;
     }
+    /// @}
+    /// Nothing more is to go out: a send of which a part was accepted does not go on.
+    /// @{
+    void stop_sends() noexcept {
+        sends_stopped_ = true;
+        sends_.refuse_waiting();
+    }
+    [[nodiscard]] bool sends_stopped() const noexcept { return sends_stopped_; }
     /// @}
     /// What the application is told of a failed operation.
     [[nodiscard]] std::error_code error_of(int negated_errno) const noexcept;
@@ -311,6 +321,7 @@ private:
     bool more_expected_ = false;
     bool end_told_ = false;
     bool truncated_ = false;
+    bool sends_stopped_ = false;
     allowance allowed_ = allowance::nothing;
     int end_errno_ = 0;
     counters bytes_;

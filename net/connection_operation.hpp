@@ -22,6 +22,10 @@ public:
     /// True for what a reset of the connection ends by itself; an abort cancels only the rest.
     [[nodiscard]] virtual bool ends_with_reset() const noexcept { return false; }
 
+    /// True for what the kernel may hold on to, cancelled or not, until the peer has acknowledged
+    /// it or the connection is gone.
+    [[nodiscard]] virtual bool pins_buffer() const noexcept { return false; }
+
     using ring_operation::request_cancel;
 
 protected:

@@ -35,7 +35,8 @@ public:
                               system& calls = kernel());
     /// Takes over a descriptor that listens already, handed over by another process.
     ///
-    /// Errors: throws `std::system_error` when it does not listen.
+    /// Errors: throws `std::system_error` when it does not listen, or is neither TCP nor a unix
+    /// socket; the descriptor stays the caller's then.
     explicit listening_socket(int fd, system& calls = kernel());
     listening_socket(const listening_socket&) = delete;
     listening_socket& operator=(const listening_socket&) = delete;

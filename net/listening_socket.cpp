@@ -48,8 +48,17 @@ listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(f
         throw std::system_error(system_error(refused < 0 ? refused : -EINVAL),
                                 "descriptor " + std::to_string(fd) + " does not listen");
     int type = SOCK_STREAM;
+    int domain = 0;
+    int protocol = 0;
     option_of(calls_, fd, SOL_SOCKET, SO_TYPE, type);
-    kind_ = kind_of(local().family(), type);
+    option_of(calls_, fd, SOL_SOCKET, SO_DOMAIN, domain);
+    option_of(calls_, fd, SOL_SOCKET, SO_PROTOCOL, protocol);
+    const bool tcp = (domain == AF_INET || domain == AF_INET6) && protocol == IPPROTO_TCP;
+    if (!tcp && domain != AF_UNIX)
+        throw std::system_error(system_error(-EPROTONOSUPPORT),
+                                "descriptor " + std::to_string(fd) +
+                                    " listens, but neither as TCP nor as a unix socket");
+    kind_ = kind_of(domain, type);
     // Accepted sockets inherit it, and a kernel linger would block their close.
     const linger off{};
     calls_.setsockopt(fd_, SOL_SOCKET, SO_LINGER, &off, sizeof off);

@@ -1,12 +1,20 @@
 #include <ringdown/net/message_receive.hpp>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace ringdown {
 
 void mark_messages(system& calls, int fd) noexcept {
     const int on = 1;
     calls.setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on);
+}
+
+int look_for_message(system& calls, int fd) noexcept {
+    msghdr message{};
+    const int bytes = calls.recvmsg(fd, message, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+    if (bytes == -EAGAIN) return 0;
+    return bytes < 0 ? bytes : holds_message(bytes, message);
 }
 
 message_receive::message_receive(connection& from, std::span<std::byte> into) noexcept

@@ -37,6 +37,11 @@ constexpr bool holds_message(int result, const msghdr& received) noexcept {
     return result > 0 || (result == 0 && (received.msg_flags & MSG_CTRUNC));
 }
 
+/// Whether a message, be it an empty one, can be received from such a socket: 1 if so, 0 if not, or
+/// the negated errno. Receives nothing; an error that is due is taken, as by any receive.
+/// Source: recvmsg(2) with MSG_PEEK.
+int look_for_message(system& calls, int fd) noexcept;
+
 /// Receives one message into the caller's buffer; what does not fit is dropped and counted.
 ///
 /// Descriptors that a unix peer sends along are never taken.

@@ -131,8 +131,11 @@ void send_operation::advance(int result) noexcept {
 }
 
 void send_operation::go_on() noexcept {
+    connection& to = target();
     if (canceled_)
         conclude(canceled());
+    else if (to.sends_stopped())
+        conclude(to.error_of(to.end_errno() != 0 ? -to.end_errno() : -ECANCELED));
     else
         launch_rest();
 }

@@ -48,6 +48,7 @@ public:
     sent await_resume() const noexcept { return outcome_; }
 
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
+    [[nodiscard]] bool pins_buffer() const noexcept override { return form_ == form::zero_copy; }
 
 private:
     bool hand_over();

@@ -10,6 +10,13 @@ cancellation::cancellation(cancellation* parent) noexcept {
     requested_ = parent->requested_;
 }
 
+bool cancellation::governs(const cancellation* node) noexcept {
+    bool found = node == this;
+    if (node)
+        children_.for_each([&](cancellation& child) { found = found || child.governs(node); });
+    return found;
+}
+
 void cancellation::request(cancel_reason reason) noexcept {
     if (requested_) return;
     requested_ = true;

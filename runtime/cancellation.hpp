@@ -42,6 +42,8 @@ public:
 
     void request(cancel_reason reason = cancel_reason::scope) noexcept;
     [[nodiscard]] bool requested() const noexcept { return requested_; }
+    /// Whether `node`, which may be null, is this one or below it. Looks at all that are below.
+    [[nodiscard]] bool governs(const cancellation* node) noexcept;
 
 private:
     friend class strand;

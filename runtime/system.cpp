@@ -68,6 +68,9 @@ public:
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override {
         return checked(::recv(fd, buffer, bytes, flags));
     }
+    int recvmsg(int fd, msghdr& message, int flags) noexcept override {
+        return checked(static_cast<int>(::recvmsg(fd, &message, flags)));
+    }
     int set_nonblocking(int fd, bool on) noexcept override {
         const int flags = ::fcntl(fd, F_GETFL);
         if (flags < 0) return -errno;

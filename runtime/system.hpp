@@ -53,6 +53,7 @@ public:
     /// ioctl(2) for the requests that answer with one int (SIOCOUTQ, SIOCINQ).
     virtual int ioctl(int fd, unsigned long request, int& answer) noexcept = 0;
     virtual int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept = 0;
+    virtual int recvmsg(int fd, msghdr& message, int flags) noexcept = 0;
     /// Sets or clears O_NONBLOCK.
     virtual int set_nonblocking(int fd, bool on) noexcept = 0;
 

@@ -16,6 +16,10 @@ std::string_view name(server_phase phase) noexcept {
 }
 
 task<drain_report> server::drain(drain_policy policy) {
+    const cancellation* asking = co_await current_cancellation{};
+    require(!(handlers_ && handlers_->governing().governs(asking)) &&
+                !(hook_ && hook_->governs(asking)),
+            "a server's handler or hook awaited the drain that waits for it; spawn it on the loop");
     if (under_way_ || phase_ == server_phase::drained) {
         escalate();
         co_await answered_.join(on_);

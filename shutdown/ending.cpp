@@ -177,7 +177,7 @@ void ending::step() {
         return;
     }
     if (releases()) {
-        if (of.sends().empty()) decide(take_sample(of));
+        if (of.sends().empty() && !of.pins_buffers()) decide(take_sample(of));
         return;
     }
     if (error_) abort(teardown_cause::error);
@@ -291,7 +291,7 @@ void ending::decide(const delivery_sample& sample) noexcept {
     of.allow(allowance::nothing);
     if (inbox* dropped = of.own_inbox()) dropped->seal();
     unset();
-    of.sends().refuse_waiting();
+    of.stop_sends();
     if (of.life() == life_phase::aborting)
         of.cancel_after_reset();
     else
@@ -306,8 +306,9 @@ void ending::abort(teardown_cause why) noexcept {
     const delivery_sample sample = take_sample(of);
     const bool nobody_wants_reset =
         why == teardown_cause::deadline || why == teardown_cause::canceled;
-    if (releases() && nobody_wants_reset) {
-        // The flush has taken too long; the connection is the application's all the same.
+    if (releases() && nobody_wants_reset && !of.pins_buffers()) {
+        // The flush has taken too long; the connection is the application's all the same. Where
+        // the kernel holds a buffer, only a reset gives it back.
         request_.cause = why;
     } else if (sample.gone || of.end_errno() != 0) {
         // There is nothing left to reset. By what it ended, completions still to come may tell.

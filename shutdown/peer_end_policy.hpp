@@ -33,6 +33,7 @@ struct peer_end_policy {
 /// the application begins comes first: then this does nothing.
 /// A peer whose data fills the window has not sent its FIN yet, so its end can only be seen once
 /// there is room: an application that never receives calls `shutdown_receive`.
+/// A session acts on the peer's end by itself: the choice ends where one is made of the stream.
 /// Called again, the new choice holds. Costs one poll per connection that uses it.
 /// Source: poll(2), POLLRDHUP.
 void when_peer_ends(stream& of, const peer_end_policy& policy);

@@ -76,7 +76,8 @@ public:
     /// A second call escalates: it aborts at once, and both calls are answered, alike. Once
     /// drained, it answers the same report again. On a server that does not run yet, those who are
     /// accepted wait for `run` until the deadline.
-    /// Not to be awaited by a handler of this server, which the drain would wait for: spawn it.
+    /// Not to be awaited by a handler or hook of this server, which the drain would wait for (an
+    /// assertion): spawn it on the loop.
     /// Cancellation: escalates.
     task<drain_report> drain(drain_policy policy = {});
 

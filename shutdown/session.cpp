@@ -27,6 +27,25 @@ task<result<session_report>> completion_of(session_ref of) {
     co_return of->report();
 }
 
+task<session_report> joined(session_ref of) {
+    co_await of->completed().join(of->connection_of().on());
+    co_return of->report();
+}
+
+task<void> watch_peer_of(session_ref of) {
+    connection& over = of->connection_of();
+    peer_closed_operation seen(over, peer_closed_operation::told::at_once);
+    auto end = co_await seen;
+    if (end == peer_end::finished) {
+        peer_closed_operation received(over, peer_closed_operation::told::after_data);
+        end = co_await received;
+    }
+    if (end == peer_end::finished)
+        of->note_finished();
+    else if (over.end_errno() != 0)
+        of->note_end(over.error_of(-over.end_errno()));
+}
+
 } // namespace
 
 session::session(stream over, session_role role, const session_policy& when_peer_ends)
@@ -58,5 +77,9 @@ task<result<std::optional<session_event>>> session::next_event() { return next_e
 task<result<session_peer_end>> session::peer_ended() { return peer_end_of(shared()); }
 
 task<result<session_report>> session::completed() { return completion_of(shared()); }
+
+task<session_report> session::join() { return joined(shared()); }
+
+task<void> session::watch_peer() { return watch_peer_of(shared()); }
 
 } // namespace ringdown

@@ -132,7 +132,8 @@ private:
 /// Threads: stays on its loop.
 class session {
 public:
-    /// `when_peer_ends` is what holds when the peer begins.
+    /// `when_peer_ends` is what holds when the peer begins; a `peer_end_policy` that the stream had
+    /// holds no longer.
     session(stream over, session_role role, const session_policy& when_peer_ends = {});
     session(session&&) noexcept = default;
     session& operator=(session&& other) noexcept;
@@ -154,7 +155,7 @@ public:
     void abort(teardown_cause why = teardown_cause::application) { shared()->abort(why); }
 
     /// Receives as `stream::recv` does, and sees the peer's end: while a session is open nothing
-    /// else does, so keep one receive under way.
+    /// else does but `watch_peer`, so keep one receive under way.
     ///
     /// Errors: as there; `errc::ending` when a server's session has begun to shut down, or a
     /// client's has nothing more to receive; one in flight then gets `operation_canceled`.
@@ -177,6 +178,15 @@ public:
     /// of the peer's in between is `truncated`.
     void inside_message(bool inside) noexcept { shared()->inside_message(inside); }
 
+    /// Lets the session see the peer's end while the application does not receive, because enough
+    /// requests are in progress or because nothing is to come: a reset at once, a FIN when
+    /// everything before it has been received. To be spawned beside the handler; ends with it.
+    ///
+    /// A peer whose data does not fit into a full window has not sent its FIN yet. Once a shutdown
+    /// has begun, receives tell, or the ending does.
+    /// Cancellation: at once. Source: poll(2), POLLRDHUP.
+    task<void> watch_peer();
+
     /// The next of the session's events, each of them once and in order; nothing after
     /// `shutdown_completed`. Of several that wait, each gets another event.
     ///
@@ -193,6 +203,8 @@ public:
     ///
     /// Errors, cancellation: as `next_event`.
     task<result<session_report>> completed();
+    /// The same in spite of a cancellation; the session's deadline, once it ends, is the limit.
+    task<session_report> join();
 
     [[nodiscard]] session_phase phase() const noexcept { return shared()->phase(); }
     [[nodiscard]] std::size_t pending() const noexcept { return shared()->pending(); }
@@ -210,7 +222,8 @@ private:
 };
 
 /// As `peer_closed` of a stream: sees the peer's end while the session does not receive, because
-/// enough requests are in progress. The session hears of it when it receives again.
+/// enough requests are in progress. The session hears of it when it receives again, or by
+/// `session::watch_peer`.
 inline peer_closed_operation peer_closed(session& watched) noexcept {
     return {watched.connection_of(), peer_closed_operation::told::at_once};
 }

@@ -1,5 +1,7 @@
 #include <ringdown/shutdown/session_group.hpp>
 
+#include <algorithm>
+
 #include <ringdown/runtime/assert.hpp>
 
 namespace ringdown {
@@ -9,8 +11,11 @@ session_group::~session_group() {
 }
 
 bool session_group::add(session& joining) {
-    if (completed_.happened()) return false;
     session_state& state = *joining.shared();
+    if (completed_.happened()) {
+        state.begin_shutdown_once_served(policy_, first_request_within_);
+        return false;
+    }
     require(!state.group(), "a session was added to a second group");
     if (state.phase() == session_phase::completed) {
         count(state);
@@ -19,14 +24,18 @@ bool session_group::add(session& joining) {
     state.set_group(this);
     sessions_.push_back(state);
     ++size_;
-    if (ending_) joining.begin_shutdown(policy_);
+    if (ending_) state.begin_shutdown_once_served(policy_, first_request_within_);
     return true;
 }
 
-bool session_group::begin_shutdown(const session_policy& policy) {
+bool session_group::begin_shutdown(const session_policy& policy,
+                                   std::chrono::nanoseconds first_request_within) {
     if (ending_) return false;
     ending_ = true;
     policy_ = policy;
+    first_request_within_ = first_request_within;
+    const auto deadline = later(on_.now(), policy.limits.within);
+    policy_.limits.deadline = std::min(deadline, policy.limits.deadline.value_or(deadline));
     // One that completes at once leaves the list while it is visited.
     sessions_.for_each([&](session_state& each) {
         const session_ref kept(each);
@@ -62,6 +71,11 @@ void session_group::note_progress() noexcept {
 task<result<session_group_report>> session_group::completed() {
     const auto waited = co_await completed_.wait(on_);
     if (!waited) co_return std::unexpected(waited.error());
+    co_return report_;
+}
+
+task<session_group_report> session_group::join() {
+    co_await completed_.join(on_);
     co_return report_;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -36,20 +37,27 @@ public:
     session_group& operator=(const session_group&) = delete;
     ~session_group();
 
-    /// Takes a session in; a session is in one group at most. If the group's shutdown has begun,
-    /// the session's begins now.
+    /// Takes a session in; a session is in one group at most.
     ///
-    /// False when the group has completed: the session is not taken in.
+    /// Once the group's shutdown has begun, newcomers are ended as well: a server's session when
+    /// its first request has been answered, or when none has begun within
+    /// `first_request_within`, since its peer waited in the accept queue and does not know; any
+    /// other now. The group's policy and its deadline hold.
+    /// False when the group has completed: the session is ended in the same way, but is not in the
+    /// group, and not in its report.
     bool add(session& joining);
 
-    /// Begins the shutdown of every session; the deadline holds for those that are ending already,
-    /// too. The first call counts, and is told so by true.
-    bool begin_shutdown(const session_policy& policy = {});
+    /// Begins the shutdown of every session; the deadline, counted from now, holds for those that
+    /// are ending already and for newcomers, too. The first call counts, and is told so by true.
+    bool begin_shutdown(const session_policy& policy = {},
+                        std::chrono::nanoseconds first_request_within = std::chrono::seconds(1));
 
     /// Waits for the completion.
     ///
     /// Errors: `operation_canceled`. Cancellation: safe; wait again.
     task<result<session_group_report>> completed();
+    /// The same in spite of a cancellation; once the shutdown has begun, its deadline is the limit.
+    task<session_group_report> join();
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] const session_group_report& report() const noexcept { return report_; }
@@ -65,7 +73,8 @@ private:
     intrusive_list<session_state, session_group> sessions_;
     std::size_t size_ = 0;
     bool ending_ = false;
-    session_policy policy_;
+    session_policy policy_; // its deadline is set once the shutdown has begun
+    std::chrono::nanoseconds first_request_within_{0};
     session_group_report report_;
     event completed_;
 };

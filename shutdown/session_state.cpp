@@ -4,6 +4,7 @@
 
 #include <ringdown/runtime/assert.hpp>
 #include <ringdown/shutdown/ending.hpp>
+#include <ringdown/shutdown/peer_end_policy.hpp>
 #include <ringdown/shutdown/session_group.hpp>
 
 namespace ringdown {
@@ -35,9 +36,39 @@ session_state::session_state(stream over, session_role role, const session_polic
     : stream_(std::move(over)), connection_(stream_.connection_of()), role_(role),
       when_peer_ends_(when_peer_ends), when_truncated_(when_peer_ends.when_truncated) {
     require(!connection_->ending(), "a session was made of a connection that is ending");
+    ringdown::when_peer_ends(stream_, {}); // a session acts by itself when the peer ends
     connection_->watch(*this);
     retain(); // until the connection is closed
 }
+
+// What a session that came too late is held to until its shutdown begins.
+class session_state::newcomer final : public pooled, private timer {
+public:
+    newcomer(session_state& of, const session_policy& policy,
+             std::chrono::nanoseconds first_request_within)
+        : timer(of.connection_of().on().timers()), of_(of), policy_(policy) {
+        set(std::min(later(of.connection_of().on().now(), first_request_within),
+                     *policy.limits.deadline));
+    }
+
+    [[nodiscard]] const session_policy& policy() const noexcept { return policy_; }
+
+private:
+    // Goes with the shutdown that begins.
+    void expired() noexcept override {
+        const time_point deadline = *policy_.limits.deadline;
+        const bool served = of_.counts_.requests > 0 || of_.inside_message_;
+        if (served && of_.connection_of().on().now() < deadline)
+            set(deadline);
+        else
+            of_.begin_shutdown(policy_);
+    }
+
+    session_state& of_;
+    session_policy policy_;
+};
+
+session_state::~session_state() = default;
 
 void session_state::release() noexcept {
     if (--references_ == 0) delete this;
@@ -97,7 +128,11 @@ void session_state::begin_receive() noexcept {
 // A session that waits for a request, and holds nothing of one, may be ended by a drain.
 void session_state::mark_if_idle() noexcept {
     const bool idle = receiving_ && pending() == 0 && !inside_message_;
-    if (phase_ == session_phase::open && idle) connection_->mark_idle(true);
+    if (phase_ != session_phase::open || !idle) return;
+    if (newcomer_ && counts_.requests > 0)
+        begin_shutdown(newcomer_->policy());
+    else
+        connection_->mark_idle(true);
 }
 
 bool session_state::begin_shutdown(const session_policy& policy) {
@@ -107,6 +142,15 @@ bool session_state::begin_shutdown(const session_policy& policy) {
     begin_ending(session_starter::local,
                  {requested_ending::graceful, policy.cause, policy.limits, {}});
     return true;
+}
+
+void session_state::begin_shutdown_once_served(const session_policy& policy,
+                                               std::chrono::nanoseconds first_request_within) {
+    if (phase_ != session_phase::open) return;
+    if (role_ == session_role::server && counts_.requests == 0 && !inside_message_)
+        newcomer_ = std::make_unique<newcomer>(*this, policy, first_request_within);
+    else
+        begin_shutdown(policy);
 }
 
 void session_state::tighten(const ending_policy& limits) noexcept {
@@ -132,8 +176,10 @@ void session_state::begin_ending(session_starter who, ending_request how) {
         else if (awaits_answers)
             how.allowed = allowance::receiving;
     }
+    const auto came_late = std::move(newcomer_);
     enter(how.allowed == allowance::nothing ? session_phase::closing : session_phase::answering);
     ending::begin(of, how);
+    if (came_late) tighten(came_late->policy().limits);
 }
 
 // Every answer was given, or none will come any more.
@@ -157,6 +203,7 @@ void session_state::dispose() noexcept {
     if (phase_ != session_phase::open || connection_->ending()) return;
     const session_ref kept(*this);
     counts_.began = session_starter::dispose;
+    newcomer_.reset();
     enter(session_phase::closing);
     stream_ = {};
 }
@@ -183,6 +230,13 @@ void session_state::note_end(std::error_code why) noexcept {
         if (finished && answers_by_abort()) ending::of(of).abort(teardown_cause::truncated);
         if (phase_ == session_phase::answering) let_go();
     }
+}
+
+void session_state::note_finished() noexcept {
+    if (phase_ == session_phase::completed) return;
+    connection_->note_end_of_stream();
+    connection_->note_end_told();
+    note_end(errc::end_of_stream);
 }
 
 bool session_state::answers_by_abort() const noexcept {
@@ -237,6 +291,7 @@ void session_state::connection_closed() noexcept {
     if (phase_ == session_phase::open && by_peer) counts_.began = session_starter::peer;
     counts_.canceled += pending();
 
+    newcomer_.reset();
     enter(session_phase::completed);
     emit(session_event::shutdown_completed);
     peer_end_known_.set();

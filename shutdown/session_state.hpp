@@ -1,8 +1,10 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -110,6 +112,11 @@ public:
     void tighten(const ending_policy& limits) noexcept;
     void dispose() noexcept;
     void inside_message(bool inside) noexcept;
+    /// Begins the shutdown of a session whose peer may not know of it yet: of a server's when the
+    /// first request has been answered, or when none has begun in time; else at once. The deadline
+    /// of the policy, which has one, holds anyway.
+    void begin_shutdown_once_served(const session_policy& policy,
+                                    std::chrono::nanoseconds first_request_within);
 
     /// Why a send, on behalf of a request or of none (0), must not begin; empty when it may.
     [[nodiscard]] std::error_code begin_send(std::uint64_t request) noexcept;
@@ -119,6 +126,8 @@ public:
 
     /// A receive was told of the end of the stream, or of its loss.
     void note_end(std::error_code why) noexcept;
+    /// The end of the stream was seen, with nothing left to receive, by something else.
+    void note_finished() noexcept;
     /// A receive is under way, until it has ended.
     /// @{
     void begin_receive() noexcept;
@@ -142,7 +151,9 @@ public:
     [[nodiscard]] session_group* group() const noexcept { return group_; }
 
 private:
-    ~session_state() = default;
+    class newcomer;
+
+    ~session_state();
 
     void enter(session_phase next) noexcept;
     void begin_ending(session_starter who, ending_request how);
@@ -173,6 +184,7 @@ private:
     event peer_end_known_;
     event completed_;
     session_group* group_ = nullptr;
+    std::unique_ptr<newcomer> newcomer_; // until the shutdown begins
 };
 
 /// A counted reference to a session's state.

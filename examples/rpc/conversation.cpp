@@ -195,7 +195,9 @@ task<void> conversation::end_silent_one() {
     if (!told || joined_) co_return;
     const auto slept = co_await sleep_until(
         on_, std::min(*service_.drain_deadline(), on_.now() + first_request_within));
-    if (slept && !joined_) join_service();
+    if (!slept || joined_) co_return;
+    session_.begin_shutdown(service_.drain_policy());
+    join_service();
 }
 
 } // namespace rpc

@@ -2,8 +2,17 @@
 
 #include <limits>
 
+#include <nlohmann/json.hpp>
+
 namespace rpc {
 namespace {
+
+// A str of MessagePack is UTF-8; what a peer sent as one, and an error repeats, may not be.
+std::string in_utf8(std::string_view text) {
+    using nlohmann::json;
+    const std::string escaped = json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+    return json::parse(escaped).get<std::string>();
+}
 
 std::optional<std::uint32_t> id_in(const msgpack::object& value) {
     if (value.type != msgpack::type::POSITIVE_INTEGER ||
@@ -65,7 +74,7 @@ void pack_error(packed& into, std::optional<std::uint32_t> id, std::string_view 
         to.pack(*id);
     else
         to.pack_nil();
-    to.pack(error).pack_nil();
+    to.pack(in_utf8(error)).pack_nil();
 }
 
 } // namespace rpc

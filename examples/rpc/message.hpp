@@ -43,7 +43,8 @@ using packed = msgpack::sbuffer;
 void begin_request(packed& into, std::uint32_t id, std::string_view method);
 /// Begins the answer that is no error; its result is to be packed behind it.
 void begin_result(packed& into, std::uint32_t id);
-/// The answer that is an error. Without an id it answers whatever the peer has sent last.
+/// The answer that is an error. Without an id it answers whatever the peer has sent last. What is
+/// no UTF-8 in `error` becomes U+FFFD.
 void pack_error(packed& into, std::optional<std::uint32_t> id, std::string_view error);
 
 inline std::span<const std::byte> bytes_of(const packed& of) {

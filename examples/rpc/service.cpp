@@ -22,9 +22,7 @@ void service::begin_drain(loop::time_point deadline) {
 }
 
 void service::add(session& begun) {
-    if (sessions_.add(begun)) return;
-    latecomers_.add(begun);
-    begun.begin_shutdown(drain_policy());
+    if (!sessions_.add(begun)) latecomers_.add(begun);
 }
 
 void service::add_to(nlohmann::ordered_json& totals) const {

@@ -7,7 +7,9 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <sys/stat.h>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -78,6 +80,22 @@ std::vector<supervisor::handed_over> take_passed(const serving_options& options,
     return passed;
 }
 
+std::shared_ptr<listening_socket> socket_of(const serving_options& options,
+                                            const std::vector<supervisor::handed_over>& passed) {
+    if (passed.empty()) return std::make_shared<listening_socket>(options.listen);
+    const std::string wanted = "; ListenStream= is wanted, see systemd.socket(5)";
+    std::shared_ptr<listening_socket> made;
+    try {
+        made = std::make_shared<listening_socket>(passed.front().descriptor);
+    } catch (const std::system_error& refused) {
+        throw std::runtime_error("--listen systemd: " + std::string(refused.what()) + wanted);
+    }
+    if (made->kind() == connection_kind::unix_packets)
+        throw std::runtime_error("--listen systemd: the socket that it passed is for packets" +
+                                 wanted);
+    return made;
+}
+
 void announce(worker& first, const overseer* watching, supervisor& manager) {
     print_line("listening on " + first.serving.local().text());
     if (watching && watching->metrics())
@@ -107,8 +125,7 @@ int serve(const serving_options& options, const server::handler& handler,
     const auto passed = take_passed(options, manager);
     // A socket that was passed is closed in the end, as one of our own is.
     const int sockets_before = open_sockets() - static_cast<int>(passed.size());
-    auto socket = passed.empty() ? std::make_shared<listening_socket>(options.listen)
-                                 : std::make_shared<listening_socket>(passed.front().descriptor);
+    auto socket = socket_of(options, passed);
     report_writer reports(options.reports);
     std::list<worker> workers;
     for (unsigned i = 0; i < options.threads; ++i)

@@ -83,6 +83,21 @@ class Answers(RpcCase):
             client.close()
             self.drained(server, failed=11, answered=12, bad_messages=0)
 
+    def test_that_are_errors_are_utf_8_whatever_the_client_sent(self):
+        text = b'caf\xc3\xa9 \xff\xc3 \xed\xa0\x80'
+        shown = text.decode(errors='replace')
+        with Server('rpc serve') as server:
+            client = Client(server)  # which takes no str that is not UTF-8
+            for number, (method, params) in enumerate(((text, []), (b'fail', [text]))):
+                client.send(rpc_peer.msgpack.packb([0, number, method, params],
+                                                   use_bin_type=False))
+            answers = client.receive_answers(2)
+            self.assertEqual(answers[0], (
+                f"unknown method '{shown}'; there are echo, sleep and fail", None))
+            self.assertEqual(answers[1], (shown, None))
+            client.close()
+            self.drained(server, failed=2, bad_messages=0)
+
     def test_are_none_to_notifications_which_run_all_the_same(self):
         with Server('rpc serve', '--in-progress', '2') as server:
             client = Client(server)

@@ -71,10 +71,10 @@ def _end_all():
         _end_process(process)
 
 
-def run(words, env=None, input=None, within=20.0):
+def run(words, env=None, input=None, within=20.0, **process_options):
     """Runs a program to its end: (exit status, stdout, stderr)."""
     process = start(words, env, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, **process_options)
     try:
         out, err = process.communicate(input, timeout=within)
         return process.returncode, out.decode(), err.decode()

@@ -1,4 +1,5 @@
 """systemd: what it is told, which sockets it passes, and a build without it."""
+import fcntl
 import os
 import re
 import select
@@ -275,9 +276,26 @@ class Passed(WithSystemd):
             with self.assertRaisesRegex(AssertionError, 'passed 2'):
                 Activated(one, other)
 
-    def test_one_that_does_not_listen(self):
-        with socket.socket() as passed, self.assertRaisesRegex(AssertionError, 'does not listen'):
-            Activated(passed)
+    def refused_socket(self, passed, said):
+        high = fcntl.fcntl(passed.fileno(), fcntl.F_DUPFD, 20)  # inherited; see `Activated`
+        for name in ('echo', 'demo-server', 'session-server'):
+            self.refused([sys.executable, AS_ACTIVATED, str(high), program(name),
+                          '--listen', 'systemd'], said, 'ListenStream=', pass_fds=[high])
+        os.close(high)
+
+    def test_what_no_streams_come_from(self):
+        with socket.socket() as passed:
+            self.refused_socket(passed, 'does not listen')
+        for family, where in ((socket.AF_INET, ('127.0.0.1', 0)), (socket.AF_UNIX, scratch())):
+            with socket.socket(family, socket.SOCK_DGRAM) as passed:
+                passed.bind(where)
+                self.refused_socket(passed, 'does not listen')
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as passed:
+            passed.bind(scratch())
+            passed.listen()
+            self.refused_socket(passed, 'for packets')
+        with open(os.devnull, encoding='utf-8') as passed:
+            self.refused_socket(passed, 'does not listen')
 
 
 class WithoutSystemd(Case):

@@ -90,6 +90,27 @@ TEST_CASE("connect: a deadline that passes is told as such") {
     });
 }
 
+TEST_CASE("connect: a non-blocking descriptor waits like any other") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        const auto made = [] {
+            return unique_descriptor(
+                ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), kernel());
+        };
+        const silent_listener nobody;
+        const auto late = co_await connect(on.loop, made(), nobody.local(),
+                                           {.deadline = on.loop.now() + 20ms, .from = {}});
+        REQUIRE(!late);
+        CHECK(late.error() == errc::deadline_passed); // and not operation_in_progress
+        peer_listener at;
+        auto here = co_await connect(on.loop, made(), at.local());
+        REQUIRE(here);
+        auto there = at.accept();
+        on.loop.post([&] { there.write("late"); });
+        CHECK(co_await read_some(*here) == "late");
+    });
+}
+
 TEST_CASE("connect: in time the deadline does not matter") {
     test_loop on;
     on.run([&]() -> task<void> {

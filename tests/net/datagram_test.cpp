@@ -174,6 +174,21 @@ TEST_CASE("datagrams: a refusal is told once, to the next receive, and the socke
     });
 }
 
+TEST_CASE("datagrams: a socket without a peer is told of no refusal, and goes on") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        const address to = deserted();
+        auto here = bound(on.loop);
+        udp_peer there;
+        for (int i = 0; i < 3; ++i) { // the answer to the first has come when the second is sent
+            CHECK(co_await here.send_to(bytes_of("anyone?"), to));
+            there.send_to("somebody", here.local());
+            CHECK(co_await next(here) == "'somebody'");
+        }
+        CHECK(here.connection_of().end_errno() == 0);
+    });
+}
+
 TEST_CASE("datagrams: a refusal is told to a receive that waits, or to the next send") {
     test_loop on;
     on.run([&]() -> task<void> {

@@ -243,3 +243,22 @@ TEST_CASE("listening_socket: takes over a descriptor that listens, refuses one t
     ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &now, &bytes);
     CHECK(now.l_onoff == 0);
 }
+
+TEST_CASE("listening_socket: a descriptor that listens for neither TCP nor unix is refused") {
+    constexpr int mptcp = 262;
+    const leak_guard unchanged;
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, mptcp);
+    if (fd < 0) {
+        MESSAGE("skip: no MPTCP here");
+        return;
+    }
+    REQUIRE(::listen(fd, 1) == 0);
+    try {
+        const listening_socket refused(fd);
+        CHECK(false);
+    } catch (const std::system_error& why) {
+        CHECK(why.code() == std::errc::protocol_not_supported);
+        CHECK(std::string(why.what()).starts_with("descriptor " + std::to_string(fd) + " listens"));
+    }
+    ::close(fd);
+}

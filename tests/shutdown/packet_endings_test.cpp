@@ -145,6 +145,46 @@ TEST_CASE("packets: peer_closed sees past messages, empty ones too, and tells a 
     });
 }
 
+TEST_CASE(
+    "packets: peer_ended comes behind empty messages too, whether the peer finished or reset") {
+    for (const bool resets : {false, true}) {
+        CAPTURE(resets);
+        run([&](rig& at) -> task<void> {
+            auto [ours, theirs] = at.connect_packets();
+            if (resets) CHECK(co_await ours.send(text("never read")));
+            theirs.send("");
+            theirs.send("");
+            if (resets)
+                theirs.close();
+            else
+                theirs.finish();
+            std::optional<result<peer_end>> end;
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn(
+                    [](packet_stream& by, std::optional<result<peer_end>>& into) -> task<void> {
+                        into = co_await peer_ended(by);
+                    }(ours, end));
+                co_await pass(at, 5ms);
+                std::byte into[8];
+                for (int left = 2; left > 0; --left) {
+                    CHECK(!end.has_value()); // so many messages are left
+                    const received message = co_await ours.recv(into);
+                    REQUIRE(message.has_value());
+                    REQUIRE(message->has_value());
+                    CHECK((*message)->whole == 0);
+                    co_await pass(at, 1ms);
+                }
+                CHECK(end.has_value());
+                in.cancel();
+            });
+            REQUIRE(end.has_value());
+            CHECK(*end == (resets ? peer_end::reset : peer_end::finished));
+            const teardown_report report = co_await graceful_close(ours);
+            CHECK(report.ending == (resets ? actual_ending::reset : actual_ending::graceful));
+        });
+    }
+}
+
 TEST_CASE("packets: a peer that closes in the middle of our messages resets") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect_packets(8192);

@@ -20,8 +20,9 @@ using namespace std::chrono_literals;
 // The application's side of one schedule.
 class application {
 public:
-    application(loop& on, stream peer, const options& what, traffic& seen)
-        : on_(on), peer_(std::move(peer)), what_(what), seen_(seen), dice_(what.seed * 2 + 1) {}
+    application(loop& on, stream peer, const options& what, traffic& seen, const sim_kernel& kernel)
+        : on_(on), peer_(std::move(peer)), what_(what), seen_(seen), kernel_(kernel),
+          dice_(what.seed * 2 + 1) {}
 
     task<void> run() {
         co_await with_scope(on_, [this](scope& inside) -> task<void> {
@@ -97,6 +98,21 @@ private:
         case way::loop_ends:
             on_.stop();
             break;
+        case way::disconnect: {
+            if (below(4) == 0) inside.spawn(end_beside(policy));
+            auto leaving = disconnect(peer_, policy);
+            auto left = co_await leaving;
+            if (left) co_await hold(std::move(*left));
+            break;
+        }
+        case way::release: {
+            if (below(4) == 0) inside.spawn(end_beside(policy));
+            if (below(4) == 0) inside.spawn(cancel_soon(inside));
+            auto releasing = release(peer_, 400ms);
+            auto left = co_await releasing;
+            co_await hold(std::move(left));
+            break;
+        }
         case way::session_server:
         case way::session_client:
             break; // session_schedule.cpp has these
@@ -106,6 +122,36 @@ private:
     task<void> close_too(ending_policy policy) {
         auto closing = graceful_close(peer_, policy);
         co_await closing;
+    }
+
+    // Joins the ending, or cuts it short, and does not change whose the descriptor is.
+    task<void> end_beside(ending_policy policy) {
+        co_await sleep_for(on_, pauses[below(pauses.size())]);
+        if (below(2) == 0) {
+            auto closing = abort_close(peer_);
+            co_await closing;
+        } else {
+            co_await close_too(policy);
+        }
+    }
+    task<void> cancel_soon(scope& canceled) {
+        co_await sleep_for(on_, pauses[below(pauses.size())]);
+        canceled.cancel();
+    }
+
+    // The descriptor is the application's: the library touches it no more, and neither do
+    // operations that it forgot.
+    task<void> hold(left_open left) {
+        if (!left.descriptor) {
+            seen_.complaints.push_back("no descriptor was left");
+            co_return;
+        }
+        const sim_truth before = kernel_.truth(0);
+        seen_.left = before;
+        co_await sleep_for(on_, pauses[below(pauses.size())]);
+        const sim_truth& after = kernel_.truth(0);
+        if (after.taken != before.taken || after.accepted != before.accepted || after.closed)
+            seen_.complaints.push_back("a descriptor that was handed out is still in use");
     }
 
     task<void> send(std::uint64_t form, std::size_t size) {
@@ -119,6 +165,7 @@ private:
                                              part(data.subspan(size / 2))};
             done = co_await peer_.send_vectored(parts);
         } else if (form == 2 && below(4) == 0) {
+            seen_.fin_asked = true;
             done = co_await peer_.send_last(data);
         } else {
             done = co_await peer_.send(data);
@@ -139,7 +186,10 @@ private:
     }
 
     task<void> watch_peer() { co_await peer_closed(peer_); }
-    task<void> finish_sending() { co_await peer_.shutdown_send(); }
+    task<void> finish_sending() {
+        seen_.fin_asked = true;
+        co_await peer_.shutdown_send();
+    }
     task<void> await_delivery() { co_await delivered(peer_); }
     task<void> timed(task<void> bounded) {
         co_await with_deadline(on_, on_.now() + 50ms, std::move(bounded));
@@ -156,6 +206,7 @@ private:
     stream peer_;
     options what_;
     traffic& seen_;
+    const sim_kernel& kernel_;
     std::mt19937_64 dice_;
 };
 
@@ -170,7 +221,7 @@ task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen,
     if (what.how == way::session_server || what.how == way::session_client) {
         co_await run_session(on, std::move(*adopted), what, seen, kernel);
     } else {
-        application program(on, std::move(*adopted), what, seen);
+        application program(on, std::move(*adopted), what, seen, kernel);
         co_await program.run();
     }
     seen.counted = kept->bytes();
@@ -194,9 +245,10 @@ sim_options kernel_of(const options& what, std::mt19937_64& dice) {
 } // namespace
 
 std::string_view name(way how) {
-    static constexpr std::array<std::string_view, 9> names{
-        "graceful",       "abort",     "background",     "wait",          "dropped",
-        "scope_canceled", "loop_ends", "session_server", "session_client"};
+    static constexpr std::array<std::string_view, 11> names{
+        "graceful", "abort",          "background",    "wait",
+        "dropped",  "scope_canceled", "loop_ends",     "disconnect",
+        "release",  "session_server", "session_client"};
     return names[static_cast<std::size_t>(how)];
 }
 

@@ -18,6 +18,8 @@ enum class way {
     dropped,
     scope_canceled,
     loop_ends,
+    disconnect,     ///< Graceful, and the descriptor stays open.
+    release,        ///< The open connection is handed out.
     session_server, ///< A session that owes answers.
     session_client, ///< A session to which answers are due.
 };

@@ -65,8 +65,20 @@ void compare_ends(judge& claim, const teardown_report& report, const sim_truth& 
     if (report.ending == actual_ending::lost) claim.must(truth.timed_out, "lost without a timeout");
     if (report.ending == actual_ending::reset)
         claim.must(truth.reset_received, "called reset by the peer and was not");
-    claim.must(truth.closed && !truth.closed_in_use, "closed while an operation was in flight");
     claim.must(truth.sends_at_once_max <= 1, "two sends at once");
+}
+
+// What was handed out is judged as it was then; what came later is the application's doing.
+void compare_descriptor(judge& claim, const teardown_report& report, const traffic& seen,
+                        const sim_truth& finally) {
+    claim.must(finally.closed && !finally.closed_in_use, "closed while an operation was in flight");
+    if (!seen.left) return;
+    claim.must(!seen.left->closed, "handed out a descriptor that was closed");
+    if (report.requested != requested_ending::release) return;
+    claim.must(!seen.left->fin_sent || seen.fin_asked, "FIN was sent by a release");
+    claim.must(!seen.left->reset_sent || report.ending == actual_ending::aborted ||
+                   report.ending == actual_ending::degraded,
+               "RST was sent by a release");
 }
 
 } // namespace
@@ -104,8 +116,10 @@ void compare(outcome& result, const traffic& seen, const sim_kernel& kernel) {
         at += sent.size();
     }
     claim.must(arrived.size() <= at, "the peer got more than was accepted");
-    compare_bytes(claim, result.reports[0], seen, kernel.truth(0));
-    compare_ends(claim, result.reports[0], kernel.truth(0));
+    const sim_truth& judged = seen.left ? *seen.left : kernel.truth(0);
+    compare_bytes(claim, result.reports[0], seen, judged);
+    compare_ends(claim, result.reports[0], judged);
+    compare_descriptor(claim, result.reports[0], seen, kernel.truth(0));
     const auto total = result.reports[0].microseconds.total;
     claim.must(total <= std::chrono::milliseconds(520), "ended after its deadline");
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <list>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct traffic {
     std::list<handed> handed_over; // in order; references stay valid
     std::uint64_t received_bytes = 0;
     ringdown::connection::counters counted;
+    bool fin_asked = false;                  ///< By the application itself.
+    std::optional<ringdown::sim_truth> left; ///< When the descriptor was handed out, if it was.
     std::vector<std::string> complaints;
 
 private:

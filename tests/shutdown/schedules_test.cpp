@@ -57,6 +57,11 @@ TEST_CASE("schedules: a loop that ends keeps its promises in any order of events
     drive(way::loop_ends);
 }
 
+TEST_CASE("schedules: disconnect keeps its promises in any order of events") {
+    drive(way::disconnect);
+}
+TEST_CASE("schedules: release keeps its promises in any order of events") { drive(way::release); }
+
 TEST_CASE("schedules: a server's session keeps its promises in any order of events") {
     drive(way::session_server);
 }

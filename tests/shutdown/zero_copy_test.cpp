@@ -107,6 +107,59 @@ TEST_CASE("zero-copy send, all accepted, to a deaf peer: an abort frees the buff
     });
 }
 
+TEST_CASE("zero-copy send to a deaf peer, then release: at its time a reset frees the buffer") {
+    for (const bool canceled : {false, true}) {
+        CAPTURE(canceled);
+        run([&](rig& at) -> task<void> {
+            auto [ours, theirs] = at.connect();
+            theirs.go_deaf();
+            auto data = pattern(20'000);
+            sent outcome;
+            left_open left;
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn(send_and_scribble(ours, data, outcome));
+                co_await pass(at, 10ms);
+                in.spawn(
+                    [](stream& of, std::chrono::nanoseconds time, left_open& into) -> task<void> {
+                        into = co_await release(of, time);
+                    }(ours, canceled ? 1h : 50ms, left));
+                co_await pass(at, 20ms);
+                if (canceled) in.cancel();
+            });
+            CHECK(left.descriptor.get() >= 0);
+            CHECK(outcome.bytes == 20'000);
+            CHECK(left.report.unacknowledged_bytes == 20'000U);
+            if (!at.on.has(capability::zero_copy_send)) { // it was a plain send
+                CHECK(left.report.ending == actual_ending::released);
+                co_return;
+            }
+            CHECK(row(left.report) == (canceled ? "local canceled release aborted unacknowledged"
+                                                : "local deadline release aborted unacknowledged"));
+            at.check_near(left.report.microseconds.total, canceled ? 20ms : 50ms);
+        });
+    }
+}
+
+TEST_CASE("zero-copy send, then release: the buffer is free before the descriptor is handed out") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        auto data = pattern(200'000);
+        sent outcome;
+        left_open left;
+        peer_reading seen;
+        peer_script reader(at.on, [&] { seen = theirs.read_to_end(200'000); });
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(send_and_scribble(ours, data, outcome));
+            left = co_await release(ours);
+        });
+        co_await reader.done();
+        CHECK(left.report.ending == actual_ending::released);
+        CHECK(outcome.bytes == 200'000);
+        CHECK(seen.bytes == 200'000);
+        CHECK(seen.intact);
+    });
+}
+
 TEST_CASE("zero-copy send in flight when the peer resets, or the stream is dropped") {
     for (const bool peer_resets : {true, false}) {
         CAPTURE(peer_resets);

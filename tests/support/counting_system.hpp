@@ -76,6 +76,9 @@ public:
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override {
         return count("recv"), kernel().recv(fd, buffer, bytes, flags);
     }
+    int recvmsg(int fd, msghdr& message, int flags) noexcept override {
+        return count("recvmsg"), kernel().recvmsg(fd, message, flags);
+    }
     int set_nonblocking(int fd, bool on) noexcept override {
         return count("fcntl"), kernel().set_nonblocking(fd, on);
     }

@@ -52,6 +52,9 @@ public:
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override {
         return linux_.recv(fd, buffer, bytes, flags);
     }
+    int recvmsg(int fd, msghdr& message, int flags) noexcept override {
+        return linux_.recvmsg(fd, message, flags);
+    }
     int set_nonblocking(int fd, bool on) noexcept override {
         return linux_.set_nonblocking(fd, on);
     }

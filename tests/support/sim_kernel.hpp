@@ -97,6 +97,7 @@ public:
                    socklen_t bytes) noexcept override;
     int ioctl(int fd, unsigned long request, int& answer) noexcept override;
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override;
+    int recvmsg(int, msghdr&, int) noexcept override { return -EOPNOTSUPP; }
     int set_nonblocking(int fd, bool on) noexcept override;
     int eventfd() noexcept override;
     int signalfd(std::uint64_t mask) noexcept override;
