@@ -188,7 +188,6 @@ lease inbox::take() noexcept {
     const std::uint16_t buffer = pop();
     const std::size_t bytes = pool_.link(buffer).bytes;
     target().bytes().received += bytes - taken_before;
-    target().note_taken();
     return pool_.make_lease(buffer, taken_before, bytes);
 }
 
@@ -201,7 +200,6 @@ std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
     else
         offset_ += static_cast<std::uint32_t>(bytes);
     target().bytes().received += bytes;
-    target().note_taken();
     return bytes;
 }
 

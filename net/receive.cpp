@@ -43,6 +43,7 @@ bool recv_operation::begin() {
 void recv_operation::arrived() noexcept {
     answer_ = target().own_inbox()->copy_out(into_);
     if (waits_) wake();
+    target().note_taken(); // behind the reader: who waits for the end goes on after it
 }
 
 void recv_operation::fail(std::error_code why) noexcept {
@@ -91,6 +92,7 @@ bool lease_operation::begin() {
 void lease_operation::arrived() noexcept {
     answer_ = from_.own_inbox()->take();
     if (waits_) wake();
+    from_.note_taken(); // behind the reader: who waits for the end goes on after it
 }
 
 void lease_operation::fail(std::error_code why) noexcept {

@@ -32,15 +32,6 @@ std::string_view name(session_event value) noexcept {
     return names[static_cast<std::size_t>(value)];
 }
 
-session_state::session_state(stream over, session_role role, const session_policy& when_peer_ends)
-    : stream_(std::move(over)), connection_(stream_.connection_of()), role_(role),
-      when_peer_ends_(when_peer_ends), when_truncated_(when_peer_ends.when_truncated) {
-    require(!connection_->ending(), "a session was made of a connection that is ending");
-    ringdown::when_peer_ends(stream_, {}); // a session acts by itself when the peer ends
-    connection_->watch(*this);
-    retain(); // until the connection is closed
-}
-
 // What a session that came too late is held to until its shutdown begins.
 class session_state::newcomer final : public pooled, private timer {
 public:
@@ -67,6 +58,15 @@ private:
     session_state& of_;
     session_policy policy_;
 };
+
+session_state::session_state(stream over, session_role role, const session_policy& when_peer_ends)
+    : stream_(std::move(over)), connection_(stream_.connection_of()), role_(role),
+      when_peer_ends_(when_peer_ends), when_truncated_(when_peer_ends.when_truncated) {
+    require(!connection_->ending(), "a session was made of a connection that is ending");
+    ringdown::when_peer_ends(stream_, {}); // a session acts by itself when the peer ends
+    connection_->watch(*this);
+    retain(); // until the connection is closed
+}
 
 session_state::~session_state() = default;
 

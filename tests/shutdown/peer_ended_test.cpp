@@ -121,6 +121,38 @@ TEST_CASE("peer_ended: with leases, behind the last that was taken") {
     });
 }
 
+TEST_CASE("peer_ended: who receives the last data goes on before who waits for the end") {
+    for (const bool leased : {false, true}) {
+        CAPTURE(leased);
+        run([&](rig& at) -> task<void> {
+            auto [ours, theirs] = at.connect();
+            theirs.write("last one");
+            theirs.finish();
+            std::string order;
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn([](stream& of, std::string& into) -> task<void> {
+                    const auto end = co_await peer_ended(of);
+                    CHECK(end == peer_end::finished);
+                    into += "end ";
+                }(ours, order));
+                co_await pass(at, 5ms);
+                CHECK(order.empty());
+                std::byte into[8];
+                if (leased) {
+                    const auto got = co_await ours.recv_lease();
+                    CHECK(got.has_value());
+                } else {
+                    const auto got = co_await ours.recv(into);
+                    CHECK(got == 8);
+                }
+                order += "data ";
+            });
+            CHECK(order == "data end ");
+            co_await graceful_close(ours);
+        });
+    }
+}
+
 TEST_CASE("peer_ended: beside a receive that is in flight, its data comes first") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();

@@ -27,6 +27,7 @@ public:
                 begin(inside);
             inside.spawn(receive_all(inside));
             inside.spawn(note_events());
+            if (below(3) == 0) inside.spawn(session_.watch_peer());
             co_await sleep_for(on_, pause());
             won_ = session_.begin_shutdown(policy());
             if (session_.begin_shutdown(policy())) complain("begun twice");
