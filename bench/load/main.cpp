@@ -20,6 +20,7 @@ void raise_descriptor_limit() {
 nlohmann::ordered_json run(const load::options& given, const load::meter& server) {
     if (given.workload == "echo") return load::run_echo(given, server);
     if (given.workload == "discard") return load::run_discard(given, server);
+    if (given.workload == "cancel") return load::run_cancel(given, server);
     if (given.workload == "drain") return load::run_drain(given, server);
     return load::run_churn(given, server);
 }
@@ -38,7 +39,7 @@ int main(int argc, char** argv) {
     app.add_option("workload", given.workload, "what the server was started with")
         ->required()
         ->check(CLI::IsMember({"echo", "churn-server-first", "churn-client-first", "churn-abort",
-                               "discard", "drain"}));
+                               "discard", "drain", "cancel"}));
     app.add_option("port", given.port, "where it listens")->required()->check(CLI::Range(1, 65535));
     app.add_option("--server", given.server, "its process")
         ->required()
