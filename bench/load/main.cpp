@@ -26,8 +26,8 @@ nlohmann::ordered_json run(const load::options& given, const load::meter& server
 }
 
 // Every connection has ended, so the server must not keep any.
-void require_no_leak(const load::meter& server, int before) {
-    for (const auto give_up = load::now() + 3'000'000'000; server.sockets() > before;)
+void require_no_leak(const load::meter& server, const load::options& given, int before) {
+    for (const auto give_up = load::now() + patience(given); server.sockets() > before;)
         if (load::now() > give_up) load::fail("the server keeps sockets of connections that ended");
 }
 
@@ -57,6 +57,8 @@ int main(int argc, char** argv) {
                    "churn: connections begun a second, instead of as many as "
                    "--connections at a time")
         ->check(CLI::Range(0.0, 1e6));
+    app.add_option("--patience", given.patience, "seconds without what is due that fail a run [5]")
+        ->check(CLI::Range(0.01, 3600.0));
     app.add_flag("--busy", given.busy, "drain: peers go on asking");
     app.add_flag("--count", given.count, "count system calls, which costs the server some time");
     CLI11_PARSE(app, argc, argv);
@@ -66,7 +68,7 @@ int main(int argc, char** argv) {
     const int sockets_before = server.sockets();
     auto report = run(given, server);
     if (given.workload != "drain") {
-        if (given.stuck == 0) require_no_leak(server, sockets_before);
+        if (given.stuck == 0) require_no_leak(server, given, sockets_before);
         report["workers"] = server.workers();
     }
     std::printf("%s\n", report.dump().c_str());

@@ -11,6 +11,7 @@ COLOURS = {'ringdown': '#c0392b', 'liburing': '#1f3a5f', 'liburing-fin': '#6c8eb
            'asio-uring': '#82c99a', 'libuv': '#e08e0b'}
 OTHER = '#8e44ad'  # somebody else's server
 WIDTH = 900
+EDGE = 2.6  # of the overview
 
 
 def available():
@@ -46,26 +47,26 @@ def overview(made):
     places = {bench.name: len(shown) - i for i, bench in enumerate(shown)}
     script, plots = [], []
     for number, name in enumerate(reversed(EVERYONE)):  # ours last, so on top
-        lines = [f'{row["ratio"]["median"]} {places[bench.name]} {row["ratio"]["lowest"]} '
+        lines = [f'{min(row["ratio"]["median"], EDGE)} {places[bench.name]} {row["ratio"]["lowest"]} '
                  f'{row["ratio"]["highest"]}' for bench in shown
                  if 'ratio' in (row := made[bench.name].get(name, {}))]
         if not lines or name == BASELINE:
             continue
         script.append(block(f'of{number}', lines))
         if name == 'ringdown':
-            plots.append(f'$of{number} using 1:2:3:4 with xerrorbars pt 7 ps 0 lw 1.5 '
+            plots.append(f'$of{number} using 1:2:3:4 with xerrorbars pt 0 lw 1.5 '
                          f'lc "{colour(name)}" notitle')
-        plots.append(f'$of{number} using 1:2 with points pt 7 ps {0.9 if name == "ringdown" else 0.6} '
+        plots.append(f'$of{number} using 1:2 with points pt 7 ps {1.1 if name == "ringdown" else 0.8} '
                      f'lc "{colour(name)}" title "{name}"')
     labels = ', '.join(f'"{bench.name}" {places[bench.name]}' for bench in shown)
-    return gnuplot(preamble(110 + 24 * len(shown), 'all benches: CPU (paced: p99; drains: time), '
-                            f'relative to {BASELINE} (further left is better)')
+    return gnuplot(preamble(110 + 24 * len(shown), f'relative to {BASELINE}: CPU; paced, p99; drains, time '
+                            f'(further left is better; {EDGE} and more: at the edge)')
                    + ''.join(script) + f'''
 set ytics ({labels})
 set yrange [0.4:{len(shown) + 0.6}]
-set xrange [0.4:2.6]
+set xrange [0.3:{EDGE}]
 set arrow from 1,graph 0 to 1,graph 1 nohead lc "#555555" dt 2
-set key outside bottom center horizontal textcolor "#444444"
+set key outside right top invert textcolor "#444444"
 plot {", ".join(plots)}
 ''')
 
@@ -88,7 +89,7 @@ set yrange [0:*]
 set offsets 0, 0, graph 0.12, 0
 set xrange [-0.6:{len(rows) - 0.4}]
 plot $data using 1:2:5 with boxes lc rgb variable, \\
-     $data using 1:2:3:4 with yerrorbars lc "#222222" pt 7 ps 0, \\
+     $data using 1:2:3:4 with yerrorbars lc "#222222" pt 0, \\
      $data using 1:(0):6 with labels offset 0,0.7 textcolor "white", \\
      1 with lines lc "#555555" dt 2
 ''')

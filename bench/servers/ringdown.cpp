@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <string>
 
 #include <ringdown/ringdown.hpp>
 
@@ -128,9 +129,13 @@ task<void> drain_when_told(server& ended, signals& told, bool drains) {
 
 int main(int argc, char** argv) {
     const auto given = servers::read_order(argc, argv);
+    const auto where = address::parse("127.0.0.1:" + std::to_string(given.port));
+    // A small send buffer is for `cancel` alone.
+    auto listens = given.what == servers::workload::cancel
+                       ? std::make_shared<listening_socket>(servers::listen_on(given, 0))
+                       : std::make_shared<listening_socket>(*where);
     loop on;
     signals told(on, {SIGTERM, SIGINT});
-    server only(on, std::make_shared<listening_socket>(servers::listen_on(given, 0)),
-                handler_of(given.what));
+    server only(on, std::move(listens), handler_of(given.what));
     on.run(when_all(on, only.run(), drain_when_told(only, told, servers::drains(given.what))));
 }
