@@ -1,6 +1,8 @@
 // What the ring, its timers, tasks and events cost, against the same written by hand.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <unistd.h>
@@ -66,6 +68,14 @@ void progress(int round, int rounds) {
     if (isatty(STDERR_FILENO) && round == rounds) std::fprintf(stderr, "\r%*s\r", 24, "");
 }
 
+// Time that this thread was ready while somebody else had the CPU: the second number there.
+double waited_nanoseconds() {
+    double ran = 0;
+    double waited = 0;
+    std::ifstream("/proc/thread-self/schedstat") >> ran >> waited;
+    return waited;
+}
+
 double nanoseconds_of(bench::measured* what, std::size_t depth, std::size_t count) {
     bench::section timed(false);
     what(timed, depth, count);
@@ -123,7 +133,7 @@ nlohmann::ordered_json or_null(const std::optional<double>& value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
 }
 
-void print_json(const std::vector<row>& rows) {
+void print_json(const std::vector<row>& rows, double waited) {
     auto made = nlohmann::ordered_json::array();
     for (const row& each : rows) {
         made.push_back(
@@ -138,7 +148,8 @@ void print_json(const std::vector<row>& rows) {
                {"ringdown", or_null(each.instructions)}}},
              {"ratios", each.ratios}});
     }
-    std::printf("%s\n", made.dump().c_str());
+    const nlohmann::ordered_json all{{"waited_share", waited}, {"rows", made}};
+    std::printf("%s\n", all.dump().c_str());
 }
 
 struct options {
@@ -165,6 +176,19 @@ void describe(CLI::App& app, options& given) {
         ->check(CLI::PositiveNumber);
 }
 
+// Answers the share of the time in which others had the CPU.
+double measure_all(std::vector<row>& rows, const options& given) {
+    const auto began = std::chrono::steady_clock::now();
+    const double waited_before = waited_nanoseconds();
+    for (int round = 1; round <= given.rounds; ++round) {
+        for (row& each : rows)
+            measure(each, given.count ? given.count : each.count / (given.quick ? 4 : 1));
+        progress(round, given.rounds);
+    }
+    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - began;
+    return (waited_nanoseconds() - waited_before) / took.count();
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -187,17 +211,14 @@ int main(int argc, char** argv) {
     std::erase_if(rows, [&](const row& each) {
         return !given.only.empty() && std::ranges::find(given.only, each.name) == given.only.end();
     });
-    for (int round = 1; round <= given.rounds; ++round) {
-        for (row& each : rows)
-            measure(each, given.count ? given.count : each.count / (given.quick ? 4 : 1));
-        progress(round, given.rounds);
-    }
+    const double waited = measure_all(rows, given);
     for (row& each : rows)
         count_instructions(each);
 
     if (given.json) {
-        print_json(rows);
+        print_json(rows, waited);
         return 0;
     }
+    if (waited > 0.05) std::printf("others had the CPU for %.0f %% of the time\n\n", waited * 100);
     return print_table(rows, given.rounds, given.limit, !given.only.empty()) ? 0 : 1;
 }
