@@ -54,12 +54,12 @@ def overview(made):
             continue
         script.append(block(f'of{number}', lines))
         if name == 'ringdown':
-            plots.append(f'$of{number} using 1:2:3:4 with xerrorbars pt 0 lw 1.5 '
+            plots.append(f'$of{number} using 3:2:($4-$3):(0) with vectors nohead lw 2 '
                          f'lc "{colour(name)}" notitle')
         plots.append(f'$of{number} using 1:2 with points pt 7 ps {1.1 if name == "ringdown" else 0.8} '
                      f'lc "{colour(name)}" title "{name}"')
     labels = ', '.join(f'"{bench.name}" {places[bench.name]}' for bench in shown)
-    return gnuplot(preamble(110 + 24 * len(shown), f'relative to {BASELINE}: CPU; paced, p99; drains, time '
+    return gnuplot(preamble(max(110 + 24 * len(shown), 300), f'relative to {BASELINE}: CPU; paced, p99; drains, time '
                             f'(further left is better; {EDGE} and more: at the edge)')
                    + ''.join(script) + f'''
 set ytics ({labels})
@@ -89,7 +89,7 @@ set yrange [0:*]
 set offsets 0, 0, graph 0.12, 0
 set xrange [-0.6:{len(rows) - 0.4}]
 plot $data using 1:2:5 with boxes lc rgb variable, \\
-     $data using 1:2:3:4 with yerrorbars lc "#222222" pt 0, \\
+     $data using 1:3:(0):($4-$3) with vectors nohead lw 2 lc "#222222", \\
      $data using 1:(0):6 with labels offset 0,0.7 textcolor "white", \\
      1 with lines lc "#555555" dt 2
 ''')
@@ -123,7 +123,7 @@ plot {", ".join(plots)}
 def all_plots(made, results):
     """What is drawn behind each part of the report, as (title, SVG)."""
     drawn = {}
-    if any('ratio' in row for rows in made.values() for row in rows.values()):
+    if sum(any('ratio' in row for row in rows.values()) for rows in made.values()) > 3:
         drawn['overview'] = [('all benches', overview(made))]
     for bench in BENCHES:
         if bench.name not in made:
