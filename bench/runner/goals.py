@@ -39,10 +39,10 @@ def bench_of(name):
 
 
 def ratio(name, against, limit, against_bench=None):
-    """Two figures of the same round, of the bench's own metric."""
+    """Two figures of the same round, of the bench's own metric; `against_bench` has nobody stuck."""
     bench = bench_of(name)
     other = bench_of(against_bench or name)
-    return Goal(bench.title, other.title if against_bench else against,
+    return Goal(bench.title, 'the same, nobody stuck' if against_bench else against,
                 {'cpu': 'server CPU'}.get(bench.metric, bench.metric), limit,
                 lambda of: figures.ratios(of.results, bench, OURS, against, other))
 
@@ -52,7 +52,7 @@ def more_system_calls(name, limit):
         ours, theirs = (figures.counted_each(of.counts.get(name, {}).get(who, []), 'system_calls')
                         for who in (OURS, LIMIT))
         return [each - other for each, other in zip(ours, theirs)]
-    return Goal(bench_of(name).title, LIMIT, 'system calls each, how many more', limit, values, exact=True)
+    return Goal(bench_of(name).title, LIMIT, 'system calls more', limit, values, exact=True)
 
 
 def punts(of):

@@ -173,9 +173,10 @@ def run_ring(given):
             raise Failed(f'ring ended with status {run.returncode}')
         made = json.loads(run.stdout)
         made['disturbed'] = made['waited_share'] > DISTURBED
-        if not made['disturbed'] or given.retry_seconds <= 0:
+        took = time.monotonic() - began
+        if not made['disturbed'] or given.retry_seconds < took:
             break
-        given.retry_seconds -= time.monotonic() - began
+        given.retry_seconds -= took
     return made
 
 

@@ -8,15 +8,15 @@ STYLE = ''':root{color-scheme:light dark;--text:#1d2330;--faint:#667;--line:#d8d
 --card:#fff;--good:#1a7f4b;--bad:#c0392b;--ours:#c0392b14}
 @media(prefers-color-scheme:dark){:root{--text:#e3e6ee;--faint:#99a;--line:#343a48;--page:#14171f;
 --card:#1b1f2a;--good:#4cc38a;--bad:#ff7b6b;--ours:#ff7b6b1f}}
-body{font:15px/1.55 system-ui,sans-serif;max-width:66rem;margin:0 auto;padding:1.5rem 1rem 4rem;
+body{font:15px/1.55 system-ui,sans-serif;max-width:76rem;margin:0 auto;padding:1.5rem 1rem 4rem;
 color:var(--text);background:var(--page)}
 h1{font-size:1.6rem;margin:.5rem 0}h2{font-size:1.15rem;margin:2.5rem 0 .5rem}
 p,li{color:var(--faint)}
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px}
 table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
 td,th{padding:.35rem .75rem;border-bottom:1px solid var(--line);text-align:right;
-white-space:nowrap}
-th{color:var(--faint);font-weight:600;white-space:normal;vertical-align:bottom}
+vertical-align:bottom}
+td.n{white-space:nowrap}th{color:var(--faint);font-weight:600}
 tr:last-child td{border-bottom:0}
 td:first-child,th:first-child{text-align:left;position:sticky;left:0;background:var(--card)}
 tr.ours td{background-color:var(--card);
@@ -25,11 +25,13 @@ td.yes{color:var(--good);font-weight:600}td.no{color:var(--bad);font-weight:600}
 img{display:block;width:100%;height:auto;margin:1rem 0;background:#fff;border-radius:8px;
 border:1px solid var(--line);box-sizing:border-box;padding:.25rem}
 @media(max-width:40rem){body{font-size:14px;padding:1rem .6rem}td,th{padding:.3rem .5rem}
-td:first-child,th:first-child{white-space:normal;min-width:7rem;max-width:9rem}}'''
+td:first-child,th:first-child{min-width:7rem;max-width:9rem}}'''
 
 
 def kind_of(cell):
-    return f' class="{cell.partition(",")[0]}"' if cell.partition(',')[0] in ('yes', 'no') else ''
+    """A verdict has a colour, and a number is never broken."""
+    word = cell.partition(',')[0]
+    return f' class="{word}"' if word in ('yes', 'no') else ' class="n"' if cell[:1].isdigit() else ''
 
 
 def table_of(lines):

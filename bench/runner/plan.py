@@ -56,7 +56,7 @@ BENCHES = (
           loads(64), NEVER_STUCK),
     Bench('paced', 'churn, server ends first, 4,000 a second', 'churn-server-first',
           ('--rate', '4000'), BY_HAND, metric='p99', paced=True, counted=False, longer=4),
-    Bench('paced-stuck', 'the same, and 10 % more that are stuck', 'churn-server-first',
+    Bench('paced-stuck', 'churn, server ends first, 4,000 a second, and 10 % more stuck', 'churn-server-first',
           ('--rate', '4000', '--stuck', '10'), BY_HAND, metric='p99', paced=True, counted=False,
           longer=4),
     Bench('discard', 'uploads of 4 MiB dropped after FIN, 4 at a time', 'discard',
