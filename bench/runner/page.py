@@ -15,7 +15,7 @@ p,li{color:var(--faint)}
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px}
 table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
 td,th{padding:.35rem .75rem;border-bottom:1px solid var(--line);text-align:right;
-vertical-align:bottom}
+vertical-align:top}
 td.n{white-space:nowrap}th{color:var(--faint);font-weight:600}
 tr:last-child td{border-bottom:0}
 td:first-child,th:first-child{text-align:left;position:sticky;left:0;background:var(--card)}
@@ -30,7 +30,7 @@ td:first-child,th:first-child{min-width:7rem;max-width:9rem}}'''
 
 def kind_of(cell):
     """A verdict has a colour, and a number is never broken."""
-    word = cell.partition(',')[0]
+    word = cell.rstrip('?')
     return f' class="{word}"' if word in ('yes', 'no') else ' class="n"' if cell[:1].isdigit() else ''
 
 

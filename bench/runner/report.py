@@ -60,7 +60,7 @@ def goal_table(goals):
     rows = []
     for goal in goals:
         digits = goal['digits']
-        verdict = ('yes' if goal['met'] else 'no') + ('' if goal['sure'] else ', not surely')
+        verdict = ('yes' if goal['met'] else 'no') + ('' if goal['sure'] else '?')
         rows.append([goal['bench'], goal['against'], goal['of'], f'{goal["limit"]:.{digits}f}',
                      f'{goal["is"]:.{digits}f}', between(goal, digits), verdict])
     return table(['ringdown', 'against', 'of', 'at most', 'is', 'interval', 'met'], rows)
@@ -104,7 +104,8 @@ def markdown(document):
         parts += [('', '## Goals'), ('', goal_table(document['goals'])),
                   ('', f'{met} of {len(document["goals"])} met, by the median of the rounds. The '
                    'interval holds that median with 90 % confidence from five rounds on; with '
-                   'fewer it is all of them.')]
+                   'fewer it is all of them. A question mark: more rounds could tell '
+                   'otherwise.')]
     cited = overview(document['figures'])
     if cited:
         parts += [('', '## Overview'), ('', 'Medians of the rounds; less is better.'),
