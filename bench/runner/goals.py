@@ -39,7 +39,8 @@ def bench_of(name):
 
 
 def ratio(name, against, limit, against_bench=None):
-    """Two figures of the same round, of the bench's own metric; `against_bench` has nobody stuck."""
+    """Two figures of the same round, of the bench's own metric; in `against_bench`
+    nobody is stuck."""
     bench = bench_of(name)
     other = bench_of(against_bench or name)
     return Goal(bench.title, 'the same, nobody stuck' if against_bench else against,

@@ -31,13 +31,16 @@ td:first-child,th:first-child{min-width:7rem;max-width:9rem}}'''
 def kind_of(cell):
     """A verdict has a colour, and a number is never broken."""
     word = cell.rstrip('?')
-    return f' class="{word}"' if word in ('yes', 'no') else ' class="n"' if cell[:1].isdigit() else ''
+    if word in ('yes', 'no'):
+        return f' class="{word}"'
+    return ' class="n"' if cell[:1].isdigit() else ''
 
 
 def table_of(lines):
     head, _, *rows = [[html.escape(cell.strip()) for cell in line.strip('|').split('|')]
                       for line in lines]
-    made = ['<div class="wide"><table><tr>' + ''.join(f'<th>{cell}</th>' for cell in head) + '</tr>']
+    titles = ''.join(f'<th>{cell}</th>' for cell in head)
+    made = [f'<div class="wide"><table><tr>{titles}</tr>']
     for row in rows:
         ours = ' class="ours"' if row[0].partition(' ')[0] == 'ringdown' else ''
         made.append(f'<tr{ours}>' + ''.join(f'<td{kind_of(cell)}>{cell}</td>' for cell in row)

@@ -47,8 +47,8 @@ def overview(made):
     places = {bench.name: len(shown) - i for i, bench in enumerate(shown)}
     script, plots = [], []
     for number, name in enumerate(reversed(EVERYONE)):  # ours last, so on top
-        lines = [f'{min(row["ratio"]["median"], EDGE)} {places[bench.name]} {row["ratio"]["lowest"]} '
-                 f'{row["ratio"]["highest"]}' for bench in shown
+        lines = [f'{min(row["ratio"]["median"], EDGE)} {places[bench.name]} '
+                 f'{row["ratio"]["lowest"]} {row["ratio"]["highest"]}' for bench in shown
                  if 'ratio' in (row := made[bench.name].get(name, {}))]
         if not lines or name == BASELINE:
             continue
@@ -56,12 +56,13 @@ def overview(made):
         if name == 'ringdown':
             plots.append(f'$of{number} using 3:2:($4-$3):(0) with vectors nohead lw 2 '
                          f'lc "{colour(name)}" notitle')
-        plots.append(f'$of{number} using 1:2 with points pt 7 ps {1.1 if name == "ringdown" else 0.8} '
+        size = 1.1 if name == 'ringdown' else 0.8
+        plots.append(f'$of{number} using 1:2 with points pt 7 ps {size} '
                      f'lc "{colour(name)}" title "{name}"')
     labels = ', '.join(f'"{bench.name}" {places[bench.name]}' for bench in shown)
-    return gnuplot(preamble(max(110 + 24 * len(shown), 300), f'relative to {BASELINE}: CPU; paced, p99; drains, time '
-                            f'(further left is better; {EDGE} and more: at the edge)')
-                   + ''.join(script) + f'''
+    title = (f'relative to {BASELINE}: CPU; paced, p99; drains, time (further left is better; '
+             f'{EDGE} and more: at the edge)')
+    return gnuplot(preamble(max(110 + 24 * len(shown), 300), title) + ''.join(script) + f'''
 set ytics ({labels})
 set yrange [0.4:{len(shown) + 0.6}]
 set xrange [0.3:{EDGE}]

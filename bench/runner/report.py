@@ -95,7 +95,8 @@ def markdown(document):
     of = document['machine']
     parts = [('', '# Ringdown: bench report'),
              ('', f'{of["when"]}; Linux {of["kernel"]}, {of["cpus"]} CPUs ({of["model"]}); '
-              f'{document["rounds"]} round{"s" if document["rounds"] > 1 else ""} of {document["seconds"]} s, '
+              f'{document["rounds"]} round{"s" if document["rounds"] > 1 else ""} of '
+              f'{document["seconds"]} s, '
               f'{document["took_seconds"]:.0f} s in all.')]
     if document['remarks']:
         parts.append(('', '\n'.join(f'- {remark}' for remark in document['remarks'])))
