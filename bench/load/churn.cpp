@@ -62,7 +62,7 @@ private:
     }
 
     void finish() {
-        const time_ns give_up = now() + 5'000'000'000;
+        const time_ns give_up = now() + patience(given_);
         while (open_ > 0) {
             turn(give_up);
             if (now() > give_up) fail("an answer, or the end of a connection, never came");

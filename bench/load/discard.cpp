@@ -41,7 +41,7 @@ public:
                 handle(ready.data.u64);
             const bool was_over = window_.over();
             window_.pass(now());
-            if (window_.over() && !was_over) give_up = now() + 5'000'000'000;
+            if (window_.over() && !was_over) give_up = now() + patience(given_);
             if (window_.over() && now() > give_up) fail("an upload was not taken to its end");
         }
         return window_.report();

@@ -20,13 +20,14 @@ void raise_descriptor_limit() {
 nlohmann::ordered_json run(const load::options& given, const load::meter& server) {
     if (given.workload == "echo") return load::run_echo(given, server);
     if (given.workload == "discard") return load::run_discard(given, server);
+    if (given.workload == "cancel") return load::run_cancel(given, server);
     if (given.workload == "drain") return load::run_drain(given, server);
     return load::run_churn(given, server);
 }
 
 // Every connection has ended, so the server must not keep any.
-void require_no_leak(const load::meter& server, int before) {
-    for (const auto give_up = load::now() + 3'000'000'000; server.sockets() > before;)
+void require_no_leak(const load::meter& server, const load::options& given, int before) {
+    for (const auto give_up = load::now() + patience(given); server.sockets() > before;)
         if (load::now() > give_up) load::fail("the server keeps sockets of connections that ended");
 }
 
@@ -38,7 +39,7 @@ int main(int argc, char** argv) {
     app.add_option("workload", given.workload, "what the server was started with")
         ->required()
         ->check(CLI::IsMember({"echo", "churn-server-first", "churn-client-first", "churn-abort",
-                               "discard", "drain"}));
+                               "discard", "drain", "cancel"}));
     app.add_option("port", given.port, "where it listens")->required()->check(CLI::Range(1, 65535));
     app.add_option("--server", given.server, "its process")
         ->required()
@@ -56,6 +57,8 @@ int main(int argc, char** argv) {
                    "churn: connections begun a second, instead of as many as "
                    "--connections at a time")
         ->check(CLI::Range(0.0, 1e6));
+    app.add_option("--patience", given.patience, "seconds without what is due that fail a run [5]")
+        ->check(CLI::Range(0.01, 3600.0));
     app.add_flag("--busy", given.busy, "drain: peers go on asking");
     app.add_flag("--count", given.count, "count system calls, which costs the server some time");
     CLI11_PARSE(app, argc, argv);
@@ -65,7 +68,7 @@ int main(int argc, char** argv) {
     const int sockets_before = server.sockets();
     auto report = run(given, server);
     if (given.workload != "drain") {
-        if (given.stuck == 0) require_no_leak(server, sockets_before);
+        if (given.stuck == 0) require_no_leak(server, given, sockets_before);
         report["workers"] = server.workers();
     }
     std::printf("%s\n", report.dump().c_str());

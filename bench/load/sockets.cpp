@@ -53,11 +53,13 @@ time_ns now() {
     return static_cast<time_ns>(at.tv_sec) * 1'000'000'000 + static_cast<time_ns>(at.tv_nsec);
 }
 
-int connect_to(std::uint16_t port, std::uint64_t nth) {
+int connect_to(std::uint16_t port, std::uint64_t nth, int receive_buffer_bytes) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     must(fd >= 0, "socket");
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (receive_buffer_bytes > 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
     bind_source(fd, nth);
     const sockaddr_in server = loopback(INADDR_LOOPBACK, port);
     const int refused = connect(fd, reinterpret_cast<const sockaddr*>(&server), sizeof server);

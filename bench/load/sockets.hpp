@@ -13,8 +13,9 @@ using time_ns = std::uint64_t;
 time_ns now();
 
 /// A socket that is connecting, or connected, to the server. `nth` of the run: its source address
-/// changes from time to time, so that ports never run out.
-int connect_to(std::uint16_t port, std::uint64_t nth);
+/// changes from time to time, so that ports never run out. `receive_buffer_bytes` as SO_RCVBUF; 0:
+/// what the kernel takes by itself.
+int connect_to(std::uint16_t port, std::uint64_t nth, int receive_buffer_bytes = 0);
 
 /// Bytes of message `sequence` of connection `nth`; no two that can be mixed up are alike.
 std::span<const char> message(std::uint64_t nth, std::uint64_t sequence, std::size_t bytes);

@@ -5,8 +5,6 @@
 namespace load {
 namespace {
 
-constexpr time_ns patience = 5'000'000'000;
-
 nlohmann::ordered_json difference(const std::optional<std::uint64_t>& after,
                                   const std::optional<std::uint64_t>& before) {
     if (!after || !before) return nullptr;
@@ -17,7 +15,7 @@ nlohmann::ordered_json difference(const std::optional<std::uint64_t>& after,
 
 window::window(const options& given, const meter& server)
     : server_(server), warm_up_(static_cast<time_ns>(given.warm_up * 1e9)),
-      length_(static_cast<time_ns>(given.seconds * 1e9)) {
+      length_(static_cast<time_ns>(given.seconds * 1e9)), patience_(patience(given)) {
     start();
 }
 
@@ -35,7 +33,7 @@ void window::pass(time_ns at) {
         began_ = now();
         end_ = began_ + length_;
     } else if (phase_ == phase::measuring && at >= end_) {
-        if (latencies_.count() == 0 && at >= began_ + length_ + patience)
+        if (latencies_.count() == 0 && at >= began_ + length_ + patience_)
             fail("nothing was done while it was measured");
         end_ = at + length_;
         if (latencies_.count() == 0) return;

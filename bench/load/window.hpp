@@ -17,6 +17,9 @@ struct cost {
 };
 void add_cost(nlohmann::ordered_json& to, const cost& of);
 
+/// How long the load waits for what is due.
+inline time_ns patience(const options& given) { return static_cast<time_ns>(given.patience * 1e9); }
+
 /// The time in which is measured: it begins when the warm-up is over.
 class window {
 public:
@@ -47,6 +50,7 @@ private:
     const meter& server_;
     time_ns warm_up_;
     time_ns length_;
+    time_ns patience_;
     time_ns begin_ = 0;
     time_ns end_ = 0;
     phase phase_ = phase::warming_up;

@@ -13,6 +13,7 @@ namespace load {
 nlohmann::ordered_json run_echo(const options& given, const meter& server);
 nlohmann::ordered_json run_churn(const options& given, const meter& server);
 nlohmann::ordered_json run_discard(const options& given, const meter& server);
+nlohmann::ordered_json run_cancel(const options& given, const meter& server);
 nlohmann::ordered_json run_drain(const options& given, const meter& server);
 /// @}
 

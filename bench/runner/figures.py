@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from plan import BASELINE, BENCHES, GOALS
+from plan import BASELINE, BENCHES
 
 METRICS = {
     'cpu': ('server CPU, µs', lambda run, bench:
@@ -39,8 +39,14 @@ def ratios(results, bench, contestant, against, against_bench=None, metric=None)
             and figure(metric, to[round_], against_bench or bench) > 0]
 
 
+def counted_each(runs, what):
+    """Of each counting run, how many came on a unit; nothing where counting is not permitted."""
+    return [run[what] / run['units'] for run in runs if run['units'] and run[what] is not None]
+
+
 def summarize(results, counts):
-    """results[bench][contestant][round] and counts[bench][contestant] to what is reported."""
+    """results[bench][contestant][round] and counts[bench][contestant] (a list of runs) to what is
+    reported."""
     made = {}
     for bench in BENCHES:
         of_bench = {}
@@ -52,12 +58,13 @@ def summarize(results, counts):
                 row['ratio'] = spread(to_baseline)
             row['disturbed_rounds'] = sum(run['disturbed'] for run in runs.values())
             row['rounds'] = len(runs)
-            counted = counts.get(bench.name, {}).get(contestant)
-            if counted and counted['units']:
-                for what in ('system_calls', 'operations', 'punts'):
-                    if counted[what] is not None:
-                        row[what] = counted[what] / counted['units']
-                row['workers'] = counted['workers']
+            counted = counts.get(bench.name, {}).get(contestant, [])
+            for what in ('system_calls', 'operations', 'punts'):
+                each = counted_each(counted, what)
+                if each:
+                    row[what] = median(each)
+            if counted:
+                row['workers'] = max(run['workers'] for run in counted)
             for memory in ('resident_bytes_each', 'kernel_bytes_each'):
                 values = [run[memory] for run in runs.values() if memory in run]
                 if values:
@@ -65,19 +72,4 @@ def summarize(results, counts):
             of_bench[contestant] = row
         if of_bench:
             made[bench.name] = of_bench
-    return made
-
-
-def goals(results):
-    by_name = {bench.name: bench for bench in BENCHES}
-    made = []
-    for goal in GOALS:
-        against_bench = by_name[goal.against_bench or goal.bench]
-        found = ratios(results, by_name[goal.bench], goal.contestant, goal.against, against_bench)
-        if not found:
-            continue
-        against = goal.against if against_bench.name == goal.bench else against_bench.title
-        made.append({'bench': by_name[goal.bench].title, 'against': against,
-                     'metric': by_name[goal.bench].metric, 'limit': goal.limit,
-                     'ratio': spread(found), 'met': median(found) <= goal.limit})
     return made

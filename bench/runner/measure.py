@@ -72,7 +72,7 @@ class Stage:
 
     def _run_load(self, bench, server, cpu, count):
         arguments = [self.program('load', 'load'), bench.workload, str(PORT),
-                     '--server', str(server), '--seconds', str(self.seconds),
+                     '--server', str(server), '--seconds', str(self.seconds * bench.longer),
                      '--warm-up', str(self.warm_up), *bench.load]
         if count:
             arguments.append('--count')
@@ -80,7 +80,7 @@ class Stage:
                                 stderr=subprocess.PIPE, text=True)
         os.sched_setaffinity(load.pid, {cpu})
         try:
-            out, err = load.communicate(timeout=60 + self.seconds + self.warm_up)
+            out, err = load.communicate(timeout=60 + 2 * self.seconds * bench.longer)
         except subprocess.TimeoutExpired:
             load.kill()
             load.communicate()

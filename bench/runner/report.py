@@ -1,7 +1,9 @@
 """The report as text: tables in Markdown, which are also what is printed."""
 
+from statistics import median
+
 import figures
-from plan import BASELINE, BENCHES
+from plan import BASELINE, BENCHES, EVERYONE
 
 
 def number(value):
@@ -55,33 +57,65 @@ def bench_table(bench, rows):
 
 
 def goal_table(goals):
-    rows = [[goal['bench'], goal['against'], goal['metric'], f'{goal["limit"]:.2f}',
-             f'{goal["ratio"]["median"]:.2f}', between(goal['ratio']),
-             'yes' if goal['met'] else 'no'] for goal in goals]
-    return table(['ringdown', 'against', 'ratio of', 'at most', 'is', 'lowest–highest', 'met'],
-                 rows)
+    rows = []
+    for goal in goals:
+        digits = goal['digits']
+        verdict = ('yes' if goal['met'] else 'no') + ('' if goal['sure'] else '?')
+        rows.append([goal['bench'], goal['against'], goal['of'], f'{goal["limit"]:.{digits}f}',
+                     f'{goal["is"]:.{digits}f}', between(goal, digits), verdict])
+    return table(['ringdown', 'against', 'of', 'at most', 'is', 'interval', 'met'], rows)
+
+
+def overview(figures_made):
+    """Of each bench the median ratio of each contestant to the baseline: what is to be cited."""
+    names = [name for name in EVERYONE
+             if any('ratio' in rows.get(name, {}) for rows in figures_made.values())]
+    rows = []
+    for bench in BENCHES:
+        of = figures_made.get(bench.name, {})
+        ratios = [of.get(name, {}).get('ratio') for name in names]
+        if any(ratios):
+            rows.append([bench.title, figures.METRICS[bench.metric][0].split(',')[0],
+                         *(f'{ratio["median"]:.2f}' if ratio else '·' for ratio in ratios)])
+    return table([f'relative to {BASELINE}', 'of', *names], rows) if rows else ''
 
 
 def ring_table(ring):
-    rows = [[f'{row["name"]}, {row["depth"]} at a time', f'{row["ringdown"]:.1f}',
-             f'{row["liburing"]:.1f}', f'{row["ratio"]["median"]:.3f}', between(row['ratio'], 3)]
-            for row in ring]
-    return table(['on the ring, ns each', 'ringdown', 'liburing', 'ratio', 'lowest–highest'], rows)
+    rows = [[f'{row["name"]}, {row["depth"]} at a time', row['by_hand_is'],
+             number(row['nanoseconds']['by_hand']), number(row['nanoseconds']['ringdown']),
+             f'{median(row["ratios"]):.2f}', between(figures.spread(row['ratios'])),
+             number(row['goal']), number(row['instructions']['by_hand']),
+             number(row['instructions']['ringdown'])] for row in ring]
+    return table(['', 'by hand', 'ns by hand', 'ringdown', 'ratio', 'lowest–highest', 'at most',
+                  'instructions by hand', 'ringdown'], rows)
 
 
 def markdown(document):
+    """The parts of the report, as (name of the bench or '', Markdown)."""
     of = document['machine']
-    parts = ['# Ringdown: bench report',
-             f'{of["when"]}; Linux {of["kernel"]}, {of["cpus"]} CPUs ({of["model"]}); '
-             f'{document["rounds"]} rounds of {document["seconds"]} s.']
+    parts = [('', '# Ringdown: bench report'),
+             ('', f'{of["when"]}; Linux {of["kernel"]}, {of["cpus"]} CPUs ({of["model"]}); '
+              f'{document["rounds"]} round{"s" if document["rounds"] > 1 else ""} of '
+              f'{document["seconds"]} s, '
+              f'{document["took_seconds"]:.0f} s in all.')]
     if document['remarks']:
-        parts.append('\n'.join(f'- {remark}' for remark in document['remarks']))
+        parts.append(('', '\n'.join(f'- {remark}' for remark in document['remarks'])))
+    if document['goals']:
+        met = sum(goal['met'] for goal in document['goals'])
+        parts += [('', '## Goals'), ('', goal_table(document['goals'])),
+                  ('', f'{met} of {len(document["goals"])} met, by the median of the rounds. The '
+                   'interval holds that median with 90 % confidence from five rounds on; with '
+                   'fewer it is all of them. A question mark: more rounds could tell '
+                   'otherwise.')]
+    cited = overview(document['figures'])
+    if cited:
+        parts += [('', '## Overview'), ('', 'Medians of the rounds; less is better.'),
+                  ('overview', cited)]
     for bench in BENCHES:
         rows = document['figures'].get(bench.name)
         if rows:
-            parts += [f'## {bench.title} (`{bench.name}`)', bench_table(bench, rows)]
+            parts += [('', f'## {bench.title} (`{bench.name}`)'),
+                      (bench.name, bench_table(bench, rows))]
     if document['ring']:
-        parts += ['## Overhead on the ring (`ring`)', ring_table(document['ring'])]
-    if document['goals']:
-        parts += ['## Goals', goal_table(document['goals'])]
-    return '\n\n'.join(parts) + '\n'
+        parts += [('', '## Overhead on the ring (`ring`)'), ('ring', ring_table(document['ring']))]
+    return parts

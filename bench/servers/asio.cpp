@@ -76,6 +76,7 @@ private:
     }
 
     void answer() {
+        if (given.what == workload::cancel) return flood_until_told();
         asio::async_write(socket_, asio::buffer(data_, request_bytes),
                           [self = shared_from_this()](std::error_code error, size_t) {
                               if (!error) self->answered();
@@ -83,14 +84,27 @@ private:
     }
 
     void answered() {
-        if (given.what == workload::churn_abort) {
-            std::error_code ignored;
-            socket_.set_option(tcp::socket::linger(true, 0), ignored);
-            socket_.close(ignored);
-            return;
-        }
+        if (given.what == workload::churn_abort) return abort();
         if (finishes_first(given.what)) finish();
         discard();
+    }
+
+    void abort() {
+        std::error_code ignored;
+        socket_.set_option(tcp::socket::linger(true, 0), ignored);
+        socket_.close(ignored);
+    }
+
+    // Told to stop, it closes with a send and a receive under way, which are cancelled by that.
+    void flood_until_told() {
+        asio::async_write(socket_, asio::buffer(flood(), flood_bytes),
+                          [self = shared_from_this()](std::error_code, size_t) {});
+        asio::async_read(socket_, asio::buffer(data_, request_bytes),
+                         [self = shared_from_this()](std::error_code error, size_t) {
+                             if (error) return;
+                             self->discard();
+                             self->abort();
+                         });
     }
 
     void discard() {
@@ -117,8 +131,10 @@ void accept_next(tcp::acceptor& from) {
 
 int main(int argc, char** argv) {
     given = read_order(argc, argv);
-    asio::io_context context(1);
-    tcp::acceptor listener(context, tcp::v4(), listen_on(given.port, 0));
+    // One thread, so nothing needs a lock.
+    // One thread, so nothing needs a lock.
+    asio::io_context context(ASIO_CONCURRENCY_HINT_UNSAFE);
+    tcp::acceptor listener(context, tcp::v4(), listen_on(given, 0));
     asio::signal_set told(context, SIGTERM, SIGINT);
     told.async_wait([&](std::error_code, int) {
         if (!drains(given.what)) std::_Exit(0);

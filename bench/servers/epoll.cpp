@@ -23,20 +23,22 @@ constexpr bool coalesce = false;
 enum class phase : unsigned char {
     closed,
     serving,   ///< Requests are answered.
+    flooding,  ///< `cancel`: more is being sent than the peer takes.
     finishing, ///< FIN was sent; the peer's is waited for.
 };
 
 struct client {
     phase now = phase::closed;
-    std::string pending; // echo: what the kernel did not take
-    std::size_t have = 0;
+    std::string pending;     // echo: what the kernel did not take
+    std::size_t have = 0;    // of the request
+    std::size_t flooded = 0; // `cancel`: sent so far
     char request[request_bytes];
 };
 
 class server {
 public:
     explicit server(order given)
-        : order_(given), listener_(listen_on(given.port, SOCK_NONBLOCK)), stop_(stop_signals()),
+        : order_(given), listener_(listen_on(given, SOCK_NONBLOCK)), stop_(stop_signals()),
           poll_(epoll_create1(EPOLL_CLOEXEC)) {
         must(poll_ >= 0, "epoll_create1");
         watch(EPOLL_CTL_ADD, listener_, EPOLLIN);
@@ -65,6 +67,8 @@ private:
             accept_all();
         else if (fd == stop_)
             stop();
+        else if (clients_[fd].now == phase::flooding)
+            flood_on(fd, events);
         else if (events & EPOLLOUT)
             flush(fd);
         else if (clients_[fd].now == phase::finishing)
@@ -103,6 +107,7 @@ private:
         }
         from.have += static_cast<std::size_t>(bytes);
         if (from.have < request_bytes) return;
+        if (order_.what == workload::cancel) return begin_flood(fd);
         const bool finish = finishes_first(order_.what);
         const int hold = coalesce && finish ? MSG_MORE : 0;
         // 64 bytes into an empty queue go whole or not at all.
@@ -112,12 +117,39 @@ private:
             shutdown(fd, SHUT_WR);
             from.now = phase::finishing;
         } else if (order_.what == workload::churn_abort) {
-            const linger abort{1, 0};
-            setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
-            close_client(fd);
+            abort_client(fd);
         } else {
             from.now = phase::finishing; // the peer's FIN is answered by the close
         }
+    }
+
+    void abort_client(int fd) {
+        const linger abort{1, 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+        close_client(fd);
+    }
+
+    void begin_flood(int fd) {
+        clients_[fd].now = phase::flooding;
+        clients_[fd].have = clients_[fd].flooded = 0;
+        watch(EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLOUT);
+        flood_on(fd, EPOLLOUT);
+    }
+
+    // Told to stop, it resets with the flood half sent.
+    void flood_on(int fd, std::uint32_t events) {
+        client& to = clients_[fd];
+        if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
+            const ssize_t bytes = recv(fd, buffer_, sizeof buffer_, 0);
+            if (bytes == 0 || (bytes < 0 && errno != EAGAIN)) return close_client(fd);
+            to.have += bytes < 0 ? 0 : static_cast<std::size_t>(bytes);
+            if (to.have >= request_bytes) return abort_client(fd);
+        }
+        if (!(events & EPOLLOUT) || to.flooded == flood_bytes) return;
+        const ssize_t sent = send(fd, flood() + to.flooded, flood_bytes - to.flooded, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN) return close_client(fd);
+        to.flooded += sent < 0 ? 0 : static_cast<std::size_t>(sent);
+        if (to.flooded == flood_bytes) watch(EPOLL_CTL_MOD, fd, EPOLLIN);
     }
 
     void discard(int fd) {

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "liburing_client.hpp"
 #include "provided_buffers.hpp"
 #include "support.hpp"
 
@@ -27,28 +28,10 @@ constexpr bool coalesce = true;
 constexpr bool coalesce = false;
 #endif
 
-enum class event : std::uint8_t { accepted, received, sent, discarded, stop, closed };
-
-struct client {
-    enum class phase : std::uint8_t {
-        closed,
-        serving,   ///< Requests are answered.
-        finishing, ///< FIN was sent; the peer's is waited for.
-    };
-    phase now = phase::closed;
-    bool receiving = false; // in flight; it would hold back the FIN or RST of a close
-    bool sending = false;
-    bool peer_ended = false;
-    std::uint32_t have = 0; // of the request
-    std::uint32_t sent = 0; // of the first buffer in `queued`
-    char request[request_bytes];
-    buffer_queue queued; // echo: to be sent, in order
-};
-
 class server {
 public:
     explicit server(order given)
-        : order_(given), listener_(listen_on(given.port, 0)), stop_(stop_signals()) {
+        : order_(given), listener_(listen_on(given, 0)), stop_(stop_signals()) {
         io_uring_params params{};
         params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_CQSIZE;
@@ -135,7 +118,7 @@ private:
         client& from = clients_[fd];
         io_uring_sqe* sqe = entry();
         if (echoes(order_.what) || order_.what == workload::churn_server_first ||
-            order_.what == workload::churn_client_first)
+            order_.what == workload::churn_client_first || order_.what == workload::cancel)
             io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
         else
             io_uring_prep_recv(sqe, fd, nullptr, request_bytes - from.have, 0);
@@ -163,7 +146,11 @@ private:
 
     void take(int fd, buffer_queue::filled data) {
         client& from = clients_[fd];
-        if (from.now == phase::finishing || from.have == request_bytes) {
+        if (from.now == phase::flooding) {
+            buffers_.give_back(data.id);
+            from.have += data.bytes;
+            if (from.have >= request_bytes) abort(fd); // both operations end by it
+        } else if (from.now == phase::finishing || from.have == request_bytes) {
             buffers_.give_back(data.id);
         } else if (echoes(order_.what)) {
             from.queued.push(data);
@@ -174,10 +161,18 @@ private:
             std::memcpy(from.request + from.have, buffers_.at(data.id), bytes);
             from.have += static_cast<std::uint32_t>(bytes);
             buffers_.give_back(data.id);
-            if (from.have == request_bytes)
+            if (from.have == request_bytes && order_.what == workload::cancel)
+                begin_flood(fd);
+            else if (from.have == request_bytes)
                 send(fd, from.request, request_bytes,
                      coalesce && finishes_first(order_.what) ? MSG_MORE : 0);
         }
+    }
+
+    void begin_flood(int fd) {
+        clients_[fd].now = phase::flooding;
+        clients_[fd].have = 0;
+        send(fd, flood(), flood_bytes, MSG_WAITALL);
     }
 
     void send_next(int fd) {
@@ -198,6 +193,8 @@ private:
         to.sending = false;
         if (echoes(order_.what))
             echoed(fd, result);
+        else if (to.now == phase::flooding)
+            to.peer_ended = true; // it was reset, by whomever
         else if (result != static_cast<int>(request_bytes))
             shutdown(fd, SHUT_RDWR);
         else
@@ -229,13 +226,18 @@ private:
 
     void answered(int fd) {
         if (order_.what == workload::churn_abort) {
-            const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
-            connect(fd, &unspecified, sizeof unspecified); // RST
-            clients_[fd].peer_ended = true;
+            abort(fd);
         } else if (finishes_first(order_.what)) {
             finish(fd);
             if (order_.what == workload::discard) discard(fd);
         }
+    }
+
+    // RST leaves at once, whatever is in flight.
+    void abort(int fd) {
+        const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
+        connect(fd, &unspecified, sizeof unspecified);
+        clients_[fd].peer_ended = true;
     }
 
     void finish(int fd) {

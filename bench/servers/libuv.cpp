@@ -21,9 +21,11 @@ bool stopping = false;
 struct client {
     uv_tcp_t handle; // first, so that the handle is the client
     uv_shutdown_t shutdown_request;
+    uv_write_t flood_request;
     client* next = nullptr;
     client** previous = nullptr;
     std::size_t have = 0;
+    std::size_t told = 0; // `cancel`: bytes that came behind the request
     bool finishing = false;
     unsigned writing = 0;
     char request[request_bytes];
@@ -76,12 +78,25 @@ void send(client& to, const char* data, std::size_t bytes) {
     uv_write(&rest->request, stream_of(to), &left, 1, written);
 }
 
+// Told to stop, it resets with a write queued and reading going on.
+void flood_until_told(client& to, std::size_t told) {
+    to.told += told;
+    if (told == 0) {
+        uv_buf_t all = uv_buf_init(const_cast<char*>(flood()), flood_bytes);
+        uv_write(&to.flood_request, stream_of(to), &all, 1, nullptr);
+    } else if (to.told >= request_bytes && !uv_is_closing(handle_of(to))) {
+        uv_tcp_close_reset(&to.handle, forget);
+    }
+}
+
 void answer(client& from, const char* data, std::size_t bytes) {
     const std::size_t wanted = request_bytes - from.have;
+    if (wanted == 0 && given.what == workload::cancel) return flood_until_told(from, bytes);
     const std::size_t taken = bytes < wanted ? bytes : wanted;
     std::memcpy(from.request + from.have, data, taken);
     from.have += taken;
     if (from.have < request_bytes || taken == 0) return;
+    if (given.what == workload::cancel) return flood_until_told(from, 0);
     send(from, from.request, request_bytes);
     if (finishes_first(given.what)) finish(from);
     if (given.what == workload::churn_abort) uv_tcp_close_reset(&from.handle, forget);
@@ -134,7 +149,7 @@ int main(int argc, char** argv) {
     uv_signal_init(loop, &term);
     uv_signal_start(&term, stop, SIGTERM);
     uv_tcp_init(loop, &listener);
-    must(uv_tcp_open(&listener, listen_on(given.port, SOCK_NONBLOCK)) == 0, "uv_tcp_open");
+    must(uv_tcp_open(&listener, listen_on(given, SOCK_NONBLOCK)) == 0, "uv_tcp_open");
     must(uv_listen(reinterpret_cast<uv_stream_t*>(&listener), 4096, accept_one) == 0, "uv_listen");
     uv_run(loop, UV_RUN_DEFAULT);
 }

@@ -14,7 +14,9 @@ namespace servers {
 /// Buffers that the kernel picks from when data comes (IORING_REGISTER_PBUF_RING).
 class provided_buffers {
 public:
-    static constexpr unsigned count = 2048;
+    // The kernel takes them in turn, so all of them go through the caches: 2,048 cost 10 % more CPU
+    // at 16 KiB messages, and with 256 a thousand connections wait for one another.
+    static constexpr unsigned count = 512;
     static constexpr unsigned bytes = 16 * 1024;
     static constexpr unsigned short group = 0;
 

@@ -75,6 +75,31 @@ task<void> answer_and_abort(stream peer) {
     co_await abort_close(peer);
 }
 
+task<void> send_flood(stream& to) {
+    const std::span flood(servers::flood(), servers::flood_bytes);
+    (void)co_await to.send(std::as_bytes(flood));
+}
+
+task<void> receive_more(stream& from) {
+    request more;
+    (void)co_await from.recv(more);
+}
+
+// Told to stop, it resets with a send and a receive under way.
+task<void> flood_until_told(stream peer) {
+    loop& on = peer.on();
+    co_await with_scope(on, [&](scope& inside) -> task<void> {
+        request asked;
+        const bool whole = co_await receive(peer, asked);
+        if (!whole) co_return;
+        inside.spawn(send_flood(peer));
+        const bool told = co_await receive(peer, asked);
+        if (!told) co_return;
+        inside.spawn(receive_more(peer));
+        co_await abort_close(peer);
+    });
+}
+
 server::handler handler_of(servers::workload what) {
     switch (what) {
     case servers::workload::echo:
@@ -85,6 +110,8 @@ server::handler handler_of(servers::workload what) {
         return answer_and_finish;
     case servers::workload::churn_client_first:
         return answer_and_wait;
+    case servers::workload::cancel:
+        return flood_until_told;
     case servers::workload::churn_abort:
         break;
     }
@@ -103,8 +130,12 @@ task<void> drain_when_told(server& ended, signals& told, bool drains) {
 int main(int argc, char** argv) {
     const auto given = servers::read_order(argc, argv);
     const auto where = address::parse("127.0.0.1:" + std::to_string(given.port));
+    // A small send buffer is for `cancel` alone.
+    auto listens = given.what == servers::workload::cancel
+                       ? std::make_shared<listening_socket>(servers::listen_on(given, 0))
+                       : std::make_shared<listening_socket>(*where);
     loop on;
     signals told(on, {SIGTERM, SIGINT});
-    server only(on, std::make_shared<listening_socket>(*where), handler_of(given.what));
+    server only(on, std::move(listens), handler_of(given.what));
     on.run(when_all(on, only.run(), drain_when_told(only, told, servers::drains(given.what))));
 }

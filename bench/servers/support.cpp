@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 #include <string_view>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -29,6 +30,7 @@ constexpr struct {
     {"churn-abort", workload::churn_abort},
     {"discard", workload::discard},
     {"drain", workload::drain},
+    {"cancel", workload::cancel},
 };
 
 [[noreturn]] void refuse(const char* program, const char* kind, const char* value) {
@@ -71,16 +73,30 @@ order read_order(int argc, char** argv) {
     return read;
 }
 
-int listen_on(std::uint16_t port, int socket_flags) {
+const char* flood() {
+    static const std::vector<char> made = [] {
+        std::vector<char> bytes(flood_bytes);
+        for (std::size_t i = 0; i < bytes.size(); ++i)
+            bytes[i] = static_cast<char>(i % 251);
+        return bytes;
+    }();
+    return made.data();
+}
+
+int listen_on(const order& given, int socket_flags) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | socket_flags, 0);
     must(fd >= 0, "socket");
     const int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (given.what == workload::cancel) {
+        flood(); // made before anybody asks
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &flood_buffer_bytes, sizeof flood_buffer_bytes);
+    }
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    at.sin_port = htons(port);
+    at.sin_port = htons(given.port);
     must(bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0, "bind");
     must(listen(fd, 4096) == 0, "listen");
     return fd;

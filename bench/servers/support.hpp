@@ -16,9 +16,17 @@ enum class workload : std::uint8_t {
     churn_abort,        ///< Answers one request and resets.
     discard,            ///< As `churn_server_first`; drops what the peer sends after the request.
     drain,              ///< As `echo`; at SIGTERM sends FIN to all, waits for theirs, and exits.
+    cancel,             ///< Floods who has asked; told to stop, resets with all of it under way.
 };
 
 inline constexpr std::size_t request_bytes = 64;
+
+/// What `cancel` sends to a peer that reads nothing: more than any of the buffers between them
+/// takes, so that the send is under way until it is ended. The same bytes for everybody.
+inline constexpr std::size_t flood_bytes = 1 << 20;
+const char* flood();
+/// Of the sending side, so that it is the ending that costs and not the copying.
+inline constexpr int flood_buffer_bytes = 16 * 1024;
 
 struct order {
     workload what = workload::echo;
@@ -28,8 +36,9 @@ struct order {
 /// Reads `WORKLOAD PORT`; exits with one clear line when they are something else.
 order read_order(int argc, char** argv);
 
-/// Listens on 127.0.0.1, with TCP_NODELAY for those who are accepted; exits when it cannot.
-int listen_on(std::uint16_t port, int socket_flags);
+/// Listens on 127.0.0.1; exits when it cannot. Those who are accepted have TCP_NODELAY, and for
+/// `cancel` a small send buffer.
+int listen_on(const order& given, int socket_flags);
 
 /// A descriptor that is readable after SIGTERM or SIGINT.
 int stop_signals();
