@@ -63,7 +63,7 @@ void end_abandoned(connection& left, abandonment why) noexcept {
 }
 
 ending::ending(connection& of, const ending_request& request) noexcept
-    : timer(of.on().timers()), connection_(of), request_(request), asked_at_(of.on().now()),
+    : timer(of.on().timers()), connection_(of), request_(request), asked_at_(of.on().seen_at()),
       deadline_(later(asked_at_, request.policy.within)), progress_at_(asked_at_),
       discard_(of, "discard", *this, &ending::discard_settled, true),
       queue_(of, "siocoutq", *this, &ending::queue_settled),
@@ -134,7 +134,7 @@ void ending::let_go() noexcept {
     if (was == allowance::receiving) seal_receiving();
     if (of.end_errno() == 0) {
         of.request_fin();
-        progress_at_ = of.on().now(); // until now the peer has not been waited for
+        progress_at_ = of.on().seen_at(); // until now the peer has not been waited for
         schedule();
     }
     advance();
@@ -154,8 +154,8 @@ void ending::advance() noexcept {
 void ending::observe() noexcept {
     auto& times = report_.microseconds;
     const auto since = [&] {
-        return std::chrono::duration_cast<teardown_report::times::duration>(connection_.on().now() -
-                                                                            asked_at_);
+        return std::chrono::duration_cast<teardown_report::times::duration>(
+            connection_.on().seen_at() - asked_at_);
     };
     if (!times.flush && connection_.sending() >= sending_phase::fin_sent) {
         times.flush = since();
@@ -250,7 +250,7 @@ void ending::queue_settled(completion what) noexcept {
     if (of.end_errno() != 0) return;
     if (what.result == 0) {
         of.enter(sending_phase::fin_acknowledged);
-        progress_at_ = of.on().now();
+        progress_at_ = of.on().seen_at();
         observe();
         return;
     }

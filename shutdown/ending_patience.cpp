@@ -33,7 +33,7 @@ std::chrono::nanoseconds ending::idle_time() const noexcept {
 
 void ending::schedule() noexcept {
     const auto idle = idle_time();
-    const auto now = connection_.on().now();
+    const auto now = connection_.on().seen_at();
     time_point next = deadline_;
     if (idle > 0ns && idle < std::chrono::hours(24)) {
         // Acknowledgements have no event of their own, so while some are due they are looked for
@@ -74,7 +74,7 @@ void ending::look_for_acknowledgements(time_point now) noexcept {
 }
 
 void ending::expired() noexcept {
-    const auto now = connection_.on().now();
+    const auto now = connection_.on().seen_at();
     if (now >= deadline_) {
         abort(teardown_cause::deadline);
         return;
