@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <utility>
+
 #include <netinet/in.h>
 
 #include <ringdown/net/address.hpp>
@@ -29,10 +32,13 @@ struct peer_name {
 
 } // namespace operations
 
-/// The same in place, for any family; AF_UNSPEC when there is no peer.
-inline address peer_name(system& calls, int fd) noexcept {
+/// The same in place, for any family; AF_UNSPEC when there is no peer. The size that is tried first
+/// is the one of `likely`: each that does not fit is a call in vain.
+inline address peer_name(system& calls, int fd, int likely = AF_INET6) noexcept {
     address peer;
-    for (const socklen_t size : {sizeof(sockaddr_in6), sizeof(sockaddr_in), sizeof(sa_family_t)}) {
+    std::array<socklen_t, 3> sizes{sizeof(sockaddr_in6), sizeof(sockaddr_in), sizeof(sa_family_t)};
+    if (likely == AF_INET) std::swap(sizes[0], sizes[1]);
+    for (const socklen_t size : sizes) {
         socklen_t bytes = size;
         if (calls.getsockopt(fd, SOL_SOCKET, uapi::so_peername, peer.data(), &bytes) < 0) continue;
         peer.resize(size);

@@ -121,6 +121,7 @@ void loop::end_residents() noexcept {
 
 void loop::reap() {
     std::size_t ended = 0;
+    reaping_ = true;
     ring_.reap([&ended](std::uint64_t user_data, completion what) {
         auto* done = reinterpret_cast<ring_operation*>(user_data);
         if (!done) return; // a cancel request
@@ -131,6 +132,8 @@ void loop::reap() {
         done->completed(what);
     });
     in_flight_ -= ended;
+    reaping_ = false;
+    seen_at_.reset();
 }
 
 void loop::turn() {

@@ -90,6 +90,13 @@ public:
     void stop();
 
     [[nodiscard]] time_point now() const noexcept { return calls_.now(); }
+    /// When the loop took note of the completion that is being handled: the same for all that it
+    /// reaps at once, so that a crowd of them costs one look at the clock. At other times, `now`.
+    [[nodiscard]] time_point seen_at() noexcept {
+        if (!reaping_) return now();
+        if (!seen_at_) seen_at_ = now();
+        return *seen_at_;
+    }
     [[nodiscard]] const loop_options& options() const noexcept { return options_; }
     [[nodiscard]] bool has(capability which) const noexcept { return ring_.has(which); }
     [[nodiscard]] const capability_set& capabilities() const noexcept {
@@ -138,6 +145,8 @@ private:
     std::optional<scope> root_;
     bool enabled_ = false;
     bool stopping_ = false;
+    bool reaping_ = false;
+    std::optional<time_point> seen_at_;
 };
 
 // The hot path of every operation, so inline.

@@ -63,7 +63,7 @@ void end_abandoned(connection& left, abandonment why) noexcept {
 }
 
 ending::ending(connection& of, const ending_request& request) noexcept
-    : timer(of.on().timers()), connection_(of), request_(request), asked_at_(of.on().now()),
+    : timer(of.on().timers()), connection_(of), request_(request), asked_at_(of.on().seen_at()),
       deadline_(later(asked_at_, request.policy.within)), progress_at_(asked_at_),
       discard_(of, "discard", *this, &ending::discard_settled, true),
       queue_(of, "siocoutq", *this, &ending::queue_settled),
@@ -103,7 +103,6 @@ void ending::start() {
     of.enter(life_phase::ending);
     of.allow(request_.allowed);
     if (of.allowed() != allowance::receiving) seal_receiving();
-    ask_peer_name();
     if (of.end_errno() == 0) {
         if (of.allowed() != allowance::answers && !releases()) of.request_fin();
         if (of.allowed() == allowance::answers) watch_for_loss();
@@ -135,7 +134,7 @@ void ending::let_go() noexcept {
     if (was == allowance::receiving) seal_receiving();
     if (of.end_errno() == 0) {
         of.request_fin();
-        progress_at_ = of.on().now(); // until now the peer has not been waited for
+        progress_at_ = of.on().seen_at(); // until now the peer has not been waited for
         schedule();
     }
     advance();
@@ -155,8 +154,8 @@ void ending::advance() noexcept {
 void ending::observe() noexcept {
     auto& times = report_.microseconds;
     const auto since = [&] {
-        return std::chrono::duration_cast<teardown_report::times::duration>(connection_.on().now() -
-                                                                            asked_at_);
+        return std::chrono::duration_cast<teardown_report::times::duration>(
+            connection_.on().seen_at() - asked_at_);
     };
     if (!times.flush && connection_.sending() >= sending_phase::fin_sent) {
         times.flush = since();
@@ -181,8 +180,8 @@ void ending::step() {
         return;
     }
     if (error_) abort(teardown_cause::error);
-    if (!decided_) step_sending();
     if (!decided_) step_discarding();
+    if (!decided_) step_sending();
     if (decided_) return;
 
     const bool acknowledged = of.sending() == sending_phase::fin_acknowledged;
@@ -206,13 +205,32 @@ void ending::step_sending() {
         abort(refused == -ECANCELED ? teardown_cause::canceled : teardown_cause::error);
         return;
     }
-    if (of.sending() == sending_phase::fin_sent && queue_wanted_ && !queue_.in_flight())
+    if (of.sending() == sending_phase::fin_sent && queue_wanted_ && !queue_.in_flight() &&
+        !receive_tells_first())
         ask_queue();
+}
+
+// Most peers answer FIN by their own. A receive in flight tells of that, or of a reset, so until
+// the first look for acknowledgements the queue is left alone: asked then, it answers for both.
+bool ending::receive_tells_first() const noexcept {
+    const connection& of = connection_;
+    return of.from().kind == connection_kind::tcp && request_.requested != requested_ending::wait &&
+           of.receiving() != receiving_phase::finished && !acknowledged_before_ &&
+           (discard_.in_flight() || of.receives());
+}
+
+void ending::look() noexcept {
+    connection& of = connection_;
+    if (of.from().kind != connection_kind::tcp || of.sending() != sending_phase::fin_sent) return;
+    int queued = 0;
+    const int refused = of.on().calls().ioctl(of.descriptor(), SIOCOUTQ, queued);
+    if (refused >= 0 && queued == 0) queue_settled({0, 0});
 }
 
 void ending::ask_queue() {
     queue_wanted_ = false;
     connection& of = connection_;
+    ask_peer_name();
     if (of.on().has(capability::socket_queue_commands) && of.from().kind == connection_kind::tcp) {
         queue_.launch([&](io_uring_sqe& sqe) {
             uapi::prepare_socket_queue(sqe, uapi::socket_siocoutq, of.descriptor());
@@ -232,7 +250,7 @@ void ending::queue_settled(completion what) noexcept {
     if (of.end_errno() != 0) return;
     if (what.result == 0) {
         of.enter(sending_phase::fin_acknowledged);
-        progress_at_ = of.on().now();
+        progress_at_ = of.on().seen_at();
         observe();
         return;
     }
@@ -269,14 +287,21 @@ void ending::loss_settled(completion what) noexcept {
 
 void ending::ask_peer_name() {
     connection& of = connection_;
-    if (of.from().peer.family() != AF_UNSPEC) return;
+    if (of.from().peer.family() != AF_UNSPEC || peer_name_.in_flight()) return;
     if (!of.on().has(capability::socket_option_commands)) {
-        of.set_peer(peer_name(of.on().calls(), of.descriptor()));
+        know_peer_name();
         return;
     }
     peer_name_.launch([&](io_uring_sqe& sqe) {
         operations::peer_name{of.descriptor(), of.from().ipv6, &report_.peer}.prepare(sqe);
     });
+}
+
+// In place, where nobody may wait for the ring: what comes next makes the kernel forget the name.
+void ending::know_peer_name() noexcept {
+    connection& of = connection_;
+    if (of.from().peer.family() != AF_UNSPEC) return;
+    of.set_peer(peer_name(of.on().calls(), of.descriptor(), of.from().ipv6 ? AF_INET6 : AF_INET));
 }
 
 void ending::peer_name_settled(completion what) noexcept {
@@ -296,13 +321,13 @@ void ending::decide(const delivery_sample& sample) noexcept {
         of.cancel_after_reset();
     else
         of.cancel_operations(true);
+    ask_peer_name();
 }
 
 void ending::abort(teardown_cause why) noexcept {
     connection& of = connection_;
     if (decided_) return;
-    if (of.from().peer.family() == AF_UNSPEC)
-        of.set_peer(peer_name(of.on().calls(), of.descriptor()));
+    know_peer_name();
     const delivery_sample sample = take_sample(of);
     const bool nobody_wants_reset =
         why == teardown_cause::deadline || why == teardown_cause::canceled;

@@ -35,6 +35,10 @@ public:
     /// The application is done with what the ending allowed it: goes on to the end.
     void let_go() noexcept;
 
+    /// Asks whether FIN was acknowledged meanwhile, for those who want to know now: the ending
+    /// itself learns it by the peer's FIN, or at its next look.
+    void look() noexcept;
+
     /// Makes the deadline no later than this.
     void tighten(time_point deadline) noexcept;
 
@@ -72,7 +76,9 @@ private:
     void close();
     void finish();
 
+    [[nodiscard]] bool receive_tells_first() const noexcept;
     void ask_peer_name();
+    void know_peer_name() noexcept;
     void ask_queue();
     void schedule() noexcept;
     [[nodiscard]] std::chrono::nanoseconds idle_time() const noexcept;

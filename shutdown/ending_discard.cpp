@@ -42,7 +42,7 @@ void ending::discard_settled(completion what) noexcept {
                               holds_message(what.result, discarded_message_);
     if (what.result > 0 || empty_packet) {
         of.bytes().discarded += static_cast<std::uint64_t>(what.result);
-        progress_at_ = of.on().now();
+        progress_at_ = of.on().seen_at();
     } else if (what.result == 0) {
         of.note_nothing_received(what);
         // With bytes dropped, nobody knows whether the message that they belong to was whole.

@@ -10,6 +10,13 @@ namespace ringdown {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// A peer that has not answered FIN by then is watched more closely: when it acknowledges is told.
+constexpr auto first_look = 100ms;
+
+} // namespace
+
 void ending::tighten(time_point deadline) noexcept {
     deadline_ = std::min(deadline_, deadline);
     if (!decided_) schedule();
@@ -26,19 +33,21 @@ std::chrono::nanoseconds ending::idle_time() const noexcept {
 
 void ending::schedule() noexcept {
     const auto idle = idle_time();
+    const auto now = connection_.on().seen_at();
     time_point next = deadline_;
     if (idle > 0ns && idle < std::chrono::hours(24)) {
         // Acknowledgements have no event of their own, so while some are due they are looked for
         // several times within the idle time.
         const auto look = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
-        const auto now = connection_.on().now();
         next =
             std::min(next, waits_for_acknowledgement() ? std::min(now + look, progress_at_ + idle)
                                                        : progress_at_ + idle);
         next = std::max(next, now + 100us);
     }
+    if (waits_for_acknowledgement() && !acknowledged_before_)
+        next = std::min(next, now + first_look);
     if (connection_.from().kind != connection_kind::tcp && waits_for_acknowledgement())
-        next = std::min(next, connection_.on().now() + 2ms);
+        next = std::min(next, now + 2ms);
     set(std::min(next, deadline_));
 }
 
@@ -56,10 +65,16 @@ void ending::look_for_acknowledgements(time_point now) noexcept {
     // It came with the last acknowledgement at the latest. The first look only knows that age.
     const auto came = now - std::chrono::milliseconds(sample.acknowledgement_age_ms);
     progress_at_ = std::max(progress_at_, came);
+    connection& of = connection_;
+    if (of.sending() == sending_phase::fin_sent && sample.taken &&
+        sample.acknowledged > of.bytes().sent) {
+        of.enter(sending_phase::fin_acknowledged);
+        observe();
+    }
 }
 
 void ending::expired() noexcept {
-    const auto now = connection_.on().now();
+    const auto now = connection_.on().seen_at();
     if (now >= deadline_) {
         abort(teardown_cause::deadline);
         return;

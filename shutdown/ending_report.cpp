@@ -87,7 +87,7 @@ teardown_report ending::make_report() const noexcept {
     report.phase = phase_of(of);
     report.error = of.end_errno() != 0 ? system_error(-of.end_errno()) : error_;
     report.microseconds.total =
-        std::chrono::duration_cast<teardown_report::times::duration>(of.on().now() - asked_at_);
+        std::chrono::duration_cast<teardown_report::times::duration>(of.on().seen_at() - asked_at_);
 
     const bool fin_sent = of.sending() >= sending_phase::fin_sent;
     const bool sampled = decided_->taken || of.sending() == sending_phase::fin_acknowledged;

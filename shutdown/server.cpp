@@ -116,11 +116,12 @@ void server::summarize(server_summary& into, Visit visit) {
     into.ready = ready();
     into.accepts = accepts();
     into.reports = counters_.reports;
-    tracked_.for_each([&](tracked& each) {
-        ++into.by_activity[static_cast<std::size_t>(activity_of(each.served()))];
-        visit(each);
-    });
+    // Each is looked at before it is counted, so that the counts are those of the list.
     if (!tracked_.empty()) into.oldest = tracked_.front().now(on_.now());
+    tracked_.for_each([&](tracked& each) {
+        visit(each);
+        ++into.by_activity[static_cast<std::size_t>(activity_of(each.served()))];
+    });
 }
 
 server_summary server::summary() {

@@ -1,3 +1,4 @@
+#include <functional>
 #include <thread>
 
 #include "rig.hpp"
@@ -23,6 +24,48 @@ bool kernel_is_too_old(rig& at) {
         return false;
     MESSAGE("skip: without socket commands on the ring there are more calls");
     return true;
+}
+
+struct cost {
+    std::uint64_t operations = 0; // of the ring
+    std::uint64_t calls = 0;      // enters among them
+};
+
+// What a connection takes from its request to its end: the peer acts between two steps of ours, so
+// nothing depends on who is faster.
+cost cost_of_one(const std::function<task<teardown_report>(stream&, peer&)>& serve) {
+    counting_system calls;
+    loop_options options;
+    options.calls = &calls;
+    cost found;
+    run(
+        [&](rig& at) -> task<void> {
+            if (kernel_is_too_old(at)) co_return;
+            const auto any = address::parse("127.0.0.1:0").value();
+            listener from(at.on, std::make_shared<listening_socket>(any));
+            peer theirs = connect_peer(from.local());
+            auto ours = co_await from.accept();
+            REQUIRE(ours.has_value());
+            at.expect_report_of(*ours);
+            theirs.write("request");
+            calls.forget();
+            const auto before = at.on.statistics().submitted;
+            std::byte into[64];
+            const auto received = co_await ours->recv(into);
+            CHECK(received == 7);
+            const teardown_report report = co_await serve(*ours, theirs);
+            found = {at.on.statistics().submitted - before, calls.calls()};
+            CHECK(report.peer == theirs.local());
+            CHECK(report.delivery == delivery_verdict::acknowledged);
+        },
+        options);
+    return found;
+}
+
+void check_cost(const cost& found, const cost& expected) {
+    if (found.calls == 0) return; // skipped
+    CHECK(found.operations == expected.operations);
+    CHECK(found.calls == expected.calls);
 }
 
 void check_at_most(const counting_system& calls, std::uint64_t most) {
@@ -143,6 +186,55 @@ TEST_CASE("system calls: at most one for each of many, accepted by the library's
             CHECK(calls.enters() < many);
         },
         options);
+}
+
+// Receive, send, discard until FIN, the queue and the peer's name at once, close; shutdown(2).
+TEST_CASE("system calls: a connection that we end first takes six operations and six calls") {
+    const cost found = cost_of_one([](stream& ours, peer& theirs) -> task<teardown_report> {
+        const auto sent = co_await ours.send_last(text("answer"));
+        CHECK(sent.bytes == 6);
+        CHECK(theirs.read_to_end().finished);
+        theirs.finish();
+        const teardown_report report = co_await graceful_close(ours);
+        CHECK(report.ending == actual_ending::graceful);
+        CHECK(report.initiator == teardown_initiator::local);
+        CHECK(report.microseconds.fin_acknowledged.has_value());
+        co_return report;
+    });
+    check_cost(found, {6, 6});
+}
+
+// Receive twice, send, the queue and the peer's name at once, close; shutdown(2).
+TEST_CASE(
+    "system calls: a connection that the peer ends first takes six operations and six calls") {
+    const cost found = cost_of_one([](stream& ours, peer& theirs) -> task<teardown_report> {
+        const auto sent = co_await ours.send(text("answer"));
+        CHECK(sent.bytes == 6);
+        CHECK(theirs.read() == "answer");
+        theirs.finish();
+        std::byte into[8];
+        const auto end = co_await ours.recv(into);
+        CHECK(end.error() == errc::end_of_stream);
+        const teardown_report report = co_await graceful_close(ours);
+        CHECK(report.ending == actual_ending::graceful);
+        CHECK(report.initiator == teardown_initiator::peer);
+        co_return report;
+    });
+    check_cost(found, {6, 6});
+}
+
+// Receive, send, close; the peer's name, TCP_INFO and connect(2).
+TEST_CASE("system calls: a connection that we abort takes three operations and six calls") {
+    const cost found = cost_of_one([](stream& ours, peer& theirs) -> task<teardown_report> {
+        const auto sent = co_await ours.send(text("answer"));
+        CHECK(sent.bytes == 6);
+        CHECK(theirs.read() == "answer");
+        const teardown_report report = co_await abort_close(ours);
+        CHECK(report.ending == actual_ending::aborted);
+        CHECK(report.reset_sent);
+        co_return report;
+    });
+    check_cost(found, {3, 6});
 }
 
 TEST_CASE("system calls: an ending that waits does not wake the loop for nothing") {
