@@ -30,6 +30,17 @@ public:
         ++children_;
         std::move(child).start(*this, &governing_);
     }
+    /// Starts `child` for an owner of its own, which is told of its end and tells the scope in
+    /// turn, by `leave`, when the scope need not wait for it any more.
+    /// @{
+    void spawn(task<void> child, child_owner& owner) {
+        ++children_;
+        std::move(child).start(owner, &governing_);
+    }
+    void leave() noexcept {
+        if (--children_ == 0 && suspended()) wake();
+    }
+    /// @}
 
     /// Asks every operation inside the scope to stop. Cannot be taken back.
     void cancel() noexcept { governing_.request(); }
@@ -64,7 +75,7 @@ private:
             failure_ = std::move(failure);
             governing_.request();
         }
-        if (--children_ == 0 && suspended()) wake();
+        leave();
     }
 
     void cancel(cancel_reason reason) noexcept override { governing_.request(reason); }

@@ -127,7 +127,7 @@ task<void> server::wait_for_end(drain_run& of, scope& inside) {
         begin_hook(of, inside);
         // Those that nobody has taken, because the server does not run.
         while (auto left = handlers_ ? std::nullopt : listener_.next_accepted())
-            inside.spawn(serve(std::move(*left)));
+            serve(std::move(*left), inside);
     }
     while (!nothing_left() || !no_hook_.happened()) {
         of.stirred().reset();
