@@ -54,7 +54,7 @@ void recv_operation::settled(completion what) noexcept {
     connection& from = target();
     from.end_receive();
     if (what.result > 0) {
-        from.bytes().received += static_cast<std::size_t>(what.result);
+        from.note_received(static_cast<std::size_t>(what.result));
         answer_ = static_cast<std::size_t>(what.result);
         wake();
         return;

@@ -190,7 +190,7 @@ void server::abort_one(tracked& left, teardown_cause for_graceful) {
         ending::of(open).abort(for_graceful);
     else
         ending::begin(open, {requested_ending::abort, teardown_cause::drain, {}});
-    stragglers_.back().peer = open.from().peer; // known since the abort at the latest
+    stragglers_.back().peer = open.peer(); // known since the abort at the latest
 }
 
 } // namespace ringdown

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <ringdown/net/fin.hpp>
 #include <ringdown/net/inbox.hpp>
 #include <ringdown/net/peer_name.hpp>
 #include <ringdown/runtime/assert.hpp>
@@ -269,7 +270,7 @@ void ending::loss_settled(completion what) noexcept {
 
 void ending::ask_peer_name() {
     connection& of = connection_;
-    if (of.from().peer.family() != AF_UNSPEC) return;
+    if (of.knows_peer()) return;
     if (!of.on().has(capability::socket_option_commands)) {
         of.set_peer(peer_name(of.on().calls(), of.descriptor()));
         return;
@@ -280,7 +281,7 @@ void ending::ask_peer_name() {
 }
 
 void ending::peer_name_settled(completion what) noexcept {
-    if (what.result <= 0 || connection_.from().peer.family() != AF_UNSPEC) return;
+    if (what.result <= 0 || connection_.knows_peer()) return;
     report_.peer.resize(static_cast<socklen_t>(what.result));
     connection_.set_peer(report_.peer);
 }
@@ -301,8 +302,7 @@ void ending::decide(const delivery_sample& sample) noexcept {
 void ending::abort(teardown_cause why) noexcept {
     connection& of = connection_;
     if (decided_) return;
-    if (of.from().peer.family() == AF_UNSPEC)
-        of.set_peer(peer_name(of.on().calls(), of.descriptor()));
+    if (!of.knows_peer()) of.set_peer(peer_name(of.on().calls(), of.descriptor()));
     const delivery_sample sample = take_sample(of);
     const bool nobody_wants_reset =
         why == teardown_cause::deadline || why == teardown_cause::canceled;

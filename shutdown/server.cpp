@@ -74,7 +74,7 @@ task<result<void>> server::accept_all(scope& inside) {
 // While its handler runs, a connection costs the handler's frame and `tracked`; what its end needs
 // is in the frame of `conclude`.
 void server::serve(stream accepted, scope& inside) {
-    tracked& here = tracked::make(*this, accepted.connection_of(), inside);
+    tracked& here = tracked::make(*this, accepted.connection_of());
     std::exception_ptr failure;
     if (phase_ == server_phase::aborting) {
         abort_one(here, teardown_cause::drain);

@@ -14,13 +14,13 @@ namespace ringdown {
 
 using namespace std::chrono_literals;
 
-server::tracked& server::tracked::make(server& by, connection& served, scope& inside) {
-    if (by.options_.idle > 0ns) return *new tracked_to_idle(by, served, inside);
-    return *new tracked(by, served, inside);
+server::tracked& server::tracked::make(server& by, connection& served) {
+    if (by.options_.idle > 0ns) return *new tracked_to_idle(by, served);
+    return *new tracked(by, served);
 }
 
-server::tracked::tracked(server& by, connection& served, scope& inside) noexcept
-    : by_(by), inside_(inside), served_(served), accepted_at_(by.on_.now()) {
+server::tracked::tracked(server& by, connection& served) noexcept
+    : by_(by), served_(served), accepted_at_(by.on_.now()) {
     ++by_.taken_;
     ++by_.open_;
     by_.tracked_.push_back(*this);
@@ -38,7 +38,7 @@ server::tracked::~tracked() {
 void server::tracked::child_finished(std::coroutine_handle<> handler,
                                      std::exception_ptr failure) noexcept {
     handler.destroy();
-    scope& inside = inside_;
+    scope& inside = *by_.handlers_; // a drain that found a connection waiting runs no handler
     inside.spawn(by_.conclude(*this, std::move(failure))); // and may be over with this
     inside.leave();
 }
@@ -47,8 +47,8 @@ void server::tracked::marked_idle() noexcept {
     if (by_.under_way_) by_.under_way_->marked_idle(*this);
 }
 
-server::tracked_to_idle::tracked_to_idle(server& by, connection& served, scope& inside)
-    : tracked(by, served, inside), timer(by.on_.timers()), progress_at_(accepted_at()) {
+server::tracked_to_idle::tracked_to_idle(server& by, connection& served)
+    : tracked(by, served), timer(by.on_.timers()), progress_at_(accepted_at()) {
     look_again();
 }
 

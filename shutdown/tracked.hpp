@@ -14,7 +14,7 @@ class server::tracked : public pooled,
                         public list_hook<server::drain_run>,
                         private idle_watcher {
 public:
-    static tracked& make(server& by, connection& served, scope& inside);
+    static tracked& make(server& by, connection& served);
     virtual ~tracked();
 
     [[nodiscard]] connection& served() noexcept { return *served_; }
@@ -41,7 +41,7 @@ public:
     idleness look(loop::time_point grown_up_at) noexcept;
 
 protected:
-    tracked(server& by, connection& served, scope& inside) noexcept;
+    tracked(server& by, connection& served) noexcept;
 
     [[nodiscard]] server& by() noexcept { return by_; }
 
@@ -51,7 +51,6 @@ private:
     void marked_idle() noexcept override;
 
     server& by_;
-    scope& inside_; // that of `run`, or of a drain that found it waiting
     connection_ref served_;
     loop::time_point accepted_at_;
     bool handled_ = false;
@@ -61,7 +60,7 @@ private:
 /// One on a server that has an idle time.
 class server::tracked_to_idle final : public tracked, private timer {
 public:
-    tracked_to_idle(server& by, connection& served, scope& inside);
+    tracked_to_idle(server& by, connection& served);
 
 private:
     void look_again();
