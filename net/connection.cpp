@@ -50,8 +50,9 @@ connection& connection::adopt(loop& on, int fd, const origin& from) {
 }
 
 connection::connection(loop& on, int fd, const origin& from) noexcept
-    : loop_(on), fd_(fd), number_(next_number()), acknowledged_before_(from.acknowledged_before),
-      kind_(from.kind), ipv6_(from.ipv6) {
+    : loop_(on), fd_(fd), number_(next_number()), kind_(from.kind), ipv6_(from.ipv6),
+      syn_counted_(from.acknowledged_before == 1) {
+    if (from.acknowledged_before > 1) need_extras().acknowledged_before = from.acknowledged_before;
     const bool named = from.peer.size() > sizeof(sa_family_t);
     if (named) peer_.set(from.peer);
 }
@@ -76,8 +77,8 @@ void connection::closed() noexcept {
     enter(life_phase::closed);
     fd_ = -1;
     unlink();
-    while (!watchers_.empty())
-        watchers_.pop_front().connection_closed();
+    while (extras_ && !extras_->watchers.empty())
+        extras_->watchers.pop_front().connection_closed();
     if (references_ == 0) delete this;
 }
 

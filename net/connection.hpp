@@ -115,7 +115,10 @@ public:
     [[nodiscard]] loop& on() const noexcept { return loop_; }
     [[nodiscard]] int descriptor() const noexcept { return fd_; }
     [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
-    [[nodiscard]] facts from() const noexcept { return {kind_, ipv6_, acknowledged_before_}; }
+    [[nodiscard]] facts from() const noexcept {
+        const bool counted = !extras_ || extras_->acknowledged_before == 0;
+        return {kind_, ipv6_, counted ? std::uint64_t{syn_counted_} : extras_->acknowledged_before};
+    }
     /// AF_UNSPEC while nobody has asked for the name.
     /// @{
     [[nodiscard]] address peer() const noexcept;
@@ -191,16 +194,17 @@ public:
     /// went, and goes on, or not. Until it sends again, a FIN would make the stream look complete.
     /// @{
     void note_cut(std::uint64_t bytes) noexcept { need_extras().cut_bytes = bytes; }
-    /// Answers how many bytes the new send takes over; until one of them went, it may fail and
-    /// have continued nothing.
-    std::uint64_t note_continued() noexcept {
-        if (!cut_short()) return 0;
-        bytes_.handed -= extras_->cut_bytes;
-        return std::exchange(extras_->cut_bytes, 0);
+    /// True when the new send takes over such bytes; until one of them went, it may fail and have
+    /// continued nothing. There is one such send at a time.
+    bool note_continued() noexcept {
+        if (!cut_short()) return false;
+        extras_->continued_bytes = std::exchange(extras_->cut_bytes, 0);
+        bytes_.handed -= extras_->continued_bytes;
+        return true;
     }
-    void note_not_continued(std::uint64_t bytes) noexcept {
-        bytes_.handed += bytes;
-        note_cut(bytes);
+    void note_not_continued() noexcept {
+        bytes_.handed += extras_->continued_bytes;
+        extras_->cut_bytes = extras_->continued_bytes;
     }
     [[nodiscard]] bool cut_short() const noexcept { return extras_ && extras_->cut_bytes > 0; }
     /// @}
@@ -299,7 +303,7 @@ public:
     /// One at a time; null for none.
     void watch_idle(idle_watcher* watcher) noexcept { idle_watcher_ = watcher; }
 
-    void watch(closed_watcher& watcher) noexcept { watchers_.push_back(watcher); }
+    void watch(closed_watcher& watcher) noexcept { need_extras().watchers.push_back(watcher); }
     /// The descriptor is released: tells the watchers. Destroys the block unless something still
     /// refers to it.
     void closed() noexcept;
@@ -322,10 +326,13 @@ private:
         ending_driver* ending = nullptr;
         fin_operation* fin = nullptr;
         discarder* dropping = nullptr;
+        intrusive_list<closed_watcher, closed_watcher> watchers;
         intrusive_list<connection_watcher, connection_watcher> looking;
         std::unique_ptr<connection_watcher> at_peer_end;
         drop_policy dropped;
         std::uint64_t cut_bytes = 0;
+        std::uint64_t continued_bytes = 0;
+        std::uint64_t acknowledged_before = 0; // where it was more than SYN
     };
     extras& need_extras() {
         if (!extras_) extras_ = new extras;
@@ -346,7 +353,6 @@ private:
     int fd_;
     std::uint32_t references_ = 0;
     std::uint64_t number_;
-    std::uint64_t acknowledged_before_;
     peer_record peer_;
     int end_errno_ = 0;
     sending_phase sending_ = sending_phase::open;
@@ -356,6 +362,7 @@ private:
     allowance allowed_ = allowance::nothing;
     connection_kind kind_;
     bool ipv6_ : 1;
+    bool syn_counted_ : 1 = false;
     bool canceled_by_scope_ : 1 = false;
     bool marked_idle_ : 1 = false;
     bool requests_in_progress_ : 1 = false;
@@ -366,7 +373,6 @@ private:
     counters bytes_;
     intrusive_list<connection_operation, connection> in_flight_;
     send_queue sends_;
-    intrusive_list<closed_watcher, closed_watcher> watchers_;
     idle_watcher* idle_watcher_ = nullptr;
     // Once a lease was asked for, everything is received through the inbox.
     union {

@@ -63,7 +63,7 @@ public:
     ///
     /// Errors, cancellation: as `send`. Lifetime: `parts` and what they name stay until the
     /// operation has ended. Source: sendmsg(2), IORING_OP_SENDMSG (Linux 5.3).
-    [[nodiscard]] send_operation send_vectored(std::span<const iovec> parts) noexcept {
+    [[nodiscard]] send_vectored_operation send_vectored(std::span<const iovec> parts) noexcept {
         return {connection_of(), parts};
     }
 
