@@ -43,16 +43,9 @@ inbox::~inbox() {
 
 bool inbox::sealed() const noexcept { return !target().accepts_receives(); }
 
-bool inbox::read(inbox_reader& reader) {
+bool inbox::wait(inbox_reader& reader) {
     require(!reader_, "two receives at once on one stream; await one before the next");
-    if (queued_ > 0) {
-        reader.arrived();
-        return false;
-    }
-    if (end_) {
-        tell_end(reader);
-        return false;
-    }
+    if (has_bytes() || end_) return false;
     reader_ = &reader;
     arm();
     return true;
@@ -171,17 +164,16 @@ void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
 void inbox::tell_reader() noexcept {
     inbox_reader* told = std::exchange(reader_, nullptr);
     if (!told) return;
-    if (queued_ > 0) {
+    if (has_bytes())
         told->arrived();
-        return;
-    }
-    tell_end(*told);
+    else
+        told->fail(tell_end());
 }
 
-void inbox::tell_end(inbox_reader& reader) noexcept {
+std::error_code inbox::tell_end() noexcept {
     const std::error_code why = end_;
     if (why == errc::end_of_stream) target().note_end_told();
-    reader.fail(why);
+    return why;
 }
 
 void inbox::put(std::uint16_t buffer, std::size_t bytes) noexcept {

@@ -25,15 +25,19 @@ public:
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
     [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
 
-    /// False when the reader was told at once; else it waits. One reader at a time.
-    bool read(inbox_reader& reader);
+    /// False when bytes can be taken, or the end be told, at once; else the reader waits. One
+    /// reader at a time.
+    bool wait(inbox_reader& reader);
     /// The waiting reader was cancelled; what arrives later is kept for the next one.
     void forget(inbox_reader& reader) noexcept;
 
-    /// For a reader that was told of an arrival.
+    /// For a reader that need not wait, or was told of an arrival.
     /// @{
+    [[nodiscard]] bool has_bytes() const noexcept { return queued_ > 0; }
     lease take() noexcept;
     std::size_t copy_out(std::span<std::byte> into) noexcept;
+    /// Of one without bytes that has ended.
+    std::error_code tell_end() noexcept;
     /// @}
 
     /// True when something has arrived that the application has not taken.
@@ -54,7 +58,6 @@ private:
     void put(std::uint16_t buffer, std::size_t bytes) noexcept;
     std::uint16_t pop() noexcept;
     void tell_reader() noexcept;
-    void tell_end(inbox_reader& reader) noexcept;
     [[nodiscard]] bool sealed() const noexcept;
 
     // Without a buffer the kernel sees neither data nor the end, so a byte is looked at instead.

@@ -10,7 +10,7 @@ void mark_messages(system& calls, int fd) noexcept {
 }
 
 message_receive::message_receive(connection& from, std::span<std::byte> into) noexcept
-    : connection_operation(from, "recvmsg"), waiting(from.on()), into_(into) {}
+    : connection_operation(from, "recvmsg"), into_(into) {}
 
 bool message_receive::begin() {
     connection& from = target();
@@ -57,7 +57,7 @@ void message_receive::settled(completion what) noexcept {
             what.result == 0 && from.end_errno() == 0 && from.life() < life_phase::aborting;
         if (!ended) error_ = from.error_of(what.result);
     }
-    wake();
+    wake(ring_loop());
 }
 
 void message_receive::cancel(cancel_reason reason) noexcept {

@@ -33,7 +33,7 @@ bool refused_by_us(connection& by, int result) noexcept {
 } // namespace
 
 send_operation::send_operation(connection& on, std::span<const std::byte> data, form how) noexcept
-    : queued_operation(on, "send"), waiting(on.on()), data_(data), form_(how) {
+    : queued_operation(on, "send"), data_(data), form_(how) {
     const bool possible =
         on.from().kind == connection_kind::tcp && on.on().has(capability::zero_copy_send);
     if (form_ == form::zero_copy && !possible) form_ = form::plain;
@@ -102,7 +102,7 @@ void send_operation::settled(completion what) noexcept {
     else if (std::exchange(resume_after_notification_, false))
         go_on();
     // The buffer is the caller's again only when no completion, and no notification, is to come.
-    if (concluded_ && !in_flight()) wake();
+    if (concluded_ && !in_flight()) wake(ring_loop());
 }
 
 void send_vectored_operation::accepted(std::size_t bytes) noexcept {
@@ -161,7 +161,7 @@ void send_operation::note_failure() noexcept {
 void send_operation::refuse() noexcept {
     error_ = canceled();
     note_failure();
-    wake();
+    wake(ring_loop());
 }
 
 void send_operation::cancel(cancel_reason reason) noexcept {

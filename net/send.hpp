@@ -51,8 +51,8 @@ public:
 
 protected:
     send_operation(connection& on, const char* name, std::size_t bytes) noexcept
-        : queued_operation(on, name), waiting(on.on()),
-          data_(static_cast<const std::byte*>(nullptr), bytes), form_(form::plain) {}
+        : queued_operation(on, name), data_(static_cast<const std::byte*>(nullptr), bytes),
+          form_(form::plain) {}
 
     /// Prepares the send of what is left.
     virtual void prepare(io_uring_sqe& sqe) noexcept;

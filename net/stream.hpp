@@ -59,6 +59,9 @@ public:
         return {connection_of(), data, send_operation::form::plain};
     }
 
+    /// Sends what a lease holds, which stays until the operation has ended.
+    [[nodiscard]] send_operation send(const lease& data) noexcept { return send(data.data()); }
+
     /// Sends all parts in order, as one `send`.
     ///
     /// Errors, cancellation: as `send`. Lifetime: `parts` and what they name stay until the

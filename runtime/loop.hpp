@@ -167,9 +167,9 @@ inline void waiting::stay() noexcept {
     if (strand_) std::exchange(strand_, nullptr)->current_ = nullptr;
 }
 
-inline void waiting::wake() noexcept {
+inline void waiting::wake(loop& on) noexcept {
     stay();
-    loop_.ready_.push(task_);
+    on.ready_.push(task_);
 }
 
 template <class Service>

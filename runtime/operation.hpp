@@ -36,7 +36,7 @@ template <operation_descriptor Descriptor>
 class [[nodiscard]] operation final : public ring_operation, public waiting {
 public:
     operation(loop& on, Descriptor descriptor) noexcept
-        : ring_operation(on, Descriptor::name), waiting(on), descriptor_(std::move(descriptor)) {}
+        : ring_operation(on, Descriptor::name), descriptor_(std::move(descriptor)) {}
 
     bool await_ready() const noexcept { return false; }
 
@@ -47,7 +47,7 @@ public:
             return false;
         }
         if constexpr (answers_in_place<Descriptor>) {
-            if (const std::optional<int> answer = descriptor_.in_place(on())) {
+            if (const std::optional<int> answer = descriptor_.in_place(ring_loop())) {
                 stay();
                 last_ = {*answer, 0};
                 return false;
@@ -64,7 +64,7 @@ private:
 
     void completed(completion what) noexcept override {
         last_ = what;
-        if (!in_flight()) wake();
+        if (!in_flight()) wake(ring_loop());
     }
 
     Descriptor descriptor_;

@@ -20,7 +20,7 @@ namespace ringdown {
 /// Cancellation: reaches every child; the join still waits for each.
 class scope final : private child_owner, private waiting {
 public:
-    scope(loop& on, cancellation* ambient) noexcept : waiting(on), governing_(ambient) {}
+    scope(loop& on, cancellation* ambient) noexcept : on_(on), governing_(ambient) {}
     ~scope() {
         require(children_ == 0, "a scope was destroyed before its tasks ended; co_await its join");
     }
@@ -38,7 +38,7 @@ public:
         std::move(child).start(owner, &governing_);
     }
     void leave() noexcept {
-        if (--children_ == 0 && suspended()) wake();
+        if (--children_ == 0 && suspended()) wake(on_);
     }
     /// @}
 
@@ -80,6 +80,7 @@ private:
 
     void cancel(cancel_reason reason) noexcept override { governing_.request(reason); }
 
+    loop& on_;
     cancellation governing_;
     std::exception_ptr failure_;
     std::size_t children_ = 0;

@@ -42,7 +42,7 @@ private:
     class state final : public pooled, public waiting, private closed_watcher {
     public:
         state(connection& ended, const ending_request& request, form how) noexcept
-            : waiting(ended.on()), ended_(ended), request_(request), form_(how) {}
+            : ended_(ended), request_(request), form_(how) {}
 
         bool wait(std::coroutine_handle<> task, strand* of);
         [[nodiscard]] const teardown_report& report() const noexcept;
@@ -51,7 +51,7 @@ private:
         bool begin();
         void join();
         void cancel(cancel_reason reason) noexcept override;
-        void connection_closed() noexcept override { wake(); }
+        void connection_closed() noexcept override { wake(ended_->on()); }
 
         connection_ref ended_;
         ending_request request_;
