@@ -32,7 +32,7 @@ bool reset_by_peer(int error) noexcept { return error == ECONNRESET || error == 
 } // namespace
 
 connection_operation::connection_operation(connection& on, const char* name) noexcept
-    : ring_operation(on.on(), name), connection_(on) {}
+    : ring_operation(name), connection_(on) {}
 
 void connection_operation::track() noexcept { connection_.in_flight_.push_back(*this); }
 

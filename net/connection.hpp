@@ -382,6 +382,8 @@ private:
     extras* extras_ = nullptr;
 };
 
+inline loop& connection_operation::ring_loop() const noexcept { return connection_.on(); }
+
 /// A counted reference to a connection's state block.
 class connection_ref {
 public:

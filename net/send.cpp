@@ -99,7 +99,7 @@ void send_operation::launch_rest() {
 void send_operation::settled(completion what) noexcept {
     if (!(what.flags & IORING_CQE_F_NOTIF))
         advance(what.result);
-    else if (std::exchange(resume_after_notification_, false))
+    else if (resume_after_notification_)
         go_on();
     // The buffer is the caller's again only when no completion, and no notification, is to come.
     if (concluded_ && !in_flight()) wake(ring_loop());
@@ -133,6 +133,7 @@ void send_operation::advance(int result) noexcept {
 }
 
 void send_operation::go_on() noexcept {
+    resume_after_notification_ = false;
     if (canceled_)
         conclude(canceled());
     else

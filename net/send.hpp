@@ -73,14 +73,14 @@ private:
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
 
-    std::span<const std::byte> data_; // of several parts, their size
-    std::size_t bytes_ = 0;           // accepted
-    packed_error error_;
+    std::span<const std::byte> data_;          // of several parts, their size
+    std::size_t bytes_ = 0;                    // accepted
+    [[no_unique_address]] packed_error error_; // the bytes below fill it up
     form form_;
-    bool continues_ = false; // a send that was cut short before
-    bool concluded_ = false;
-    bool canceled_ = false;
-    bool resume_after_notification_ = false;
+    bool continues_ : 1 = false; // a send that was cut short before
+    bool concluded_ : 1 = false;
+    bool canceled_ : 1 = false;
+    bool resume_after_notification_ : 1 = false;
 };
 
 /// A send of several parts. Made by `stream::send_vectored`.
