@@ -42,6 +42,9 @@ ending_operation graceful_close(connected_socket& ended, const ending_policy& po
     return end_connection(ended, {requested_ending::graceful, teardown_cause::application, policy});
 }
 
+// A default argument would stand in the frame of whoever calls.
+ending_operation graceful_close(connected_socket& ended) { return graceful_close(ended, {}); }
+
 ending_operation abort_close(connected_socket& ended) {
     return end_connection(ended, {requested_ending::abort, teardown_cause::application, {}});
 }

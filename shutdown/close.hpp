@@ -74,7 +74,10 @@ private:
 /// Cancellation: when the last task that waits is cancelled, the connection is aborted (cause
 /// `canceled`); its report is still answered.
 /// Source: RFC 9293 section 3.6; `ending`.
-ending_operation graceful_close(connected_socket& ended, const ending_policy& policy = {});
+/// @{
+ending_operation graceful_close(connected_socket& ended, const ending_policy& policy);
+ending_operation graceful_close(connected_socket& ended);
+/// @}
 
 /// Ends a connection now, by RST, whatever is in flight; nothing lingers and nothing stays in
 /// TIME_WAIT. What the peer has not acknowledged is lost, and counted by the report.
