@@ -8,6 +8,7 @@
 
 #include <ringdown/net/connection_operation.hpp>
 #include <ringdown/net/discard.hpp>
+#include <ringdown/net/fin.hpp>
 #include <ringdown/net/inbox.hpp>
 #include <ringdown/net/message_receive.hpp>
 #include <ringdown/net/tcp_state.hpp>
@@ -32,7 +33,7 @@ bool reset_by_peer(int error) noexcept { return error == ECONNRESET || error == 
 } // namespace
 
 connection_operation::connection_operation(connection& on, const char* name) noexcept
-    : ring_operation(on.on(), name), connection_(on) {}
+    : ring_operation(name), connection_(on) {}
 
 void connection_operation::track() noexcept { connection_.in_flight_.push_back(*this); }
 
@@ -50,20 +51,35 @@ connection& connection::adopt(loop& on, int fd, const origin& from) {
 }
 
 connection::connection(loop& on, int fd, const origin& from) noexcept
-    : loop_(on), fd_(fd), number_(next_number()), origin_(from), fin_(*this) {}
+    : loop_(on), fd_(fd), number_(next_number()), kind_(from.kind), ipv6_(from.ipv6),
+      syn_counted_(from.acknowledged_before == 1) {
+    if (from.acknowledged_before > 1) need_extras().acknowledged_before = from.acknowledged_before;
+    const bool named = from.peer.size() > sizeof(sa_family_t);
+    if (named) peer_.set(from.peer);
+}
+
+connection::extras::~extras() {
+    delete fin;
+    delete dropping;
+    delete ending;
+}
 
 connection::~connection() {
-    delete discarder_;
-    delete inbox_;
-    delete ending_;
+    if (through_inbox_) delete inbox_;
+    delete extras_;
+}
+
+address connection::peer() const noexcept {
+    if (!peer_ && knows_peer()) return address(AF_UNIX); // without a name
+    return peer_.get();
 }
 
 void connection::closed() noexcept {
     enter(life_phase::closed);
     fd_ = -1;
     unlink();
-    while (!watchers_.empty())
-        watchers_.pop_front().connection_closed();
+    while (extras_ && !extras_->watchers.empty())
+        extras_->watchers.pop_front().connection_closed();
     if (references_ == 0) delete this;
 }
 
@@ -92,10 +108,10 @@ void connection::note_error(int negated_errno) noexcept {
     const int error = -negated_errno;
     // Our own abort resets what is in flight; that is not the peer's doing. A unix socket's is no
     // reset, so there it is the peer's even then.
-    const bool may_be_ours = origin_.kind == connection_kind::tcp || error != ECONNRESET;
+    const bool may_be_ours = kind_ == connection_kind::tcp || error != ECONNRESET;
     if (end_errno_ != 0 || (life_ >= life_phase::aborting && may_be_ours)) return;
     // What became of one datagram says nothing about the next.
-    if (origin_.kind == connection_kind::datagram) return;
+    if (kind_ == connection_kind::datagram) return;
     if (!reset_by_peer(error) && !network_gave_up(error)) return;
     end_errno_ = error;
     note_first(first_end::peer);
@@ -112,7 +128,7 @@ void connection::note_end_of_stream() noexcept {
 
 void connection::note_nothing_received(completion what) noexcept {
     // Every end of a TCP stream by FIN carries the flag; without it the state decides.
-    const bool by_fin = origin_.kind != connection_kind::tcp ||
+    const bool by_fin = kind_ != connection_kind::tcp ||
                         (what.flags & IORING_CQE_F_SOCK_NONEMPTY) ||
                         tcp_info_of(loop_.calls(), fd_).state != tcp_state::closed;
     if (by_fin) {
@@ -146,7 +162,9 @@ std::error_code connection::refuses_receiving() const noexcept {
 void connection::request_fin() noexcept {
     if (sending_ != sending_phase::open) return;
     enter(sending_phase::flushing);
-    sends_.push(fin_);
+    fin_operation*& fin = need_extras().fin;
+    fin = new fin_operation(*this);
+    sends_.push(*fin);
 }
 
 bool connection::cancels_in_flight() noexcept {
@@ -165,7 +183,7 @@ bool connection::pins_buffers() noexcept {
 }
 
 void connection::cancel_after_reset() noexcept {
-    const bool by_itself = origin_.kind == connection_kind::tcp;
+    const bool by_itself = kind_ == connection_kind::tcp;
     in_flight_.for_each([by_itself](connection_operation& operation) {
         if (!by_itself || !operation.ends_with_reset()) operation.request_cancel();
     });
@@ -178,30 +196,38 @@ void connection::cancel_operations(bool everything) noexcept {
 }
 
 inbox& connection::make_inbox() {
-    if (!inbox_) inbox_ = new inbox(*this);
+    if (!through_inbox_) {
+        require_no_receive();
+        inbox_ = new inbox(*this);
+        through_inbox_ = true;
+    }
     return *inbox_;
 }
 
 void connection::stop_receiving(std::uint64_t discard_bytes_max) {
-    if (discarder_) {
-        discarder_->set_limit(discard_bytes_max);
+    discarder*& dropping = need_extras().dropping;
+    if (dropping) {
+        dropping->set_limit(discard_bytes_max);
     } else {
-        discarder_ = new discarder(*this, discard_bytes_max);
-        watch_changes(*discarder_);
+        dropping = new discarder(*this, discard_bytes_max);
+        watch_changes(*dropping);
     }
     if (receiving_ == receiving_phase::open) enter(receiving_phase::discarding);
-    if (receive_) receive_->request_cancel();
-    if (inbox_) {
+    if (through_inbox_) {
         inbox_->seal();
         inbox_->request_cancel();
+    } else if (receive_) {
+        receive_->request_cancel();
     }
     look();
 }
 
-bool connection::receives() const noexcept { return receive_ || (inbox_ && inbox_->in_flight()); }
+bool connection::receives() const noexcept {
+    return through_inbox_ ? inbox_->in_flight() : receive_ != nullptr;
+}
 
 bool connection::has_unread() noexcept {
-    if (receives() || (inbox_ && inbox_->holds_data())) return true;
+    if (receives() || (through_inbox_ && inbox_->holds_data())) return true;
     int unread = 0;
     loop_.calls().ioctl(fd_, SIOCINQ, unread);
     if (unread > 0 || origin_.kind != connection_kind::unix_packets) return unread > 0;
@@ -216,20 +242,21 @@ bool connection::has_unread() noexcept {
 }
 
 void connection::set_at_peer_end(std::unique_ptr<connection_watcher> watcher) noexcept {
-    at_peer_end_ = std::move(watcher);
-    watch_changes(*at_peer_end_);
+    watch_changes(*watcher);
+    extras_->at_peer_end = std::move(watcher);
 }
 
 void connection::set_ending(ending_driver& driver) noexcept {
-    ending_ = &driver;
-    looking_.for_each([](connection_watcher& each) { each.connection_ends(); });
+    need_extras().ending = &driver;
+    extras_->looking.for_each([](connection_watcher& each) { each.connection_ends(); });
 }
 
 void connection::look() noexcept {
     const connection_ref kept(*this); // one of them may end it
-    connection_watcher* at = looking_.empty() ? nullptr : &looking_.front();
-    while (at && !ending_) {
-        connection_watcher* after = looking_.next(*at);
+    auto& looking = extras_->looking;
+    connection_watcher* at = looking.empty() ? nullptr : &looking.front();
+    while (at && !extras_->ending) {
+        connection_watcher* after = looking.next(*at);
         at->look();
         at = after;
     }

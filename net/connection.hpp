@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <ringdown/net/address.hpp>
-#include <ringdown/net/fin.hpp>
+#include <ringdown/net/peer_record.hpp>
 #include <ringdown/net/phases.hpp>
 #include <ringdown/net/send_queue.hpp>
 #include <ringdown/runtime/frame_pool.hpp>
@@ -16,6 +16,7 @@ namespace ringdown {
 
 class connection_operation;
 class discarder;
+class fin_operation;
 class inbox;
 
 /// What drives the ending of a connection; `shutdown/` has the only one.
@@ -89,6 +90,12 @@ public:
         /// counted for the side that connected.
         std::uint64_t acknowledged_before = 0;
     };
+    /// What of that is kept; the peer's name has its own place.
+    struct facts {
+        connection_kind kind;
+        bool ipv6;
+        std::uint64_t acknowledged_before;
+    };
     struct counters {
         std::uint64_t handed = 0;    ///< Bytes that were given to a send.
         std::uint64_t sent = 0;      ///< Of these, accepted by the kernel.
@@ -108,8 +115,19 @@ public:
     [[nodiscard]] loop& on() const noexcept { return loop_; }
     [[nodiscard]] int descriptor() const noexcept { return fd_; }
     [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
-    [[nodiscard]] const origin& from() const noexcept { return origin_; }
-    void set_peer(const address& peer) noexcept { origin_.peer = peer; }
+    [[nodiscard]] facts from() const noexcept {
+        const bool counted = !extras_ || extras_->acknowledged_before == 0;
+        return {kind_, ipv6_, counted ? std::uint64_t{syn_counted_} : extras_->acknowledged_before};
+    }
+    /// AF_UNSPEC while nobody has asked for the name.
+    /// @{
+    [[nodiscard]] address peer() const noexcept;
+    [[nodiscard]] bool knows_peer() const noexcept {
+        return peer_ || kind_ == connection_kind::unix_stream ||
+               kind_ == connection_kind::unix_packets;
+    }
+    void set_peer(const address& peer) noexcept { peer_.set(peer); }
+    /// @}
 
     [[nodiscard]] sending_phase sending() const noexcept { return sending_; }
     [[nodiscard]] receiving_phase receiving() const noexcept { return receiving_; }
@@ -121,6 +139,10 @@ public:
     [[nodiscard]] first_end ended_first() const noexcept { return ended_first_; }
 
     [[nodiscard]] counters& bytes() noexcept { return bytes_; }
+    void note_received(std::uint64_t bytes) noexcept {
+        bytes_.received += bytes;
+        if (bytes > 0) marked_idle_ = false;
+    }
     [[nodiscard]] send_queue& sends() noexcept { return sends_; }
     [[nodiscard]] bool idle() const noexcept { return in_flight_.empty(); }
     /// True while an operation is in flight that an ending cancels.
@@ -130,7 +152,8 @@ public:
     /// Two receives in flight are not served in order, so a stream has one at a time.
     /// @{
     void require_no_receive() const noexcept {
-        require(!receive_, "two receives at once on one stream; await one before the next");
+        require(through_inbox_ || !receive_,
+                "two receives at once on one stream; await one before the next");
     }
     void begin_receive(connection_operation& receive) noexcept {
         require_no_receive();
@@ -180,18 +203,20 @@ public:
     /// Bytes of a send that was cut short are the application's again: it has been told how many
     /// went, and goes on, or not. Until it sends again, a FIN would make the stream look complete.
     /// @{
-    void note_cut(std::uint64_t bytes) noexcept { cut_bytes_ = bytes; }
-    /// Answers how many bytes the new send takes over; until one of them went, it may fail and
-    /// have continued nothing.
-    std::uint64_t note_continued() noexcept {
-        bytes_.handed -= cut_bytes_;
-        return std::exchange(cut_bytes_, 0);
+    void note_cut(std::uint64_t bytes) noexcept { need_extras().cut_bytes = bytes; }
+    /// True when the new send takes over such bytes; until one of them went, it may fail and have
+    /// continued nothing. There is one such send at a time.
+    bool note_continued() noexcept {
+        if (!cut_short()) return false;
+        extras_->continued_bytes = std::exchange(extras_->cut_bytes, 0);
+        bytes_.handed -= extras_->continued_bytes;
+        return true;
     }
-    void note_not_continued(std::uint64_t bytes) noexcept {
-        bytes_.handed += bytes;
-        cut_bytes_ = bytes;
+    void note_not_continued() noexcept {
+        bytes_.handed += extras_->continued_bytes;
+        extras_->cut_bytes = extras_->continued_bytes;
     }
-    [[nodiscard]] bool cut_short() const noexcept { return cut_bytes_ > 0; }
+    [[nodiscard]] bool cut_short() const noexcept { return extras_ && extras_->cut_bytes > 0; }
     /// @}
 
     /// What the application may still do while the connection is ending.
@@ -208,13 +233,15 @@ public:
     /// @{
     void expect_more(bool expected) noexcept { more_expected_ = expected; }
     void note_end_told() noexcept {
-        if (!std::exchange(end_told_, true)) truncated_ = more_expected_;
+        if (!end_told_) truncated_ = more_expected_;
+        end_told_ = true;
     }
     [[nodiscard]] bool end_told() const noexcept { return end_told_; }
     [[nodiscard]] bool truncated() const noexcept { return truncated_; }
     /// @}
 
-    [[nodiscard]] fin_operation& fin() noexcept { return fin_; }
+    /// Once it was requested.
+    [[nodiscard]] fin_operation& fin() noexcept { return *extras_->fin; }
     /// Puts FIN behind every byte that was handed over.
     void request_fin() noexcept;
 
@@ -223,31 +250,37 @@ public:
     /// Cancels what the reset that was just sent does not end by itself.
     void cancel_after_reset() noexcept;
 
-    [[nodiscard]] ending_driver* ending() const noexcept { return ending_; }
+    [[nodiscard]] ending_driver* ending() const noexcept {
+        return extras_ ? extras_->ending : nullptr;
+    }
     void set_ending(ending_driver& driver) noexcept;
 
-    [[nodiscard]] inbox* own_inbox() const noexcept { return inbox_; }
+    [[nodiscard]] inbox* own_inbox() const noexcept { return through_inbox_ ? inbox_ : nullptr; }
     inbox& make_inbox();
 
     /// From now on the application receives nothing: what arrives is dropped, up to so much.
     void stop_receiving(std::uint64_t discard_bytes_max);
     /// False once nothing is received for the application any more.
     [[nodiscard]] bool accepts_receives() const noexcept {
-        return !sealed(allowance::receiving) && !discarder_;
+        return !sealed(allowance::receiving) && !(extras_ && extras_->dropping);
     }
     /// True while the application has bytes to receive, in the kernel, on the way or in the inbox.
     [[nodiscard]] bool has_unread() noexcept;
 
     /// While the connection is open, `watcher` looks at every change; it may unlink itself.
-    void watch_changes(connection_watcher& watcher) noexcept { looking_.push_back(watcher); }
+    void watch_changes(connection_watcher& watcher) noexcept {
+        need_extras().looking.push_back(watcher);
+    }
     /// A watcher that stays as long as the connection does. One of each kind.
     /// @{
-    [[nodiscard]] connection_watcher* at_peer_end() const noexcept { return at_peer_end_.get(); }
+    [[nodiscard]] connection_watcher* at_peer_end() const noexcept {
+        return extras_ ? extras_->at_peer_end.get() : nullptr;
+    }
     void set_at_peer_end(std::unique_ptr<connection_watcher> watcher) noexcept;
     /// @}
     /// Received bytes were taken out of the inbox.
     void note_taken() noexcept {
-        if (!ending_) changed();
+        if (!ending()) changed();
     }
 
     /// What a destroyed stream does.
@@ -256,8 +289,10 @@ public:
         drop_action action = drop_action::abort;
         std::chrono::nanoseconds within{0}; ///< Deadline of `drop_action::finish`.
     };
-    void when_dropped(const drop_policy& policy) noexcept { drop_policy_ = policy; }
-    [[nodiscard]] const drop_policy& when_dropped() const noexcept { return drop_policy_; }
+    void when_dropped(const drop_policy& policy) noexcept { need_extras().dropped = policy; }
+    [[nodiscard]] drop_policy when_dropped() const noexcept {
+        return extras_ ? extras_->dropped : drop_policy{};
+    }
     void note_canceled(cancel_reason reason) noexcept {
         canceled_by_scope_ = reason == cancel_reason::scope;
     }
@@ -266,7 +301,6 @@ public:
     /// The handler waits for a request of which it has received nothing; or it does no longer.
     void mark_idle(bool idle) noexcept {
         marked_idle_ = idle;
-        received_when_idle_ = bytes_.received;
         if (idle && idle_watcher_) idle_watcher_->marked_idle();
     }
     /// Requests are in progress: the peer waits for us, so its silence is no idleness.
@@ -275,13 +309,11 @@ public:
     [[nodiscard]] bool requests_in_progress() const noexcept { return requests_in_progress_; }
     /// @}
     /// True while the mark stands and nothing was received since.
-    [[nodiscard]] bool marked_idle() const noexcept {
-        return marked_idle_ && bytes_.received == received_when_idle_;
-    }
+    [[nodiscard]] bool marked_idle() const noexcept { return marked_idle_; }
     /// One at a time; null for none.
     void watch_idle(idle_watcher* watcher) noexcept { idle_watcher_ = watcher; }
 
-    void watch(closed_watcher& watcher) noexcept { watchers_.push_back(watcher); }
+    void watch(closed_watcher& watcher) noexcept { need_extras().watchers.push_back(watcher); }
     /// The descriptor is released: tells the watchers. Destroys the block unless something still
     /// refers to it.
     void closed() noexcept;
@@ -297,12 +329,33 @@ private:
     }
     ~connection();
 
+    /// What most connections have at their end only, or never: an idle one keeps no place for it.
+    struct extras : pooled {
+        ~extras();
+
+        ending_driver* ending = nullptr;
+        fin_operation* fin = nullptr;
+        discarder* dropping = nullptr;
+        intrusive_list<closed_watcher, closed_watcher> watchers;
+        intrusive_list<connection_watcher, connection_watcher> looking;
+        std::unique_ptr<connection_watcher> at_peer_end;
+        drop_policy dropped;
+        std::uint64_t cut_bytes = 0;
+        std::uint64_t continued_bytes = 0;
+        std::uint64_t acknowledged_before = 0; // where it was more than SYN
+    };
+    extras& need_extras() {
+        if (!extras_) extras_ = new extras;
+        return *extras_;
+    }
+
     void look() noexcept;
     /// The last thing that a completion does; nothing may be touched after it.
     void changed() noexcept {
-        if (ending_)
-            ending_->changed();
-        else if (!looking_.empty())
+        if (!extras_) return;
+        if (extras_->ending)
+            extras_->ending->changed();
+        else if (!extras_->looking.empty())
             look();
     }
 
@@ -310,36 +363,37 @@ private:
     int fd_;
     std::uint32_t references_ = 0;
     std::uint64_t number_;
-    origin origin_;
+    peer_record peer_;
+    int end_errno_ = 0;
     sending_phase sending_ = sending_phase::open;
     receiving_phase receiving_ = receiving_phase::open;
     life_phase life_ = life_phase::open;
     first_end ended_first_ = first_end::none;
-    bool canceled_by_scope_ = false;
-    bool marked_idle_ = false;
-    bool requests_in_progress_ = false;
-    bool more_expected_ = false;
-    bool end_told_ = false;
-    bool truncated_ = false;
-    bool sends_stopped_ = false;
     allowance allowed_ = allowance::nothing;
-    int end_errno_ = 0;
+    connection_kind kind_;
+    bool ipv6_ : 1;
+    bool syn_counted_ : 1 = false;
+    bool canceled_by_scope_ : 1 = false;
+    bool marked_idle_ : 1 = false;
+    bool requests_in_progress_ : 1 = false;
+    bool more_expected_ : 1 = false;
+    bool end_told_ : 1 = false;
+    bool truncated_ : 1 = false;
+    bool through_inbox_ : 1 = false;
+    bool sends_stopped_ : 1 = false;
     counters bytes_;
-    std::uint64_t cut_bytes_ = 0;
-    std::uint64_t received_when_idle_ = 0;
-    idle_watcher* idle_watcher_ = nullptr;
     intrusive_list<connection_operation, connection> in_flight_;
     send_queue sends_;
-    fin_operation fin_;
-    connection_operation* receive_ = nullptr; // in flight, into the application's buffer
-    inbox* inbox_ = nullptr;
-    discarder* discarder_ = nullptr;
-    ending_driver* ending_ = nullptr;
-    intrusive_list<connection_watcher, connection_watcher> looking_;
-    std::unique_ptr<connection_watcher> at_peer_end_;
-    intrusive_list<closed_watcher, closed_watcher> watchers_;
-    drop_policy drop_policy_;
+    idle_watcher* idle_watcher_ = nullptr;
+    // Once a lease was asked for, everything is received through the inbox.
+    union {
+        connection_operation* receive_ = nullptr; // in flight, into the application's buffer
+        inbox* inbox_;
+    };
+    extras* extras_ = nullptr;
 };
+
+inline loop& connection_operation::ring_loop() const noexcept { return connection_.on(); }
 
 /// A counted reference to a connection's state block.
 class connection_ref {

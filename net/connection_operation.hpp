@@ -26,7 +26,7 @@ public:
     /// it or the connection is gone.
     [[nodiscard]] virtual bool pins_buffer() const noexcept { return false; }
 
-    using ring_operation::request_cancel;
+    void request_cancel() { ring_operation::request_cancel(ring_loop()); }
 
 protected:
     explicit connection_operation(connection& on, const char* name) noexcept;
@@ -35,13 +35,14 @@ protected:
     template <class Prepare>
     void launch(Prepare prepare) {
         track();
-        submit(prepare);
+        submit(ring_loop(), prepare);
     }
 
     /// A completion has arrived; `in_flight` is false if it was the last.
     virtual void settled(completion what) noexcept = 0;
 
     [[nodiscard]] connection& target() const noexcept { return connection_; }
+    [[nodiscard]] loop& ring_loop() const noexcept; // in connection.hpp
 
 private:
     void track() noexcept;

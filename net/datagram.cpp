@@ -52,7 +52,7 @@ int set_up(system& calls, int fd, const datagram_options& options) noexcept {
 
 send_datagram_operation::send_datagram_operation(connection& on, std::span<const std::byte> data,
                                                  std::optional<address> to) noexcept
-    : connection_operation(on, "sendmsg"), waiting(on.on()), to_(std::move(to)),
+    : connection_operation(on, "sendmsg"), to_(std::move(to)),
       piece_{const_cast<std::byte*>(data.data()), data.size()} {}
 
 bool send_datagram_operation::begin() {
@@ -86,7 +86,7 @@ void send_datagram_operation::settled(completion what) noexcept {
         // Of an open socket it is the application's again; at a close it stays unsent.
         if (by.life() == life_phase::open) by.bytes().handed -= piece_.iov_len;
     }
-    wake();
+    wake(ring_loop());
 }
 
 void send_datagram_operation::cancel(cancel_reason reason) noexcept {

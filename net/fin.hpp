@@ -2,6 +2,7 @@
 
 #include <ringdown/net/send_queue.hpp>
 #include <ringdown/runtime/event.hpp>
+#include <ringdown/runtime/frame_pool.hpp>
 
 namespace ringdown {
 
@@ -10,7 +11,7 @@ namespace ringdown {
 /// How it leaves is the loop's decision (`fin_method`): shutdown(2) at the point where the
 /// operation would be submitted, or IORING_OP_SHUTDOWN, which known kernels hand to a worker.
 /// Source: shutdown(2), RFC 9293 section 3.6, IORING_OP_SHUTDOWN (Linux 5.11).
-class fin_operation final : public queued_operation {
+class fin_operation final : public pooled, public queued_operation {
 public:
     explicit fin_operation(connection& on) noexcept;
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <ringdown/net/connection.hpp>
+#include <ringdown/net/step_operation.hpp>
 #include <ringdown/runtime/assert.hpp>
 
 namespace ringdown {
@@ -20,28 +21,31 @@ unsigned queued_max(const buffer_pool& pool) noexcept {
 
 } // namespace
 
+struct inbox::shortage final : pooled, buffer_waiter {
+    shortage(inbox& owner, connection& from) noexcept
+        : of(owner), peek(from, "peek", owner, &inbox::peeked, true) {}
+
+    void buffer_returned() noexcept override { of.buffer_returned(); }
+
+    inbox& of;
+    step_operation<inbox> peek;
+    std::byte peeked{};
+};
+
 inbox::inbox(connection& from)
-    : connection_operation(from, "recv"), peek_(from, "peek", *this, &inbox::peeked, true),
-      pool_(from.on().service<buffer_pool>()) {}
+    : connection_operation(from, "recv"), pool_(from.on().service<buffer_pool>()) {}
 
 inbox::~inbox() {
+    delete shortage_;
     while (queued_ > 0)
         pool_.give_back(pop());
 }
 
 bool inbox::sealed() const noexcept { return !target().accepts_receives(); }
 
-bool inbox::read(inbox_reader& reader) {
+bool inbox::wait(inbox_reader& reader) {
     require(!reader_, "two receives at once on one stream; await one before the next");
-    target().require_no_receive();
-    if (queued_ > 0) {
-        reader.arrived();
-        return false;
-    }
-    if (end_) {
-        tell_end(reader);
-        return false;
-    }
+    if (has_bytes() || end_) return false;
     reader_ = &reader;
     arm();
     return true;
@@ -64,12 +68,18 @@ void inbox::arm() {
     launch([this](io_uring_sqe& sqe) { prepare(sqe); });
 }
 
+inbox::shortage& inbox::have_shortage() {
+    if (!shortage_) shortage_ = new shortage(*this, target());
+    return *shortage_;
+}
+
 void inbox::peek() noexcept {
+    shortage& now = have_shortage();
     if (data_waits_) {
-        pool_.notify(*this);
-    } else if (!peek_.in_flight()) {
-        peek_.launch([this](io_uring_sqe& sqe) {
-            io_uring_prep_recv(&sqe, target().descriptor(), &peeked_byte_, 1, MSG_PEEK);
+        pool_.notify(now);
+    } else if (!now.peek.in_flight()) {
+        now.peek.launch([this, &now](io_uring_sqe& sqe) {
+            io_uring_prep_recv(&sqe, target().descriptor(), &now.peeked, 1, MSG_PEEK);
         });
     }
 }
@@ -154,16 +164,16 @@ void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
 void inbox::tell_reader() noexcept {
     inbox_reader* told = std::exchange(reader_, nullptr);
     if (!told) return;
-    if (queued_ > 0) {
+    if (has_bytes())
         told->arrived();
-        return;
-    }
-    tell_end(*told);
+    else
+        told->fail(tell_end());
 }
 
-void inbox::tell_end(inbox_reader& reader) noexcept {
-    if (*end_ == errc::end_of_stream) target().note_end_told();
-    reader.fail(*end_);
+std::error_code inbox::tell_end() noexcept {
+    const std::error_code why = end_;
+    if (why == errc::end_of_stream) target().note_end_told();
+    return why;
 }
 
 void inbox::put(std::uint16_t buffer, std::size_t bytes) noexcept {
@@ -187,7 +197,7 @@ lease inbox::take() noexcept {
     const std::uint32_t taken_before = offset_;
     const std::uint16_t buffer = pop();
     const std::size_t bytes = pool_.link(buffer).bytes;
-    target().bytes().received += bytes - taken_before;
+    target().note_received(bytes - taken_before);
     return pool_.make_lease(buffer, taken_before, bytes);
 }
 
@@ -199,13 +209,15 @@ std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
         pool_.give_back(pop());
     else
         offset_ += static_cast<std::uint32_t>(bytes);
-    target().bytes().received += bytes;
+    target().note_received(bytes);
     return bytes;
 }
 
 void inbox::seal() noexcept {
-    buffer_waiter::unlink();
-    peek_.request_cancel();
+    if (shortage_) {
+        shortage_->unlink();
+        shortage_->peek.request_cancel();
+    }
     while (queued_ > 0) {
         const std::uint32_t taken_before = offset_;
         const std::uint16_t buffer = pop();

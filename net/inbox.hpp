@@ -2,12 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 
 #include <ringdown/net/connection_operation.hpp>
+#include <ringdown/net/packed_error.hpp>
 #include <ringdown/net/receive.hpp>
-#include <ringdown/net/step_operation.hpp>
 #include <ringdown/runtime/buffers.hpp>
 #include <ringdown/runtime/frame_pool.hpp>
 
@@ -18,7 +17,7 @@ namespace ringdown {
 /// One receive stays armed and completes many times. A reader that lags behind stops it after a
 /// few buffers, so that one connection cannot take them all. When the connection ends, the
 /// receive stays armed and what it brings is dropped.
-class inbox final : public pooled, public connection_operation, private buffer_waiter {
+class inbox final : public pooled, public connection_operation {
 public:
     explicit inbox(connection& from);
     ~inbox();
@@ -26,15 +25,19 @@ public:
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
     [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
 
-    /// False when the reader was told at once; else it waits. One reader at a time.
-    bool read(inbox_reader& reader);
+    /// False when bytes can be taken, or the end be told, at once; else the reader waits. One
+    /// reader at a time.
+    bool wait(inbox_reader& reader);
     /// The waiting reader was cancelled; what arrives later is kept for the next one.
     void forget(inbox_reader& reader) noexcept;
 
-    /// For a reader that was told of an arrival.
+    /// For a reader that need not wait, or was told of an arrival.
     /// @{
+    [[nodiscard]] bool has_bytes() const noexcept { return queued_ > 0; }
     lease take() noexcept;
     std::size_t copy_out(std::span<std::byte> into) noexcept;
+    /// Of one without bytes that has ended.
+    std::error_code tell_end() noexcept;
     /// @}
 
     /// True when something has arrived that the application has not taken.
@@ -50,25 +53,25 @@ private:
     void peek() noexcept;
     void peeked(completion what) noexcept;
     void end(completion what) noexcept;
-    void buffer_returned() noexcept override;
+    void buffer_returned() noexcept;
     void received(std::uint16_t buffer, std::size_t bytes) noexcept;
     void put(std::uint16_t buffer, std::size_t bytes) noexcept;
     std::uint16_t pop() noexcept;
     void tell_reader() noexcept;
-    void tell_end(inbox_reader& reader) noexcept;
     [[nodiscard]] bool sealed() const noexcept;
 
     // Without a buffer the kernel sees neither data nor the end, so a byte is looked at instead.
-    step_operation<inbox> peek_;
-    std::byte peeked_byte_{};
+    struct shortage;
+    shortage& have_shortage();
 
     buffer_pool& pool_;
     inbox_reader* reader_ = nullptr;
-    std::optional<std::error_code> end_;
-    unsigned queued_ = 0;
+    shortage* shortage_ = nullptr; // from the first one on
+    packed_error end_;             // set once the stream has ended
+    std::uint32_t offset_ = 0;     // bytes of the first buffer that were copied out already
+    std::uint16_t queued_ = 0;     // there are at most 32,768 buffers
     std::uint16_t first_ = 0;
     std::uint16_t last_ = 0;
-    std::uint32_t offset_ = 0; // bytes of the first buffer that were copied out already
     std::uint16_t picked_ = 0; // the buffer in flight, where the kernel does not select
     bool data_waits_ = false;  // in the kernel, as the last look has shown
     bool picked_in_flight_ = false;

@@ -24,7 +24,7 @@ bool concerns_one_peer(int result) noexcept {
 class listener::accept_operation final : public pooled, public ring_operation, public resident {
 public:
     accept_operation(loop& on, listener& owner, std::shared_ptr<listening_socket> from)
-        : ring_operation(on, "accept"), owner_(&owner), from_(std::move(from)) {
+        : ring_operation("accept"), on_(on), owner_(&owner), from_(std::move(from)) {
         from_->join();
     }
     ~accept_operation() {
@@ -38,28 +38,28 @@ public:
 
     void arm() {
         if (in_flight()) return;
-        ring_loop().admit(*this);
-        submit([this](io_uring_sqe& sqe) {
+        on_.admit(*this);
+        submit(on_, [this](io_uring_sqe& sqe) {
             // The kernel wakes the accept that has waited longest. One that stays armed keeps its
             // place, and its loop would get every connection; a new one goes to the end.
-            if (ring_loop().has(capability::multishot_accept) && !from_->shared())
+            if (on_.has(capability::multishot_accept) && !from_->shared())
                 io_uring_prep_multishot_accept(&sqe, from_->descriptor(), nullptr, nullptr,
                                                SOCK_CLOEXEC);
             else
                 io_uring_prep_accept(&sqe, from_->descriptor(), nullptr, nullptr, SOCK_CLOEXEC);
         });
     }
-    void cancel() { request_cancel(); }
+    void cancel() { request_cancel(on_); }
     void disown() {
         owner_ = nullptr;
         if (in_flight())
-            request_cancel();
+            request_cancel(on_);
         else
             delete this;
     }
 
 private:
-    void loop_ends() noexcept override { request_cancel(); }
+    void loop_ends() noexcept override { request_cancel(on_); }
 
     void completed(completion what) noexcept override {
         if (!in_flight()) list_hook<resident>::unlink();
@@ -67,10 +67,11 @@ private:
             owner_->completed(what.result);
             return;
         }
-        if (what.result >= 0) ring_loop().calls().close(what.result);
+        if (what.result >= 0) on_.calls().close(what.result);
         if (!in_flight()) delete this;
     }
 
+    loop& on_;
     listener* owner_;
     std::shared_ptr<listening_socket> from_;
     bool joined_ = true;

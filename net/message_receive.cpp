@@ -18,7 +18,7 @@ int look_for_message(system& calls, int fd) noexcept {
 }
 
 message_receive::message_receive(connection& from, std::span<std::byte> into) noexcept
-    : connection_operation(from, "recvmsg"), waiting(from.on()), into_(into) {}
+    : connection_operation(from, "recvmsg"), into_(into) {}
 
 bool message_receive::begin() {
     connection& from = target();
@@ -44,7 +44,7 @@ bool message_receive::begin() {
 
 void message_receive::took(std::size_t whole) noexcept {
     const std::size_t bytes = std::min(whole, into_.size());
-    target().bytes().received += bytes;
+    target().note_received(bytes);
     target().bytes().discarded += whole - bytes;
     received_ = {bytes, whole};
     if (sender_) sender_->resize(message_.msg_namelen);
@@ -65,7 +65,7 @@ void message_receive::settled(completion what) noexcept {
             what.result == 0 && from.end_errno() == 0 && from.life() < life_phase::aborting;
         if (!ended) error_ = from.error_of(what.result);
     }
-    wake();
+    wake(ring_loop());
 }
 
 void message_receive::cancel(cancel_reason reason) noexcept {

@@ -15,49 +15,54 @@ constexpr std::size_t bytes_at_once = std::size_t{1} << 30;
 } // namespace
 
 recv_operation::recv_operation(connection& from, std::span<std::byte> into) noexcept
-    : connection_operation(from, "recv"), inbox_reader(from.on()), into_(into) {}
+    : connection_operation(from, "recv"), into_(into) {}
 
+// False when the answer is there already.
 bool recv_operation::begin() {
     connection& from = target();
     if (const auto refusal = from.refuses_receiving()) {
-        fail(refusal);
+        answer_ = std::unexpected(refusal);
     } else if (into_.empty()) {
-        fail(std::make_error_code(std::errc::invalid_argument));
+        answer_ = std::unexpected(std::make_error_code(std::errc::invalid_argument));
     } else if (inbox* through = from.own_inbox()) {
         from.note_in_use();
         // Once leases were asked for, everything comes through the inbox, in order.
-        waits_ = through->read(*this);
+        if (through->wait(*this)) return true;
+        if (through->has_bytes())
+            answer_ = through->copy_out(into_);
+        else
+            answer_ = std::unexpected(through->tell_end());
     } else {
         from.note_in_use();
         from.begin_receive(*this);
-        waits_ = true;
         launch([&](io_uring_sqe& sqe) {
             io_uring_prep_recv(&sqe, from.descriptor(), into_.data(),
                                std::min(into_.size(), bytes_at_once), 0);
         });
+        return true;
     }
-    if (!waits_) stay();
-    return waits_;
+    stay();
+    return false;
 }
 
 void recv_operation::arrived() noexcept {
     answer_ = target().own_inbox()->copy_out(into_);
-    if (waits_) wake();
+    if (waits_) wake(ring_loop());
     target().note_taken(); // behind the reader: who waits for the end goes on after it
 }
 
 void recv_operation::fail(std::error_code why) noexcept {
     answer_ = std::unexpected(why);
-    if (waits_) wake();
+    wake(ring_loop());
 }
 
 void recv_operation::settled(completion what) noexcept {
     connection& from = target();
     from.end_receive();
     if (what.result > 0) {
-        from.bytes().received += static_cast<std::size_t>(what.result);
+        from.note_received(static_cast<std::size_t>(what.result));
         answer_ = static_cast<std::size_t>(what.result);
-        wake();
+        wake(ring_loop());
         return;
     }
     if (what.result == 0)
@@ -80,24 +85,29 @@ void recv_operation::cancel(cancel_reason reason) noexcept {
 
 bool lease_operation::begin() {
     if (const auto refusal = from_.refuses_receiving()) {
-        fail(refusal);
+        answer_ = std::unexpected(refusal);
     } else {
         from_.note_in_use();
-        waits_ = from_.make_inbox().read(*this);
+        inbox& through = from_.make_inbox();
+        if (through.wait(*this)) return true;
+        if (through.has_bytes())
+            answer_ = through.take();
+        else
+            answer_ = std::unexpected(through.tell_end());
     }
-    if (!waits_) stay();
-    return waits_;
+    stay();
+    return false;
 }
 
 void lease_operation::arrived() noexcept {
     answer_ = from_.own_inbox()->take();
-    if (waits_) wake();
+    if (waits_) wake(from_.on());
     from_.note_taken(); // behind the reader: who waits for the end goes on after it
 }
 
 void lease_operation::fail(std::error_code why) noexcept {
     answer_ = std::unexpected(why);
-    if (waits_) wake();
+    wake(from_.on());
 }
 
 void lease_operation::cancel(cancel_reason reason) noexcept {

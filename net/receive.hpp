@@ -22,7 +22,6 @@ public:
     virtual void fail(std::error_code why) noexcept = 0;
 
 protected:
-    using waiting::waiting;
     ~inbox_reader() = default;
 };
 
@@ -53,13 +52,12 @@ private:
 
     std::span<std::byte> into_;
     result<std::size_t> answer_{0};
-    bool waits_ = false; // suspended for good, so an answer has to wake the task
 };
 
 /// Receives into a buffer of the loop. Made by `stream::recv_lease`.
 class [[nodiscard]] lease_operation final : public inbox_reader {
 public:
-    explicit lease_operation(connection& from) noexcept : inbox_reader(from.on()), from_(from) {}
+    explicit lease_operation(connection& from) noexcept : from_(from) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -80,7 +78,6 @@ private:
 
     connection& from_;
     result<lease> answer_;
-    bool waits_ = false;
 };
 
 } // namespace ringdown

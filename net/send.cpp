@@ -33,52 +33,54 @@ bool refused_by_us(connection& by, int result) noexcept {
 } // namespace
 
 send_operation::send_operation(connection& on, std::span<const std::byte> data, form how) noexcept
-    : queued_operation(on, "send"), waiting(on.on()), data_(data), total_(data.size()), form_(how) {
+    : queued_operation(on, "send"), data_(data), form_(how) {
     const bool possible =
         on.from().kind == connection_kind::tcp && on.on().has(capability::zero_copy_send);
     if (form_ == form::zero_copy && !possible) form_ = form::plain;
 }
 
-send_operation::send_operation(connection& on, std::span<const iovec> parts) noexcept
-    : queued_operation(on, "sendmsg"), waiting(on.on()), parts_(parts), total_(total(parts)),
-      form_(form::plain) {}
+send_vectored_operation::send_vectored_operation(connection& on,
+                                                 std::span<const iovec> parts) noexcept
+    : send_operation(on, "sendmsg", total(parts)), parts_(parts) {}
 
 // False when the answer is there already.
 bool send_operation::hand_over() {
     connection& to = target();
     const bool message = form_ == form::packet;
-    outcome_.error = to.refuses_sending();
-    if (outcome_.error || (total_ == 0 && !message)) {
-        if (!outcome_.error && form_ == form::last) to.request_fin();
+    error_ = to.refuses_sending();
+    if (error_ || (data_.empty() && !message)) {
+        if (!error_ && form_ == form::last) to.request_fin();
         stay();
         return false;
     }
     to.note_in_use();
     continues_ = to.note_continued();
-    to.bytes().handed += total_;
+    to.bytes().handed += data_.size();
     // FIN is queued right behind, so nothing can come between, and leaves in the same turn.
     to.sends().push(*this);
     if (form_ == form::last) to.request_fin();
     return true;
 }
 
-// One piece that is left: of the data, or of a part of which some was accepted.
-std::span<const std::byte> send_operation::rest() const noexcept {
-    if (parts_.empty()) return data_.subspan(outcome_.bytes);
-    const iovec& first = parts_.front();
-    return std::span(static_cast<const std::byte*>(first.iov_base), first.iov_len)
-        .subspan(part_bytes_);
+void send_operation::prepare(io_uring_sqe& sqe) noexcept {
+    prepare_piece(sqe, data_.subspan(bytes_));
 }
 
-void send_operation::prepare(io_uring_sqe& sqe) noexcept {
-    const int fd = target().descriptor();
+void send_vectored_operation::prepare(io_uring_sqe& sqe) noexcept {
     if (part_bytes_ == 0 && parts_.size() > 1) {
         message_.msg_iov = const_cast<iovec*>(parts_.data());
         message_.msg_iovlen = std::min<std::size_t>(parts_.size(), IOV_MAX);
-        io_uring_prep_sendmsg(&sqe, fd, &message_, MSG_NOSIGNAL);
+        io_uring_prep_sendmsg(&sqe, target().descriptor(), &message_, MSG_NOSIGNAL);
         return;
     }
-    const auto piece = rest();
+    // One part, or one of which some was accepted.
+    const iovec& first = parts_.front();
+    const std::span part(static_cast<const std::byte*>(first.iov_base), first.iov_len);
+    prepare_piece(sqe, part.subspan(part_bytes_));
+}
+
+void send_operation::prepare_piece(io_uring_sqe& sqe, std::span<const std::byte> piece) noexcept {
+    const int fd = target().descriptor();
     const std::size_t bytes = std::min(piece.size(), bytes_at_once);
     // The kernel does not go on by itself (MSG_WAITALL): it would swallow the error behind a
     // partial count. Only a zero-copy send must, since each of its parts has a notification.
@@ -97,15 +99,14 @@ void send_operation::launch_rest() {
 void send_operation::settled(completion what) noexcept {
     if (!(what.flags & IORING_CQE_F_NOTIF))
         advance(what.result);
-    else if (std::exchange(resume_after_notification_, false))
+    else if (resume_after_notification_)
         go_on();
     // The buffer is the caller's again only when no completion, and no notification, is to come.
-    if (concluded_ && !in_flight()) wake();
+    if (concluded_ && !in_flight()) wake(ring_loop());
 }
 
-void send_operation::accept(std::size_t bytes) noexcept {
-    outcome_.bytes += bytes;
-    target().bytes().sent += bytes;
+void send_vectored_operation::accepted(std::size_t bytes) noexcept {
+    send_operation::accepted(bytes);
     for (part_bytes_ += bytes; !parts_.empty() && part_bytes_ >= parts_.front().iov_len;) {
         part_bytes_ -= parts_.front().iov_len;
         parts_ = parts_.subspan(1);
@@ -119,8 +120,9 @@ void send_operation::advance(int result) noexcept {
         conclude(to.error_of(result));
         return;
     }
-    accept(static_cast<std::size_t>(result));
-    if (outcome_.bytes == total_) {
+    to.bytes().sent += static_cast<std::size_t>(result);
+    accepted(static_cast<std::size_t>(result));
+    if (bytes_ == data_.size()) {
         conclude({});
     } else if (!in_flight()) {
         go_on();
@@ -132,6 +134,7 @@ void send_operation::advance(int result) noexcept {
 
 void send_operation::go_on() noexcept {
     connection& to = target();
+    resume_after_notification_ = false;
     if (canceled_)
         conclude(canceled());
     else if (to.sends_stopped())
@@ -141,7 +144,7 @@ void send_operation::go_on() noexcept {
 }
 
 void send_operation::conclude(std::error_code error) noexcept {
-    outcome_.error = error;
+    error_ = error;
     concluded_ = true;
     if (error) note_failure();
     target().sends().done(!error);
@@ -151,18 +154,18 @@ void send_operation::conclude(std::error_code error) noexcept {
 void send_operation::note_failure() noexcept {
     connection& to = target();
     const bool given_back = !to.sealed(allowance::answers) && to.end_errno() == 0;
-    if (given_back && outcome_.bytes > 0) {
-        to.note_cut(total_ - outcome_.bytes);
+    if (given_back && bytes_ > 0) {
+        to.note_cut(data_.size() - bytes_);
     } else if (given_back) {
-        to.bytes().handed -= total_;
-        if (continues_ > 0) to.note_not_continued(continues_);
+        to.bytes().handed -= data_.size();
+        if (continues_) to.note_not_continued();
     }
 }
 
 void send_operation::refuse() noexcept {
-    outcome_.error = canceled();
+    error_ = canceled();
     note_failure();
-    wake();
+    wake(ring_loop());
 }
 
 void send_operation::cancel(cancel_reason reason) noexcept {
@@ -170,7 +173,7 @@ void send_operation::cancel(cancel_reason reason) noexcept {
     canceled_ = true;
     if (in_flight()) {
         request_cancel();
-    } else if (list_hook<send_queue>::linked()) {
+    } else if (linked()) {
         // No FIN without the bytes before it.
         target().sends().withdraw(*this, form_ == form::last);
         refuse();

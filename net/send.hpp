@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include <ringdown/net/connection.hpp>
+#include <ringdown/net/packed_error.hpp>
 #include <ringdown/net/send_queue.hpp>
 #include <ringdown/runtime/waiting.hpp>
 
@@ -24,7 +25,7 @@ struct [[nodiscard]] sent {
 
 /// A send on its way, or waiting for those before it. Made by the verbs of `stream`
 /// and `packet_stream`.
-class [[nodiscard]] send_operation final : public queued_operation, public waiting {
+class [[nodiscard]] send_operation : public queued_operation, public waiting {
 public:
     enum class form : std::uint8_t {
         plain,     ///< IORING_OP_SEND
@@ -34,27 +35,35 @@ public:
     };
 
     send_operation(connection& on, std::span<const std::byte> data, form how) noexcept;
-    send_operation(connection& on, std::span<const iovec> parts) noexcept;
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> task) {
         if (!suspend(task, task.promise().governing())) {
-            outcome_.error = canceled();
+            error_ = canceled();
             return false;
         }
         return hand_over();
     }
-    sent await_resume() const noexcept { return outcome_; }
+    sent await_resume() const noexcept { return {bytes_, error_}; }
 
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
     [[nodiscard]] bool pins_buffer() const noexcept override { return form_ == form::zero_copy; }
 
+protected:
+    send_operation(connection& on, const char* name, std::size_t bytes) noexcept
+        : queued_operation(on, name), data_(static_cast<const std::byte*>(nullptr), bytes),
+          form_(form::plain) {}
+
+    /// Prepares the send of what is left.
+    virtual void prepare(io_uring_sqe& sqe) noexcept;
+    /// The kernel has accepted some of it.
+    virtual void accepted(std::size_t bytes) noexcept { bytes_ += bytes; }
+    void prepare_piece(io_uring_sqe& sqe, std::span<const std::byte> piece) noexcept;
+
 private:
     bool hand_over();
-    void prepare(io_uring_sqe& sqe) noexcept;
     void launch_rest();
-    void accept(std::size_t bytes) noexcept;
     void advance(int result) noexcept;
     void go_on() noexcept;
     void conclude(std::error_code error) noexcept;
@@ -65,20 +74,28 @@ private:
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
 
-    [[nodiscard]] std::span<const std::byte> rest() const noexcept;
-
-    // One piece, or several; `message_` is what of them goes out at a time.
-    std::span<const std::byte> data_;
-    std::span<const iovec> parts_;
-    msghdr message_{};
-    std::size_t part_bytes_ = 0; // of the first of `parts_`, accepted
-    std::size_t total_;
-    std::uint64_t continues_ = 0; // bytes of a send that was cut short before
+    std::span<const std::byte> data_;          // of several parts, their size
+    std::size_t bytes_ = 0;                    // accepted
+    [[no_unique_address]] packed_error error_; // the bytes below fill it up
     form form_;
-    bool concluded_ = false;
-    bool canceled_ = false;
-    bool resume_after_notification_ = false;
-    sent outcome_;
+    bool continues_ : 1 = false; // a send that was cut short before
+    bool concluded_ : 1 = false;
+    bool canceled_ : 1 = false;
+    bool resume_after_notification_ : 1 = false;
+};
+
+/// A send of several parts. Made by `stream::send_vectored`.
+class [[nodiscard]] send_vectored_operation final : public send_operation {
+public:
+    send_vectored_operation(connection& on, std::span<const iovec> parts) noexcept;
+
+private:
+    void prepare(io_uring_sqe& sqe) noexcept override;
+    void accepted(std::size_t bytes) noexcept override;
+
+    std::span<const iovec> parts_; // not accepted, or not whole
+    std::size_t part_bytes_ = 0;   // of the first of them, accepted
+    msghdr message_{};             // what of them goes out at a time
 };
 
 } // namespace ringdown

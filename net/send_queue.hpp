@@ -7,7 +7,9 @@ namespace ringdown {
 class send_queue;
 
 /// An operation that waits for its turn to send: bytes, or FIN.
-class queued_operation : public connection_operation, public list_hook<send_queue> {
+///
+/// Nothing waits that is in flight already, so one hook serves both lists.
+class queued_operation : public connection_operation {
 public:
     [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
 
@@ -45,10 +47,10 @@ public:
     /// Takes one out that waits, and with it, on demand, everything behind it.
     void withdraw(queued_operation& waiting, bool with_rest) noexcept {
         while (queued_operation* next = with_rest ? waiting_.next(waiting) : nullptr) {
-            next->list_hook<send_queue>::unlink();
+            next->unlink();
             next->refuse();
         }
-        waiting.list_hook<send_queue>::unlink();
+        waiting.unlink();
     }
 
     void refuse_waiting() noexcept {
@@ -68,7 +70,7 @@ private:
     }
 
     queued_operation* under_way_ = nullptr;
-    intrusive_list<queued_operation, send_queue> waiting_;
+    intrusive_list<queued_operation, connection> waiting_;
 };
 
 } // namespace ringdown

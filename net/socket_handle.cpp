@@ -2,15 +2,16 @@
 
 #include <cerrno>
 
+#include <ringdown/net/fin.hpp>
 #include <ringdown/net/peer_name.hpp>
 
 namespace ringdown {
 
 address socket_handle::peer() {
     connection& to = connection_of();
-    if (to.from().peer.family() == AF_UNSPEC && to.life() < life_phase::joined)
+    if (!to.knows_peer() && to.life() < life_phase::joined)
         to.set_peer(peer_name(to.on().calls(), to.descriptor()));
-    return to.from().peer;
+    return to.peer();
 }
 
 address socket_handle::local() const noexcept { return local_name(on().calls(), native_handle()); }

@@ -59,11 +59,14 @@ public:
         return {connection_of(), data, send_operation::form::plain};
     }
 
+    /// Sends what a lease holds, which stays until the operation has ended.
+    [[nodiscard]] send_operation send(const lease& data) noexcept { return send(data.data()); }
+
     /// Sends all parts in order, as one `send`.
     ///
     /// Errors, cancellation: as `send`. Lifetime: `parts` and what they name stay until the
     /// operation has ended. Source: sendmsg(2), IORING_OP_SENDMSG (Linux 5.3).
-    [[nodiscard]] send_operation send_vectored(std::span<const iovec> parts) noexcept {
+    [[nodiscard]] send_vectored_operation send_vectored(std::span<const iovec> parts) noexcept {
         return {connection_of(), parts};
     }
 

@@ -19,8 +19,7 @@ template <operation_descriptor Descriptor>
 class [[nodiscard]] tracked_operation final : public connection_operation, public waiting {
 public:
     tracked_operation(connection& on, Descriptor descriptor) noexcept
-        : connection_operation(on, Descriptor::name), waiting(on.on()),
-          descriptor_(std::move(descriptor)) {}
+        : connection_operation(on, Descriptor::name), descriptor_(std::move(descriptor)) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -31,7 +30,7 @@ public:
         }
         if (target().life() != life_phase::open) return answer_at_once(-ESHUTDOWN);
         if constexpr (answers_in_place<Descriptor>) {
-            if (const std::optional<int> answer = descriptor_.in_place(on()))
+            if (const std::optional<int> answer = descriptor_.in_place(ring_loop()))
                 return answer_at_once(*answer);
         }
         target().note_in_use();
@@ -57,7 +56,7 @@ private:
     }
     void settled(completion what) noexcept override {
         last_ = what;
-        if (!in_flight()) wake();
+        if (!in_flight()) wake(ring_loop());
     }
 
     Descriptor descriptor_;

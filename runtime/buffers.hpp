@@ -22,31 +22,35 @@ class lease {
 public:
     lease() noexcept = default;
     lease(lease&& other) noexcept
-        : pool_(std::exchange(other.pool_, nullptr)), id_(other.id_),
-          data_(std::exchange(other.data_, {})) {}
+        : pool_(std::exchange(other.pool_, nullptr)), id_(other.id_), bytes_(other.bytes_),
+          at_(other.at_) {}
     lease& operator=(lease&& other) noexcept {
         if (this != &other) {
             end();
             pool_ = std::exchange(other.pool_, nullptr);
             id_ = other.id_;
-            data_ = std::exchange(other.data_, {});
+            bytes_ = other.bytes_;
+            at_ = other.at_;
         }
         return *this;
     }
     ~lease() { end(); }
 
-    [[nodiscard]] std::span<const std::byte> data() const noexcept { return data_; }
-    [[nodiscard]] std::size_t size() const noexcept { return data_.size(); }
+    [[nodiscard]] std::span<const std::byte> data() const noexcept {
+        return pool_ ? std::span(at_, bytes_) : std::span<const std::byte>();
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return pool_ ? bytes_ : 0; }
 
 private:
     friend class buffer_pool;
-    lease(buffer_pool& pool, std::uint16_t id, std::span<const std::byte> data) noexcept
-        : pool_(&pool), id_(id), data_(data) {}
+    lease(buffer_pool& pool, std::uint16_t id, const std::byte* at, std::uint32_t bytes) noexcept
+        : pool_(&pool), id_(id), bytes_(bytes), at_(at) {}
     void end() noexcept;
 
     buffer_pool* pool_ = nullptr;
     std::uint16_t id_ = 0;
-    std::span<const std::byte> data_;
+    std::uint32_t bytes_ = 0;
+    const std::byte* at_ = nullptr;
 };
 
 /// Told when a buffer has come back to a pool that was exhausted.
@@ -87,7 +91,7 @@ public:
     void give_back(std::uint16_t id) noexcept;
     /// A lease of the bytes `[begin, end)` of a buffer.
     lease make_lease(std::uint16_t id, std::size_t begin, std::size_t end) noexcept {
-        return {*this, id, {memory(id) + begin, end - begin}};
+        return {*this, id, memory(id) + begin, static_cast<std::uint32_t>(end - begin)};
     }
     /// Tells `waiter`, once, when a buffer has come back.
     void notify(buffer_waiter& waiter) noexcept {

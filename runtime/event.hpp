@@ -19,7 +19,7 @@ public:
     class [[nodiscard]] wait_operation final : public waiting, public list_hook<waiters> {
     public:
         wait_operation(loop& on, event& awaited, bool cancellable) noexcept
-            : waiting(on), awaited_(awaited), cancellable_(cancellable) {}
+            : on_(on), awaited_(awaited), cancellable_(cancellable) {}
 
         bool await_ready() const noexcept { return awaited_.happened_; }
         template <class Promise>
@@ -42,9 +42,10 @@ public:
         }
         void happen() noexcept {
             unlink();
-            wake();
+            wake(on_);
         }
 
+        loop& on_;
         event& awaited_;
         bool cancellable_;
         bool canceled_ = false;

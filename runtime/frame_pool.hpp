@@ -17,7 +17,14 @@ public:
         std::int64_t live = 0;       ///< Blocks handed out less blocks given back, on this thread.
         std::uint64_t from_heap = 0; ///< Blocks that no free list could serve.
     };
-    static const counters& statistics() noexcept;
+    static counters statistics() noexcept;
+
+    /// What a block of so many bytes takes from the heap, with what the heap itself adds.
+    static std::size_t footprint(std::size_t bytes) noexcept;
+    /// How many blocks of that footprint are handed out, on this thread.
+    static std::int64_t live_of(std::size_t footprint) noexcept;
+    static constexpr std::size_t footprint_step = 16;
+    static constexpr std::size_t footprint_max = 8192;
 };
 
 /// Gives a class the pool's allocation.

@@ -152,14 +152,14 @@ private:
 // The hot path of every operation, so inline.
 
 template <class Prepare>
-void ring_operation::submit(Prepare prepare) {
+void ring_operation::submit(loop& on, Prepare prepare) {
     require(!in_flight_, "an operation was submitted twice");
-    io_uring_sqe& sqe = loop_.ring_.entry();
+    io_uring_sqe& sqe = on.ring_.entry();
     prepare(sqe);
     sqe.user_data = reinterpret_cast<std::uintptr_t>(this);
     in_flight_ = true;
     cancel_requested_ = false;
-    ++loop_.in_flight_;
+    ++on.in_flight_;
 }
 
 inline bool waiting::suspend(std::coroutine_handle<> task, strand* of) noexcept {
@@ -176,9 +176,9 @@ inline void waiting::stay() noexcept {
     if (strand_) std::exchange(strand_, nullptr)->current_ = nullptr;
 }
 
-inline void waiting::wake() noexcept {
+inline void waiting::wake(loop& on) noexcept {
     stay();
-    loop_.ready_.push(task_);
+    on.ready_.push(task_);
 }
 
 template <class Service>

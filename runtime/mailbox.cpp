@@ -10,11 +10,11 @@
 
 namespace ringdown {
 
-mailbox::mailbox(loop& on) : ring_operation(on, "mailbox"), event_(on.calls().eventfd()) {
+mailbox::mailbox(loop& on) : ring_operation("mailbox"), on_(on), event_(on.calls().eventfd()) {
     if (event_ < 0) throw std::system_error(system_error(event_), "cannot make an eventfd");
 }
 
-mailbox::~mailbox() { ring_loop().calls().close(event_); }
+mailbox::~mailbox() { on_.calls().close(event_); }
 
 void mailbox::open() {
     closing_ = false;
@@ -24,11 +24,11 @@ void mailbox::open() {
 void mailbox::close() {
     // The poll may be ending by itself right now; then it must not be armed again.
     closing_ = true;
-    request_cancel();
+    request_cancel(on_);
 }
 
 void mailbox::listen() {
-    submit([this](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, event_, POLLIN); });
+    submit(on_, [this](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, event_, POLLIN); });
 }
 
 void mailbox::post(std::move_only_function<void()> call) {
@@ -38,7 +38,7 @@ void mailbox::post(std::move_only_function<void()> call) {
         if (posted_.size() > 1) return; // whoever put the first one has rung
     }
     const std::uint64_t one = 1;
-    ring_loop().calls().write(event_, &one, sizeof one);
+    on_.calls().write(event_, &one, sizeof one);
 }
 
 void mailbox::completed(completion what) noexcept {
@@ -46,7 +46,7 @@ void mailbox::completed(completion what) noexcept {
     // A multishot poll may be ended by an overflowed queue.
     if (!in_flight() && !closing_) listen();
     std::uint64_t rings;
-    ring_loop().calls().read(event_, &rings, sizeof rings);
+    on_.calls().read(event_, &rings, sizeof rings);
     run_posted();
 }
 

@@ -26,6 +26,7 @@ private:
 
     void listen();
 
+    loop& on_;
     int event_ = -1;
     bool closing_ = false;
     std::mutex mutex_;

@@ -36,7 +36,7 @@ template <operation_descriptor Descriptor>
 class [[nodiscard]] operation final : public ring_operation, public waiting {
 public:
     operation(loop& on, Descriptor descriptor) noexcept
-        : ring_operation(on, Descriptor::name), waiting(on), descriptor_(std::move(descriptor)) {}
+        : ring_operation(Descriptor::name), on_(on), descriptor_(std::move(descriptor)) {}
 
     bool await_ready() const noexcept { return false; }
 
@@ -47,26 +47,27 @@ public:
             return false;
         }
         if constexpr (answers_in_place<Descriptor>) {
-            if (const std::optional<int> answer = descriptor_.in_place(on())) {
+            if (const std::optional<int> answer = descriptor_.in_place(on_)) {
                 stay();
                 last_ = {*answer, 0};
                 return false;
             }
         }
-        submit([this](io_uring_sqe& sqe) { descriptor_.prepare(sqe); });
+        submit(on_, [this](io_uring_sqe& sqe) { descriptor_.prepare(sqe); });
         return true;
     }
 
     auto await_resume() { return descriptor_.decode(last_); }
 
 private:
-    void cancel(cancel_reason) noexcept override { request_cancel(); }
+    void cancel(cancel_reason) noexcept override { request_cancel(on_); }
 
     void completed(completion what) noexcept override {
         last_ = what;
-        if (!in_flight()) wake();
+        if (!in_flight()) wake(on_);
     }
 
+    loop& on_;
     Descriptor descriptor_;
     completion last_;
 };

@@ -120,7 +120,9 @@ int ring::call_enter(unsigned submit, unsigned wait, unsigned flags,
     if (!until) return calls_.ring_enter(enter_fd_, submit, wait, flags, nullptr, 0);
 
     const auto now = calls_.now();
-    const auto left = *until <= now ? time_point::duration::zero() : *until - now;
+    // A wait that is over at once still costs the kernel a timer and a switch.
+    if (*until <= now) return calls_.ring_enter(enter_fd_, submit, 0, flags, nullptr, 0);
+    const auto left = *until - now;
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
     __kernel_timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
     io_uring_getevents_arg argument{};

@@ -21,31 +21,29 @@ public:
     [[nodiscard]] const char* name() const noexcept { return name_; }
 
 protected:
-    ring_operation(loop& on, const char* name) noexcept : loop_(on), name_(name) {}
+    explicit ring_operation(const char* name) noexcept : name_(name) {}
     ~ring_operation() {
         if (in_flight_) [[unlikely]]
             misuse_in_flight();
     }
 
-    /// Puts the operation into the submission queue: `prepare(sqe)` fills its entry, all but the
-    /// user data. It is in flight from now on.
+    /// Puts the operation into the loop's submission queue: `prepare(sqe)` fills its entry, all but
+    /// the user data. It is in flight from now on.
     template <class Prepare>
-    void submit(Prepare prepare);
+    void submit(loop& on, Prepare prepare);
 
-    /// Asks the kernel to end the operation early; its own final completion still comes.
-    void request_cancel();
+    /// Asks the kernel to end the operation early; its own final completion still comes. The loop
+    /// is the one that it was submitted to: what an operation belongs to knows it.
+    void request_cancel(loop& on);
 
     /// A completion has arrived; `in_flight` is false if it was the last. Resumes nothing.
     virtual void completed(completion what) noexcept = 0;
-
-    [[nodiscard]] loop& ring_loop() const noexcept { return loop_; }
 
 private:
     friend class loop;
 
     [[noreturn]] void misuse_in_flight() const noexcept;
 
-    loop& loop_;
     const char* name_;
     bool in_flight_ = false;
     bool cancel_requested_ = false;

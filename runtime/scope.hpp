@@ -20,7 +20,7 @@ namespace ringdown {
 /// Cancellation: reaches every child; the join still waits for each.
 class scope final : private child_owner, private waiting {
 public:
-    scope(loop& on, cancellation* ambient) noexcept : waiting(on), governing_(ambient) {}
+    scope(loop& on, cancellation* ambient) noexcept : on_(on), governing_(ambient) {}
     ~scope() {
         require(children_ == 0, "a scope was destroyed before its tasks ended; co_await its join");
     }
@@ -30,6 +30,17 @@ public:
         ++children_;
         std::move(child).start(*this, &governing_);
     }
+    /// Starts `child` for an owner of its own, which is told of its end and tells the scope in
+    /// turn, by `leave`, when the scope need not wait for it any more.
+    /// @{
+    void spawn(task<void> child, child_owner& owner) {
+        ++children_;
+        std::move(child).start(owner, &governing_);
+    }
+    void leave() noexcept {
+        if (--children_ == 0 && suspended()) wake(on_);
+    }
+    /// @}
 
     /// Asks every operation inside the scope to stop. Cannot be taken back.
     void cancel() noexcept { governing_.request(); }
@@ -64,11 +75,12 @@ private:
             failure_ = std::move(failure);
             governing_.request();
         }
-        if (--children_ == 0 && suspended()) wake();
+        leave();
     }
 
     void cancel(cancel_reason reason) noexcept override { governing_.request(reason); }
 
+    loop& on_;
     cancellation governing_;
     std::exception_ptr failure_;
     std::size_t children_ = 0;

@@ -12,8 +12,7 @@ namespace ringdown {
 /// What `sleep_until` and `sleep_for` answer.
 class [[nodiscard]] sleep final : private timer, private waiting {
 public:
-    sleep(loop& on, loop::time_point until) noexcept
-        : timer(on.timers()), waiting(on), until_(until) {}
+    sleep(loop& on, loop::time_point until) noexcept : timer(on.timers()), on_(on), until_(until) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -28,13 +27,14 @@ public:
     }
 
 private:
-    void expired() noexcept override { wake(); }
+    void expired() noexcept override { wake(on_); }
     void cancel(cancel_reason) noexcept override {
         canceled_ = true;
         unset();
-        wake();
+        wake(on_);
     }
 
+    loop& on_;
     loop::time_point until_;
     bool canceled_ = false;
 };

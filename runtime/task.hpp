@@ -27,7 +27,7 @@ protected:
 
 namespace detail {
 
-class promise_base : public pooled {
+class promise_base : public pooled, private strand {
 public:
     using pooled::operator new;
     using pooled::operator delete;
@@ -39,13 +39,14 @@ public:
         template <class Promise>
         std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
             promise_base& promise = self.promise();
-            if (promise.owner_) {
+            if (promise.spawned_) {
                 promise.owner_->child_finished(self, promise.failure_);
                 return std::noop_coroutine();
             }
             // A child that never suspended was resumed inline by its parent, which goes on by
             // itself: so a chain of awaits that end at once does not grow the stack.
-            return promise.parent_waits_ ? promise.parent_ : std::noop_coroutine();
+            if (!promise.parent_waits_) return std::noop_coroutine();
+            return std::coroutine_handle<>::from_address(promise.parent_);
         }
         void await_resume() const noexcept {}
     };
@@ -64,13 +65,19 @@ private:
     template <class T>
     friend class ringdown::task;
 
-    std::coroutine_handle<> parent_;
-    child_owner* owner_ = nullptr;
-    strand* strand_ = nullptr;
-    strand own_strand_; // of a task that was spawned
-    std::exception_ptr failure_;
-    bool started_ = false;
+    [[nodiscard]] strand* own_strand() noexcept { return this; }
+
+    // Who is told of the end: a task that awaits this one, or who spawned it on a strand of its
+    // own, the base.
+    bool started_ = false; // these fill up the base
+    bool spawned_ = false;
     bool parent_waits_ = false;
+    union {
+        void* parent_ = nullptr; // the address of its handle
+        child_owner* owner_;
+    };
+    strand* strand_ = nullptr;
+    std::exception_ptr failure_;
 };
 
 template <class T>
@@ -168,9 +175,10 @@ public:
     /// Starts the task for `owner`, which destroys the frame when told of its end.
     void start(child_owner& owner, cancellation* governing) && {
         auto frame = std::exchange(frame_, nullptr);
-        auto& promise = begin(frame, &frame.promise().own_strand_);
-        promise.own_strand_.join(governing);
+        auto& promise = begin(frame, frame.promise().own_strand());
+        promise.own_strand()->join(governing);
         promise.owner_ = &owner;
+        promise.spawned_ = true;
         frame.resume();
     }
 
@@ -191,7 +199,7 @@ private:
 
     bool start_below(std::coroutine_handle<> parent, strand* on) {
         auto& promise = begin(frame_, on);
-        promise.parent_ = parent;
+        promise.parent_ = parent.address();
         frame_.resume();
         if (frame_.done()) return false;
         promise.parent_waits_ = true;

@@ -26,7 +26,7 @@ public:
     virtual void cancel(cancel_reason reason) noexcept = 0;
 
 protected:
-    explicit waiting(loop& on) noexcept : loop_(on) {}
+    waiting() noexcept = default;
     ~waiting() = default;
 
     /// Suspends `task`; on a strand it can be cancelled. False when that was requested already: it
@@ -34,12 +34,10 @@ protected:
     bool suspend(std::coroutine_handle<> task, strand* of) noexcept;
     /// It need not wait after all.
     void stay() noexcept;
-    void wake() noexcept;
+    void wake(loop& on) noexcept;
     [[nodiscard]] bool suspended() const noexcept { return task_ != nullptr; }
-    [[nodiscard]] loop& on() const noexcept { return loop_; }
 
 private:
-    loop& loop_;
     std::coroutine_handle<> task_;
     strand* strand_ = nullptr;
 };

@@ -4,8 +4,18 @@
 
 namespace ringdown {
 
+bool ending_operation::state::wait(std::coroutine_handle<> task, strand* of) {
+    if (!begin()) return false;
+    join();
+    if (!suspend(task, of)) {
+        suspend(task, nullptr);
+        cancel(cancel_reason::scope);
+    }
+    return true;
+}
+
 // False when the connection has ended already.
-bool ending_operation::begin() {
+bool ending_operation::state::begin() {
     connection& of = *ended_;
     if (form_ == form::watch) return of.life() != life_phase::closed;
     if (!of.ending())
@@ -15,22 +25,25 @@ bool ending_operation::begin() {
     return !ending::of(of).done();
 }
 
-void ending_operation::join() {
+void ending_operation::state::join() {
     ended_->watch(*this);
     if (form_ != form::watch) ending::of(*ended_).join();
 }
 
-void ending_operation::cancel(cancel_reason) noexcept {
+void ending_operation::state::cancel(cancel_reason) noexcept {
     if (form_ != form::watch) ending::of(*ended_).leave();
 }
 
-const teardown_report& ending_operation::await_resume() const noexcept {
+const teardown_report& ending_operation::state::report() const noexcept {
     return ending::of(*ended_).report();
 }
 
 ending_operation graceful_close(connected_socket& ended, const ending_policy& policy) {
     return end_connection(ended, {requested_ending::graceful, teardown_cause::application, policy});
 }
+
+// A default argument would stand in the frame of whoever calls.
+ending_operation graceful_close(connected_socket& ended) { return graceful_close(ended, {}); }
 
 ending_operation abort_close(connected_socket& ended) {
     return end_connection(ended, {requested_ending::abort, teardown_cause::application, {}});

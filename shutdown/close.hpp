@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <coroutine>
+#include <memory>
 #include <optional>
 
 #include <ringdown/net/datagram.hpp>
 #include <ringdown/net/packet_stream.hpp>
 #include <ringdown/net/stream.hpp>
+#include <ringdown/runtime/frame_pool.hpp>
 #include <ringdown/runtime/task.hpp>
 #include <ringdown/runtime/waiting.hpp>
 #include <ringdown/shutdown/policy.hpp>
@@ -15,7 +17,10 @@
 namespace ringdown {
 
 /// Waits for the end of a connection, and answers its report. Made by the verbs below.
-class [[nodiscard]] ending_operation final : public waiting, private closed_watcher {
+///
+/// Most handlers have one in their frame from the beginning and need it at their end, so what it
+/// consists of is taken from the pool when the verb is called.
+class [[nodiscard]] ending_operation final {
 public:
     enum class form : std::uint8_t {
         graceful, ///< Begins an ending, or joins the one under way.
@@ -23,31 +28,37 @@ public:
         watch,    ///< Begins nothing, and cancels nothing when it is cancelled itself.
     };
 
-    ending_operation(connection& ended, const ending_request& request, form how) noexcept
-        : waiting(ended.on()), ended_(ended), request_(request), form_(how) {}
+    ending_operation(connection& ended, const ending_request& request, form how)
+        : state_(std::make_unique<state>(ended, request, how)) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!begin()) return false;
-        join();
-        if (!suspend(task, task.promise().governing())) {
-            suspend(task, nullptr);
-            cancel(cancel_reason::scope);
-        }
-        return true;
+        return state_->wait(task, task.promise().governing());
     }
-    const teardown_report& await_resume() const noexcept;
+    const teardown_report& await_resume() const noexcept { return state_->report(); }
 
 private:
-    bool begin();
-    void join();
-    void cancel(cancel_reason reason) noexcept override;
-    void connection_closed() noexcept override { wake(); }
+    class state final : public pooled, public waiting, private closed_watcher {
+    public:
+        state(connection& ended, const ending_request& request, form how) noexcept
+            : ended_(ended), request_(request), form_(how) {}
 
-    connection_ref ended_;
-    ending_request request_;
-    form form_;
+        bool wait(std::coroutine_handle<> task, strand* of);
+        [[nodiscard]] const teardown_report& report() const noexcept;
+
+    private:
+        bool begin();
+        void join();
+        void cancel(cancel_reason reason) noexcept override;
+        void connection_closed() noexcept override { wake(ended_->on()); }
+
+        connection_ref ended_;
+        ending_request request_;
+        form form_;
+    };
+
+    std::unique_ptr<state> state_;
 };
 
 /// Ends a connection without losing what was sent: every byte handed over is flushed, FIN put
@@ -63,7 +74,10 @@ private:
 /// Cancellation: when the last task that waits is cancelled, the connection is aborted (cause
 /// `canceled`); its report is still answered.
 /// Source: RFC 9293 section 3.6; `ending`.
-ending_operation graceful_close(connected_socket& ended, const ending_policy& policy = {});
+/// @{
+ending_operation graceful_close(connected_socket& ended, const ending_policy& policy);
+ending_operation graceful_close(connected_socket& ended);
+/// @}
 
 /// Ends a connection now, by RST, whatever is in flight; nothing lingers and nothing stays in
 /// TIME_WAIT. What the peer has not acknowledged is lost, and counted by the report.

@@ -131,7 +131,7 @@ task<void> server::wait_for_end(drain_run& of, scope& inside) {
         begin_hook(of, inside);
         // Those that nobody has taken, because the server does not run.
         while (auto left = handlers_ ? std::nullopt : listener_.next_accepted())
-            inside.spawn(serve(std::move(*left)));
+            serve(std::move(*left), inside);
     }
     while (!nothing_left() || !no_hook_.happened()) {
         of.stirred().reset();
@@ -194,7 +194,7 @@ void server::abort_one(tracked& left, teardown_cause for_graceful) {
         ending::of(open).abort(for_graceful);
     else
         ending::begin(open, {requested_ending::abort, teardown_cause::drain, {}});
-    stragglers_.back().peer = open.from().peer; // known since the abort at the latest
+    stragglers_.back().peer = open.peer(); // known since the abort at the latest
 }
 
 } // namespace ringdown

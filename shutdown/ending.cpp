@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <ringdown/net/fin.hpp>
 #include <ringdown/net/inbox.hpp>
 #include <ringdown/net/peer_name.hpp>
 #include <ringdown/runtime/assert.hpp>
@@ -287,7 +288,7 @@ void ending::loss_settled(completion what) noexcept {
 
 void ending::ask_peer_name() {
     connection& of = connection_;
-    if (of.from().peer.family() != AF_UNSPEC || peer_name_.in_flight()) return;
+    if (of.knows_peer() || peer_name_.in_flight()) return;
     if (!of.on().has(capability::socket_option_commands)) {
         know_peer_name();
         return;
@@ -300,12 +301,12 @@ void ending::ask_peer_name() {
 // In place, where nobody may wait for the ring: what comes next makes the kernel forget the name.
 void ending::know_peer_name() noexcept {
     connection& of = connection_;
-    if (of.from().peer.family() != AF_UNSPEC) return;
+    if (of.knows_peer()) return;
     of.set_peer(peer_name(of.on().calls(), of.descriptor(), of.from().ipv6 ? AF_INET6 : AF_INET));
 }
 
 void ending::peer_name_settled(completion what) noexcept {
-    if (what.result <= 0 || connection_.from().peer.family() != AF_UNSPEC) return;
+    if (what.result <= 0 || connection_.knows_peer()) return;
     report_.peer.resize(static_cast<socklen_t>(what.result));
     connection_.set_peer(report_.peer);
 }

@@ -72,7 +72,7 @@ teardown_report ending::make_report() const noexcept {
     const connection::counters& bytes = of.bytes();
     teardown_report report = report_;
     report.connection = of.number();
-    report.peer = of.from().peer;
+    report.peer = of.peer();
     report.initiator = initiator();
     report.cause = cause();
     report.requested = request_.requested;

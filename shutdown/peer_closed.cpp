@@ -61,7 +61,7 @@ void peer_closed_operation::connection_ends() noexcept { conclude(std::unexpecte
 void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
     list_hook<connection_watcher>::unlink();
     answer_ = answer;
-    wake();
+    wake(ring_loop());
 }
 
 void peer_closed_operation::cancel(cancel_reason reason) noexcept {

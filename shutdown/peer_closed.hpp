@@ -23,7 +23,7 @@ public:
     enum class told : bool { at_once, after_data };
 
     peer_closed_operation(connection& watched, told when) noexcept
-        : connection_operation(watched, "poll"), waiting(watched.on()), when_(when) {}
+        : connection_operation(watched, "poll"), when_(when) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>

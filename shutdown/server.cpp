@@ -56,7 +56,7 @@ task<result<void>> server::accept_all(scope& inside) {
     while (!end) {
         auto accepted = co_await listener_.accept();
         if (accepted)
-            inside.spawn(serve(std::move(*accepted)));
+            serve(std::move(*accepted), inside);
         else if (shortage(accepted.error()))
             co_await pause(accepted.error());
         else
@@ -65,34 +65,39 @@ task<result<void>> server::accept_all(scope& inside) {
     // After a cancellation: those that were accepted already are served as far as it lets them.
     listener_.close();
     while (auto left = listener_.next_accepted())
-        inside.spawn(serve(std::move(*left)));
+        serve(std::move(*left), inside);
     // An abort cancels what accepts, too.
     if (end != errc::ending && phase_ < server_phase::aborting) co_return std::unexpected(end);
     co_return result<void>{};
 }
 
-task<void> server::serve(stream accepted) {
-    tracked here(*this, accepted.connection_of());
-    co_await handle(here, std::move(accepted));
-    here.handled();
-    auto ending = ended(here.served());
+// While its handler runs, a connection costs the handler's frame and `tracked`; what its end needs
+// is in the frame of `conclude`.
+void server::serve(stream accepted, scope& inside) {
+    tracked& here = tracked::make(*this, accepted.connection_of());
+    std::exception_ptr failure;
+    if (phase_ == server_phase::aborting) {
+        abort_one(here, teardown_cause::drain);
+    } else {
+        try {
+            auto handling = handler_(std::move(accepted));
+            inside.spawn(std::move(handling), here);
+            return;
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }
+    inside.spawn(conclude(here, std::move(failure)));
+}
+
+task<void> server::conclude(tracked& handled, std::exception_ptr failure) {
+    const std::unique_ptr<tracked> here(&handled);
+    if (failure && options_.on_handler_failed) options_.on_handler_failed(failure);
+    here->handled();
+    auto ending = ended(here->served());
     const teardown_report& report = co_await ending;
     counters_.add(report);
     if (options_.on_report) options_.on_report(report);
-}
-
-task<void> server::handle(tracked& here, stream accepted) {
-    if (phase_ == server_phase::aborting) {
-        abort_one(here, teardown_cause::drain);
-        co_return;
-    }
-    std::exception_ptr failure;
-    try {
-        co_await handler_(std::move(accepted));
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (failure && options_.on_handler_failed) options_.on_handler_failed(failure);
 }
 
 // Until a descriptor of ours comes back, or for a while.

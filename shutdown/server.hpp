@@ -112,13 +112,14 @@ public:
 
 private:
     class tracked;
+    class tracked_to_idle;
     class drain_run;
     template <class Visit>
     void summarize(server_summary& into, Visit visit);
 
     task<result<void>> accept_all(scope& inside);
-    task<void> serve(stream accepted);
-    task<void> handle(tracked& here, stream accepted);
+    void serve(stream accepted, scope& inside);
+    task<void> conclude(tracked& handled, std::exception_ptr failure);
     task<result<void>> pause(std::error_code why);
     void note_progress() noexcept;
     /// Nobody is served, and nobody waits to be.

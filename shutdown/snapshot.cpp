@@ -47,12 +47,17 @@ std::string_view waits_for(connection_activity activity) noexcept {
 }
 
 connection_snapshot snapshot_of(connection& of, std::chrono::nanoseconds age) noexcept {
-    if (of.from().peer.family() == AF_UNSPEC && of.life() < life_phase::joined)
+    if (!of.knows_peer() && of.life() < life_phase::joined)
         of.set_peer(peer_name(of.on().calls(), of.descriptor()));
     if (of.life() == life_phase::ending) ending::of(of).look();
     const connection::counters& bytes = of.bytes();
-    return {of.number(), of.from().peer,           age, activity_of(of), bytes.received,
-            bytes.sent,  bytes.handed - bytes.sent};
+    return {of.number(),
+            of.peer(),
+            age,
+            activity_of(of),
+            bytes.received,
+            bytes.sent,
+            bytes.handed - bytes.sent};
 }
 
 } // namespace ringdown

@@ -14,14 +14,17 @@ namespace ringdown {
 
 using namespace std::chrono_literals;
 
+server::tracked& server::tracked::make(server& by, connection& served) {
+    if (by.options_.idle > 0ns) return *new tracked_to_idle(by, served);
+    return *new tracked(by, served);
+}
+
 server::tracked::tracked(server& by, connection& served) noexcept
-    : timer(by.on_.timers()), by_(by), served_(served), accepted_at_(by.on_.now()),
-      progress_at_(accepted_at_) {
+    : by_(by), served_(served), accepted_at_(by.on_.now()) {
     ++by_.taken_;
     ++by_.open_;
     by_.tracked_.push_back(*this);
     served_->watch_idle(this);
-    look_again();
 }
 
 server::tracked::~tracked() {
@@ -32,16 +35,32 @@ server::tracked::~tracked() {
     by_.note_progress();
 }
 
+void server::tracked::child_finished(std::coroutine_handle<> handler,
+                                     std::exception_ptr failure) noexcept {
+    handler.destroy();
+    scope& inside = *by_.handlers_; // a drain that found a connection waiting runs no handler
+    inside.spawn(by_.conclude(*this, std::move(failure))); // and may be over with this
+    inside.leave();
+}
+
+void server::tracked::marked_idle() noexcept {
+    if (by_.under_way_) by_.under_way_->marked_idle(*this);
+}
+
+server::tracked_to_idle::tracked_to_idle(server& by, connection& served)
+    : tracked(by, served), timer(by.on_.timers()), progress_at_(accepted_at()) {
+    look_again();
+}
+
 // A few looks within the idle time, since bytes do not ring.
-void server::tracked::look_again() {
-    if (by_.options_.idle <= 0ns) return;
-    const auto now = by_.on_.now();
-    set(std::min(later(now, by_.options_.idle / 16), later(progress_at_, by_.options_.idle)));
+void server::tracked_to_idle::look_again() {
+    const auto idle = by().options_.idle;
+    set(std::min(later(by().on_.now(), idle / 16), later(progress_at_, idle)));
 }
 
 // Changes with every byte received, accepted by the kernel, acknowledged, or (unix) read.
-std::uint64_t server::tracked::bytes_through() noexcept {
-    connection& of = *served_;
+std::uint64_t server::tracked_to_idle::bytes_through() noexcept {
+    connection& of = served();
     if (acknowledged_ < of.bytes().sent || !of.sends().empty()) {
         const delivery_sample sample = take_sample(of);
         queued_ = sample.queued;
@@ -51,27 +70,24 @@ std::uint64_t server::tracked::bytes_through() noexcept {
     return of.bytes().received + of.bytes().sent + acknowledged_ - queued_;
 }
 
-void server::tracked::expired() noexcept {
-    if (served_->life() != life_phase::open) return;
-    const auto now = by_.on_.now();
+void server::tracked_to_idle::expired() noexcept {
+    connection& of = served();
+    if (of.life() != life_phase::open) return;
+    const auto now = of.on().now();
     const auto through = bytes_through();
-    if (through != std::exchange(through_, through) || served_->requests_in_progress())
+    if (through != std::exchange(through_, through) || of.requests_in_progress())
         progress_at_ = now;
-    if (now - progress_at_ >= by_.options_.idle)
+    if (now - progress_at_ >= by().options_.idle)
         end_idle();
     else
         look_again();
 }
 
-void server::tracked::end_idle() {
-    ending_request how = by_.options_.when_idle;
+void server::tracked_to_idle::end_idle() {
+    ending_request how = by().options_.when_idle;
     // A graceful end was asked for by whoever chose the idle time; a reset was made by it.
     if (how.requested == requested_ending::abort) how.cause = teardown_cause::idle;
-    ending::begin(*served_, how);
-}
-
-void server::tracked::marked_idle() noexcept {
-    if (by_.under_way_) by_.under_way_->marked_idle(*this);
+    ending::begin(served(), how);
 }
 
 // A request that has arrived waits in the kernel, or in a completion that nobody has seen, or in

@@ -1,19 +1,21 @@
 #pragma once
 
+#include <ringdown/runtime/frame_pool.hpp>
 #include <ringdown/shutdown/server.hpp>
 
 // Internal to server.cpp and drain.cpp.
 
 namespace ringdown {
 
-/// A connection that is being served; lives in the frame of `serve`.
-class server::tracked final : public list_hook<server::tracked>,
-                              public list_hook<server::drain_run>,
-                              private timer,
-                              private idle_watcher {
+/// A connection that is being served; owns its handler's task, and then belongs to `conclude`.
+class server::tracked : public pooled,
+                        public child_owner,
+                        public list_hook<server::tracked>,
+                        public list_hook<server::drain_run>,
+                        private idle_watcher {
 public:
-    tracked(server& by, connection& served) noexcept;
-    ~tracked();
+    static tracked& make(server& by, connection& served);
+    virtual ~tracked();
 
     [[nodiscard]] connection& served() noexcept { return *served_; }
     [[nodiscard]] loop::time_point accepted_at() const noexcept { return accepted_at_; }
@@ -38,22 +40,38 @@ public:
     /// What it is at this moment; the kernel is asked what has arrived.
     idleness look(loop::time_point grown_up_at) noexcept;
 
+protected:
+    tracked(server& by, connection& served) noexcept;
+
+    [[nodiscard]] server& by() noexcept { return by_; }
+
 private:
-    void look_again();
-    void end_idle();
-    [[nodiscard]] std::uint64_t bytes_through() noexcept;
-    void expired() noexcept override;
+    void child_finished(std::coroutine_handle<> handler,
+                        std::exception_ptr failure) noexcept override;
     void marked_idle() noexcept override;
 
     server& by_;
     connection_ref served_;
     loop::time_point accepted_at_;
+    bool handled_ = false;
+    bool straggles_ = false;
+};
+
+/// One on a server that has an idle time.
+class server::tracked_to_idle final : public tracked, private timer {
+public:
+    tracked_to_idle(server& by, connection& served);
+
+private:
+    void look_again();
+    void end_idle();
+    [[nodiscard]] std::uint64_t bytes_through() noexcept;
+    void expired() noexcept override;
+
     loop::time_point progress_at_;
     std::uint64_t through_ = 0;
     std::uint64_t acknowledged_ = 0; // when the kernel was last asked
     std::uint64_t queued_ = 0;       // unix: then, as memory
-    bool handled_ = false;
-    bool straggles_ = false;
 };
 
 } // namespace ringdown

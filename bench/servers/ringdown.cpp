@@ -27,7 +27,7 @@ task<void> echo(stream peer) {
         peer.mark_idle();
         const auto data = co_await peer.recv_lease();
         if (!data) break;
-        const auto sent = co_await peer.send(data->data());
+        const auto sent = co_await peer.send(*data);
         if (!sent) break;
     }
     co_await graceful_close(peer, patience);

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <malloc.h>
 #include <set>
 #include <thread>
 #include <vector>
@@ -26,6 +27,21 @@ TEST_CASE("frame_pool: counts the blocks that are out, of every size") {
     for (const auto& [block, bytes] : blocks)
         frame_pool::release(block, bytes);
     CHECK(frame_pool::statistics().live == before);
+}
+
+TEST_CASE("frame_pool: counts blocks by what they take from the heap") {
+    const leak_guard unchanged;
+    // Sixteen bytes at a time, of which the heap keeps eight.
+    for (const auto& [bytes, footprint] :
+         {std::pair{1, 16}, {8, 16}, {9, 32}, {24, 32}, {168, 176}}) {
+        CHECK(frame_pool::footprint(bytes) == footprint);
+        const auto before = frame_pool::live_of(footprint);
+        void* block = frame_pool::allocate(bytes);
+        CHECK(frame_pool::live_of(footprint) == before + 1);
+        if (!sanitized) CHECK(malloc_usable_size(block) + 8 >= frame_pool::footprint(bytes));
+        frame_pool::release(block, bytes);
+        CHECK(frame_pool::live_of(footprint) == before);
+    }
 }
 
 TEST_CASE("frame_pool: blocks that are out at the same time are different ones") {

@@ -1,0 +1,85 @@
+#include "server.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include <ringdown/ringdown.hpp>
+
+#include "clients.hpp"
+
+namespace bench {
+namespace {
+
+using namespace ringdown;
+using namespace std::chrono_literals;
+
+// Until the last resumption of a turn, and the kernel's work behind it, are over.
+constexpr auto settles_within = 20ms;
+
+class served {
+public:
+    explicit served(loop& on) : on_(on) {}
+
+    /// As the guide shows it: nothing is pinned while it waits for a request.
+    task<void> echo(stream peer) {
+        for (;;) {
+            peer.mark_idle();
+            const auto data = co_await peer.recv_lease();
+            if (!data) break;
+            const auto sent = co_await peer.send(*data);
+            if (!sent) break;
+            if (++answers_ == expected_) answered_.set();
+        }
+        co_await graceful_close(peer);
+    }
+
+    task<void> answers(std::uint64_t expected) {
+        expected_ = expected;
+        if (answers_ < expected) answered_.reset();
+        (void)co_await answered_.wait(on_);
+        (void)co_await sleep_for(on_, settles_within);
+    }
+
+private:
+    loop& on_;
+    std::uint64_t answers_ = 0;
+    std::uint64_t expected_ = 0;
+    event answered_;
+};
+
+task<void> look(server& of, served& handlers, clients& others, measured& into,
+                std::uint32_t connections) {
+    const std::uint32_t first = connections - into.connections;
+    others.connect(first);
+    co_await handlers.answers(first);
+    into.before = memory_use::now();
+    others.connect(into.connections);
+    co_await handlers.answers(connections);
+    into.after = memory_use::now();
+    co_await of.drain();
+}
+
+} // namespace
+
+measured serve_and_look(std::uint32_t connections, std::chrono::nanoseconds idle) {
+    const auto at = std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"));
+    clients others(at->local().port());
+    loop on;
+    served handlers(on);
+    server_options options;
+    options.idle = idle;
+    server of(on, at, [&](stream peer) { return handlers.echo(std::move(peer)); }, options);
+
+    measured made;
+    // Enough first ones that the loop has used each of its buffers once.
+    made.connections = connections - std::max(connections / 8, on.options().buffers + 64);
+    {
+        const auto nobody = pool_blocks::now();
+        const auto frame = handlers.echo(stream());
+        made.handler_bytes = pool_blocks::now().since(nobody).only();
+    }
+    on.run(when_all(on, of.run(), look(of, handlers, others, made, connections)));
+    return made;
+}
+
+} // namespace bench
