@@ -230,7 +230,7 @@ bool connection::has_unread() noexcept {
     if (receives() || (through_inbox_ && inbox_->holds_data())) return true;
     int unread = 0;
     loop_.calls().ioctl(fd_, SIOCINQ, unread);
-    if (unread > 0 || origin_.kind != connection_kind::unix_packets) return unread > 0;
+    if (unread > 0 || kind_ != connection_kind::unix_packets) return unread > 0;
     // An empty message counts no bytes. Looking for one tells an error that is due, once, ahead of
     // the messages that came before it.
     int waits = look_for_message(loop_.calls(), fd_);

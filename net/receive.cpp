@@ -28,10 +28,12 @@ bool recv_operation::begin() {
         from.note_in_use();
         // Once leases were asked for, everything comes through the inbox, in order.
         if (through->wait(*this)) return true;
-        if (through->has_bytes())
+        if (through->has_bytes()) {
             answer_ = through->copy_out(into_);
-        else
+            from.note_taken();
+        } else {
             answer_ = std::unexpected(through->tell_end());
+        }
     } else {
         from.note_in_use();
         from.begin_receive(*this);
@@ -47,7 +49,7 @@ bool recv_operation::begin() {
 
 void recv_operation::arrived() noexcept {
     answer_ = target().own_inbox()->copy_out(into_);
-    if (waits_) wake(ring_loop());
+    wake(ring_loop());
     target().note_taken(); // behind the reader: who waits for the end goes on after it
 }
 
@@ -90,10 +92,12 @@ bool lease_operation::begin() {
         from_.note_in_use();
         inbox& through = from_.make_inbox();
         if (through.wait(*this)) return true;
-        if (through.has_bytes())
+        if (through.has_bytes()) {
             answer_ = through.take();
-        else
+            from_.note_taken();
+        } else {
             answer_ = std::unexpected(through.tell_end());
+        }
     }
     stay();
     return false;
@@ -101,7 +105,7 @@ bool lease_operation::begin() {
 
 void lease_operation::arrived() noexcept {
     answer_ = from_.own_inbox()->take();
-    if (waits_) wake(from_.on());
+    wake(from_.on());
     from_.note_taken(); // behind the reader: who waits for the end goes on after it
 }
 
