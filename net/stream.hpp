@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -60,7 +61,10 @@ public:
     }
 
     /// Sends what a lease holds, which stays until the operation has ended.
-    [[nodiscard]] send_operation send(const lease& data) noexcept { return send(data.data()); }
+    template <std::same_as<lease> Lease>
+    [[nodiscard]] send_operation send(const Lease& data) noexcept {
+        return send(data.data());
+    }
 
     /// Sends all parts in order, as one `send`.
     ///
