@@ -2,7 +2,6 @@
 
 #include <array>
 #include <new>
-#include <numeric>
 
 // Under AddressSanitizer every block comes from the heap, or a use after free would go unseen.
 #if defined(__SANITIZE_ADDRESS__)
@@ -31,22 +30,36 @@ struct free_block {
 };
 
 struct free_lists {
-    std::array<free_block*, classes> heads{};
-    std::array<std::int64_t, classes> live{};
+    struct one {
+        free_block* head = nullptr;
+        std::int64_t live = 0;
+    };
+    std::array<one, classes> of{};
     std::uint64_t from_heap = 0;
 
     ~free_lists() {
-        for (free_block*& head : heads) {
-            while (head) {
-                free_block* next = head->next;
-                ::operator delete(head);
-                head = next;
+        for (one& each : of) {
+            while (free_block* block = each.head) {
+                each.head = block->next;
+                ::operator delete(block);
             }
         }
     }
 };
 
 thread_local free_lists lists;
+
+// The library's own thread-local memory is found by a call; eight bytes of what every thread has
+// from the beginning, by one load.
+[[gnu::tls_model("initial-exec")]] constinit thread_local free_lists* found = nullptr;
+
+[[gnu::cold]] free_lists& find_lists() noexcept { return *(found = &lists); }
+
+free_lists& own_lists() noexcept {
+    if (found) [[likely]]
+        return *found;
+    return find_lists();
+}
 
 constexpr std::size_t class_of(std::size_t bytes) noexcept {
     return (bytes + heap_header + granule - 1) / granule;
@@ -60,38 +73,39 @@ constexpr std::size_t bytes_of(std::size_t size_class) noexcept {
 
 void* frame_pool::allocate(std::size_t bytes) {
     const std::size_t size_class = class_of(bytes);
-    ++lists.live[size_class < classes ? size_class : 0];
-    if (RINGDOWN_POOLED && size_class < classes) {
-        if (free_block*& head = lists.heads[size_class]) {
-            free_block* block = head;
-            head = block->next;
-            return block;
-        }
+    free_lists& own = own_lists();
+    free_lists::one& list = own.of[size_class < classes ? size_class : 0];
+    ++list.live;
+    if (free_block* block = list.head) [[likely]] {
+        list.head = block->next;
+        return block;
     }
-    ++lists.from_heap;
+    ++own.from_heap;
     return ::operator new(bytes_of(size_class));
 }
 
 void frame_pool::release(void* block, std::size_t bytes) noexcept {
     const std::size_t size_class = class_of(bytes);
-    --lists.live[size_class < classes ? size_class : 0];
-    if (RINGDOWN_POOLED && size_class < classes) {
-        free_block*& head = lists.heads[size_class];
-        head = ::new (block) free_block{head};
-    } else {
+    const bool kept = RINGDOWN_POOLED && size_class < classes;
+    free_lists::one& list = own_lists().of[size_class < classes ? size_class : 0];
+    --list.live;
+    if (kept)
+        list.head = ::new (block) free_block{list.head};
+    else
         ::operator delete(block);
-    }
 }
 
 frame_pool::counters frame_pool::statistics() noexcept {
-    const auto& live = lists.live;
-    return {std::accumulate(live.begin(), live.end(), std::int64_t{0}), lists.from_heap};
+    counters made{0, own_lists().from_heap};
+    for (const free_lists::one& each : own_lists().of)
+        made.live += each.live;
+    return made;
 }
 
 std::size_t frame_pool::footprint(std::size_t bytes) noexcept { return class_of(bytes) * granule; }
 
 std::int64_t frame_pool::live_of(std::size_t footprint) noexcept {
-    return lists.live[footprint / granule];
+    return own_lists().of[footprint / granule].live;
 }
 
 } // namespace ringdown
