@@ -11,14 +11,14 @@ class packed_error {
 public:
     packed_error() noexcept = default;
     packed_error(std::error_code error) noexcept : value_(error.value()) {
-        if (error.category() == error_category())
-            of_ = category::ringdown;
-        else if (error.category() == std::generic_category())
-            of_ = category::generic;
+        if (error) [[unlikely]] // the categories are found by calls
+            of_ = of(error.category());
     }
 
     explicit operator bool() const noexcept { return value_ != 0; }
     operator std::error_code() const noexcept {
+        if (value_ == 0) [[likely]]
+            return {};
         switch (of_) {
         case category::ringdown:
             return {value_, error_category()};
@@ -32,6 +32,11 @@ public:
 
 private:
     enum class category : std::uint8_t { system, generic, ringdown };
+
+    static category of(const std::error_category& which) noexcept {
+        if (which == error_category()) return category::ringdown;
+        return which == std::generic_category() ? category::generic : category::system;
+    }
 
     int value_ = 0;
     category of_ = category::system;

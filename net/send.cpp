@@ -47,9 +47,10 @@ send_vectored_operation::send_vectored_operation(connection& on,
 bool send_operation::hand_over() {
     connection& to = target();
     const bool message = form_ == form::packet;
-    error_ = to.refuses_sending();
-    if (error_ || (data_.empty() && !message)) {
-        if (!error_ && form_ == form::last) to.request_fin();
+    const std::error_code refusal = to.refuses_sending();
+    if (refusal || (data_.empty() && !message)) {
+        error_ = refusal;
+        if (!refusal && form_ == form::last) to.request_fin();
         stay();
         return false;
     }

@@ -1,8 +1,5 @@
 #include <ringdown/runtime/frame_pool.hpp>
 
-#include <memory>
-#include <numeric>
-
 namespace ringdown {
 
 constinit thread_local frame_pool::free_lists* frame_pool::own_ = nullptr;
@@ -16,13 +13,9 @@ struct frame_pool::owner {
     owner& operator=(const owner&) = delete;
     ~owner() {
         own_ = nullptr;
-        for (free_block*& head : lists.heads) {
-            while (head) {
-                free_block* next = head->next;
-                ::operator delete(head);
-                head = next;
-            }
-        }
+        for (free_list& each : lists.of)
+            while (each.head)
+                ::operator delete(std::exchange(each.head, each.head->next));
     }
 };
 
@@ -35,25 +28,27 @@ frame_pool::free_lists& frame_pool::own() {
 
 void* frame_pool::allocate_from_heap(std::size_t size_class) {
     free_lists& lists = own();
-    ++lists.live[size_class < classes ? size_class : 0];
+    ++lists.of[size_class < classes ? size_class : 0].live;
     ++lists.from_heap;
     return ::operator new(bytes_of(size_class));
 }
 
 void frame_pool::release_to_heap(void* block, std::size_t size_class) noexcept {
     free_lists& lists = own();
-    --lists.live[size_class < classes ? size_class : 0];
+    --lists.of[size_class < classes ? size_class : 0].live;
     ::operator delete(block);
 }
 
 frame_pool::counters frame_pool::statistics() noexcept {
     const free_lists& lists = own();
-    return {std::accumulate(lists.live.begin(), lists.live.end(), std::int64_t{0}),
-            lists.from_heap};
+    counters made{0, lists.from_heap};
+    for (const free_list& each : lists.of)
+        made.live += each.live;
+    return made;
 }
 
 std::int64_t frame_pool::live_of(std::size_t footprint) noexcept {
-    return own().live[footprint / granule];
+    return own().of[footprint / granule].live;
 }
 
 } // namespace ringdown

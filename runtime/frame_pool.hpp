@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <utility>
 
 // Under AddressSanitizer every block comes from the heap, or a use after free would go unseen.
 #if defined(__SANITIZE_ADDRESS__)
@@ -26,20 +27,20 @@ class frame_pool {
 public:
     static void* allocate(std::size_t bytes) {
         const std::size_t size_class = class_of(bytes);
-        if (!RINGDOWN_POOLED || !own_ || size_class >= classes || !own_->heads[size_class])
+        if (!RINGDOWN_POOLED || !own_ || size_class >= classes || !own_->of[size_class].head)
             return allocate_from_heap(size_class);
-        ++own_->live[size_class];
-        free_block* block = own_->heads[size_class];
-        own_->heads[size_class] = block->next;
-        return block;
+        free_list& list = own_->of[size_class];
+        ++list.live;
+        return std::exchange(list.head, list.head->next);
     }
 
     static void release(void* block, std::size_t bytes) noexcept {
         const std::size_t size_class = class_of(bytes);
         if (!RINGDOWN_POOLED || !own_ || size_class >= classes)
             return release_to_heap(block, size_class);
-        --own_->live[size_class];
-        own_->heads[size_class] = ::new (block) free_block{own_->heads[size_class]};
+        free_list& list = own_->of[size_class];
+        --list.live;
+        list.head = ::new (block) free_block{list.head};
     }
 
     struct counters {
@@ -68,9 +69,13 @@ private:
         free_block* next;
     };
 
+    struct free_list {
+        free_block* head = nullptr;
+        std::int64_t live = 0;
+    };
+
     struct free_lists {
-        std::array<free_block*, classes> heads{};
-        std::array<std::int64_t, classes> live{};
+        std::array<free_list, classes> of{};
         std::uint64_t from_heap = 0;
     };
     struct owner;
