@@ -33,10 +33,15 @@ void* frame_pool::allocate_from_heap(std::size_t size_class) {
     return ::operator new(bytes_of(size_class));
 }
 
-void frame_pool::release_to_heap(void* block, std::size_t size_class) noexcept {
+// What is large, or the first that this thread releases, or comes after the lists' end.
+void frame_pool::release_slowly(void* block, std::size_t size_class) noexcept {
     free_lists& lists = own();
-    --lists.of[size_class < classes ? size_class : 0].live;
-    ::operator delete(block);
+    free_list& list = lists.of[size_class < classes ? size_class : 0];
+    --list.live;
+    if (RINGDOWN_POOLED && own_ && size_class < classes)
+        list.head = ::new (block) free_block{list.head};
+    else
+        ::operator delete(block);
 }
 
 frame_pool::counters frame_pool::statistics() noexcept {

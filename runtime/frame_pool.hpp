@@ -37,7 +37,7 @@ public:
     static void release(void* block, std::size_t bytes) noexcept {
         const std::size_t size_class = class_of(bytes);
         if (!RINGDOWN_POOLED || !own_ || size_class >= classes)
-            return release_to_heap(block, size_class);
+            return release_slowly(block, size_class);
         free_list& list = own_->of[size_class];
         --list.live;
         list.head = ::new (block) free_block{list.head};
@@ -88,7 +88,7 @@ private:
     }
     static free_lists& own();
     static void* allocate_from_heap(std::size_t size_class);
-    static void release_to_heap(void* block, std::size_t size_class) noexcept;
+    static void release_slowly(void* block, std::size_t size_class) noexcept;
 
     // A pointer, and found at a fixed place behind the thread's own: a shared library asks for
     // anything else by a function call, which took an eighth of what a connection costs.
