@@ -32,11 +32,6 @@ bool reset_by_peer(int error) noexcept { return error == ECONNRESET || error == 
 
 } // namespace
 
-connection_operation::connection_operation(connection& on, const char* name) noexcept
-    : ring_operation(name), connection_(on) {}
-
-void connection_operation::track() noexcept { connection_.in_flight_.push_back(*this); }
-
 void connection_operation::completed(completion what) noexcept {
     connection& touched = connection_;
     if (!in_flight()) unlink();

@@ -395,6 +395,8 @@ private:
 
 inline loop& connection_operation::ring_loop() const noexcept { return connection_.on(); }
 
+inline void connection_operation::track() noexcept { connection_.in_flight_.push_back(*this); }
+
 /// A counted reference to a connection's state block.
 class connection_ref {
 public:

@@ -29,7 +29,8 @@ public:
     void request_cancel() { ring_operation::request_cancel(ring_loop()); }
 
 protected:
-    explicit connection_operation(connection& on, const char* name) noexcept;
+    explicit connection_operation(connection& on, const char* name) noexcept
+        : ring_operation(name), connection_(on) {}
     ~connection_operation() = default;
 
     template <class Prepare>
@@ -45,7 +46,7 @@ protected:
     [[nodiscard]] loop& ring_loop() const noexcept; // in connection.hpp
 
 private:
-    void track() noexcept;
+    void track() noexcept; // in connection.hpp
     void completed(completion what) noexcept final;
 
     connection& connection_;

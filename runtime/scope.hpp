@@ -31,13 +31,17 @@ public:
         std::move(child).start(*this, &governing_);
     }
     /// Starts `child` for an owner of its own, which is told of its end and tells the scope in
-    /// turn, by `leave`, when the scope need not wait for it any more.
+    /// turn, by `leave`, when the scope need not wait for it any more, and of what went wrong.
     /// @{
     void spawn(task<void> child, child_owner& owner) {
         ++children_;
         std::move(child).start(owner, &governing_);
     }
-    void leave() noexcept {
+    void leave(std::exception_ptr failure = {}) noexcept {
+        if (failure && !failure_) {
+            failure_ = std::move(failure);
+            governing_.request();
+        }
         if (--children_ == 0 && suspended()) wake(on_);
     }
     /// @}
@@ -71,11 +75,7 @@ private:
     void child_finished(std::coroutine_handle<> finished,
                         std::exception_ptr failure) noexcept override {
         finished.destroy();
-        if (failure && !failure_) {
-            failure_ = std::move(failure);
-            governing_.request();
-        }
-        leave();
+        leave(std::move(failure));
     }
 
     void cancel(cancel_reason reason) noexcept override { governing_.request(reason); }

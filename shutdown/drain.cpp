@@ -131,7 +131,7 @@ task<void> server::wait_for_end(drain_run& of, scope& inside) {
         begin_hook(of, inside);
         // Those that nobody has taken, because the server does not run.
         while (auto left = handlers_ ? std::nullopt : listener_.next_accepted())
-            serve(std::move(*left), inside);
+            serve(std::move(*left), on_.now(), inside);
     }
     while (!nothing_left() || !no_hook_.happened()) {
         of.stirred().reset();

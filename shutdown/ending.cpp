@@ -85,10 +85,7 @@ ending& ending::begin(connection& of, const ending_request& request) {
 
 void ending::start() {
     connection& of = connection_;
-    observe();
-    auto& times = report_.microseconds;
-    for (auto* reached : {&times.flush, &times.fin_acknowledged, &times.peer_finished})
-        if (*reached) *reached = 0us; // before the request
+    observe(asked_at_); // what was reached before the request has taken no time
     if (request_.requested == requested_ending::abort ||
         request_.requested == requested_ending::none ||
         of.from().kind == connection_kind::datagram) {
@@ -107,7 +104,7 @@ void ending::start() {
     if (of.end_errno() == 0) {
         if (of.allowed() != allowance::answers && !releases()) of.request_fin();
         if (of.allowed() == allowance::answers) watch_for_loss();
-        schedule();
+        schedule(asked_at_);
     }
     advance();
 }
@@ -136,7 +133,7 @@ void ending::let_go() noexcept {
     if (of.end_errno() == 0) {
         of.request_fin();
         progress_at_ = of.on().seen_at(); // until now the peer has not been waited for
-        schedule();
+        schedule(progress_at_);
     }
     advance();
 }
@@ -151,12 +148,12 @@ void ending::advance() noexcept {
     if (decided_ && connection_.idle()) close();
 }
 
-// Times are those at which the loop saw the phase.
-void ending::observe() noexcept {
+// Times are those at which the loop saw the phase, unless it is known when that was.
+void ending::observe(std::optional<time_point> at) noexcept {
     auto& times = report_.microseconds;
     const auto since = [&] {
         return std::chrono::duration_cast<teardown_report::times::duration>(
-            connection_.on().seen_at() - asked_at_);
+            (at ? *at : connection_.on().seen_at()) - asked_at_);
     };
     if (!times.flush && connection_.sending() >= sending_phase::fin_sent) {
         times.flush = since();
@@ -306,9 +303,9 @@ void ending::know_peer_name() noexcept {
 }
 
 void ending::peer_name_settled(completion what) noexcept {
-    if (what.result <= 0 || connection_.knows_peer()) return;
+    if (what.result <= 0) return;
     report_.peer.resize(static_cast<socklen_t>(what.result));
-    connection_.set_peer(report_.peer);
+    if (!connection_.knows_peer()) connection_.set_peer(report_.peer);
 }
 
 void ending::decide(const delivery_sample& sample) noexcept {

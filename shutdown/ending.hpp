@@ -64,7 +64,7 @@ private:
 
     void start();
     void advance() noexcept;
-    void observe() noexcept;
+    void observe(std::optional<time_point> at = {}) noexcept;
     void seal_receiving() noexcept;
     void step();
     [[nodiscard]] bool peer_finished() const noexcept;
@@ -80,7 +80,7 @@ private:
     void ask_peer_name();
     void know_peer_name() noexcept;
     void ask_queue();
-    void schedule() noexcept;
+    void schedule(time_point now) noexcept;
     [[nodiscard]] std::chrono::nanoseconds idle_time() const noexcept;
     void look_for_acknowledgements(time_point now) noexcept;
     [[nodiscard]] bool waits_for_acknowledgement() const noexcept;
@@ -100,7 +100,7 @@ private:
         return request_.requested == requested_ending::release;
     }
 
-    [[nodiscard]] teardown_report make_report() const noexcept;
+    void complete_report() noexcept;
     [[nodiscard]] teardown_initiator initiator() const noexcept;
     [[nodiscard]] teardown_cause cause() const noexcept;
     [[nodiscard]] actual_ending outcome() const noexcept;

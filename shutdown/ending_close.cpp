@@ -60,7 +60,7 @@ void ending::finish() {
     if (of.sending() == sending_phase::fin_sent && acknowledged() > of.bytes().sent)
         of.enter(sending_phase::fin_acknowledged);
     observe();
-    report_ = make_report();
+    complete_report();
     const connection_ref kept(connection_);
     if (request_.leaves_descriptor) left_ = unique_descriptor(of.descriptor(), of.on().calls());
     connection_.closed();

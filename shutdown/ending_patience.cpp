@@ -19,7 +19,7 @@ constexpr auto first_look = 100ms;
 
 void ending::tighten(time_point deadline) noexcept {
     deadline_ = std::min(deadline_, deadline);
-    if (!decided_) schedule();
+    if (!decided_) schedule(connection_.on().seen_at());
 }
 
 bool ending::waits_for_acknowledgement() const noexcept {
@@ -31,9 +31,8 @@ std::chrono::nanoseconds ending::idle_time() const noexcept {
     return connection_.allowed() == allowance::nothing ? request_.policy.idle : 0ns;
 }
 
-void ending::schedule() noexcept {
+void ending::schedule(time_point now) noexcept {
     const auto idle = idle_time();
-    const auto now = connection_.on().seen_at();
     time_point next = deadline_;
     if (idle > 0ns && idle < std::chrono::hours(24)) {
         // Acknowledgements have no event of their own, so while some are due they are looked for
@@ -86,7 +85,7 @@ void ending::expired() noexcept {
         return;
     }
     queue_wanted_ = queue_wanted_ || connection_.from().kind != connection_kind::tcp;
-    schedule();
+    schedule(now);
     advance();
 }
 

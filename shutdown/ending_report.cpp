@@ -67,12 +67,13 @@ teardown_phase phase_of(const connection& ended) noexcept {
 
 } // namespace
 
-teardown_report ending::make_report() const noexcept {
+void ending::complete_report() noexcept {
     connection& of = connection_;
     const connection::counters& bytes = of.bytes();
-    teardown_report report = report_;
+    teardown_report& report = report_;
     report.connection = of.number();
-    report.peer = of.peer();
+    const bool named = report.peer.size() > sizeof(sa_family_t); // by `peer_name_`
+    if (!named) report.peer = of.peer();
     report.initiator = initiator();
     report.cause = cause();
     report.requested = request_.requested;
@@ -104,7 +105,6 @@ teardown_report ending::make_report() const noexcept {
         report.delivery = all ? delivery_verdict::acknowledged : delivery_verdict::unacknowledged;
     else
         report.unacknowledged_bytes.reset();
-    return report;
 }
 
 } // namespace ringdown

@@ -7,6 +7,7 @@
 #include <ringdown/runtime/sleep.hpp>
 #include <ringdown/shutdown/close.hpp>
 #include <ringdown/shutdown/drain_run.hpp>
+#include <ringdown/shutdown/ending.hpp>
 #include <ringdown/shutdown/tracked.hpp>
 
 namespace ringdown {
@@ -55,26 +56,33 @@ task<result<void>> server::accept_all(scope& inside) {
     std::error_code end;
     while (!end) {
         auto accepted = co_await listener_.accept();
-        if (accepted)
-            serve(std::move(*accepted), inside);
-        else if (shortage(accepted.error()))
+        if (accepted) {
+            const auto now = on_.now();
+            serve(std::move(*accepted), now, inside);
+            serve_accepted(now, inside); // who came with it
+        } else if (shortage(accepted.error())) {
             co_await pause(accepted.error());
-        else
+        } else {
             end = accepted.error();
+        }
     }
     // After a cancellation: those that were accepted already are served as far as it lets them.
     listener_.close();
-    while (auto left = listener_.next_accepted())
-        serve(std::move(*left), inside);
+    serve_accepted(on_.now(), inside);
     // An abort cancels what accepts, too.
     if (end != errc::ending && phase_ < server_phase::aborting) co_return std::unexpected(end);
     co_return result<void>{};
 }
 
+void server::serve_accepted(loop::time_point at, scope& inside) {
+    while (auto next = listener_.next_accepted())
+        serve(std::move(*next), at, inside);
+}
+
 // While its handler runs, a connection costs the handler's frame and `tracked`; what its end needs
 // is in the frame of `conclude`.
-void server::serve(stream accepted, scope& inside) {
-    tracked& here = tracked::make(*this, accepted.connection_of());
+void server::serve(stream accepted, loop::time_point at, scope& inside) {
+    tracked& here = tracked::make(*this, accepted.connection_of(), at);
     std::exception_ptr failure;
     if (phase_ == server_phase::aborting) {
         abort_one(here, teardown_cause::drain);
@@ -91,11 +99,16 @@ void server::serve(stream accepted, scope& inside) {
 }
 
 task<void> server::conclude(tracked& handled, std::exception_ptr failure) {
-    const std::unique_ptr<tracked> here(&handled);
+    std::unique_ptr<tracked> here(&handled);
     if (failure && options_.on_handler_failed) options_.on_handler_failed(failure);
     here->handled();
     auto ending = ended(here->served());
-    const teardown_report& report = co_await ending;
+    (void)co_await ending;
+    report(std::move(here));
+}
+
+void server::report(std::unique_ptr<tracked> closed) {
+    const teardown_report& report = ending::of(closed->served()).report();
     counters_.add(report);
     if (options_.on_report) options_.on_report(report);
 }

@@ -118,8 +118,10 @@ private:
     void summarize(server_summary& into, Visit visit);
 
     task<result<void>> accept_all(scope& inside);
-    void serve(stream accepted, scope& inside);
+    void serve(stream accepted, loop::time_point at, scope& inside);
+    void serve_accepted(loop::time_point at, scope& inside);
     task<void> conclude(tracked& handled, std::exception_ptr failure);
+    void report(std::unique_ptr<tracked> closed);
     task<result<void>> pause(std::error_code why);
     void note_progress() noexcept;
     /// Nobody is served, and nobody waits to be.

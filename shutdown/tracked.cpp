@@ -14,13 +14,14 @@ namespace ringdown {
 
 using namespace std::chrono_literals;
 
-server::tracked& server::tracked::make(server& by, connection& served) {
-    if (by.options_.idle > 0ns) return *new tracked_to_idle(by, served);
-    return *new tracked(by, served);
+server::tracked& server::tracked::make(server& by, connection& served,
+                                       loop::time_point accepted_at) {
+    if (by.options_.idle > 0ns) return *new tracked_to_idle(by, served, accepted_at);
+    return *new tracked(by, served, accepted_at);
 }
 
-server::tracked::tracked(server& by, connection& served) noexcept
-    : by_(by), served_(served), accepted_at_(by.on_.now()) {
+server::tracked::tracked(server& by, connection& served, loop::time_point accepted_at) noexcept
+    : by_(by), served_(served), accepted_at_(accepted_at) {
     ++by_.taken_;
     ++by_.open_;
     by_.tracked_.push_back(*this);
@@ -39,16 +40,28 @@ void server::tracked::child_finished(std::coroutine_handle<> handler,
                                      std::exception_ptr failure) noexcept {
     handler.destroy();
     scope& inside = *by_.handlers_; // a drain that found a connection waiting runs no handler
-    inside.spawn(by_.conclude(*this, std::move(failure))); // and may be over with this
-    inside.leave();
+    if (failure || served_->life() != life_phase::closed) {
+        inside.spawn(by_.conclude(*this, std::move(failure))); // and may be over with this
+        inside.leave();
+        return;
+    }
+    // Most handlers have waited for the end themselves, so no task has to.
+    handled();
+    try {
+        by_.report(std::unique_ptr<tracked>(this));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    inside.leave(std::move(failure));
 }
 
 void server::tracked::marked_idle() noexcept {
     if (by_.under_way_) by_.under_way_->marked_idle(*this);
 }
 
-server::tracked_to_idle::tracked_to_idle(server& by, connection& served)
-    : tracked(by, served), timer(by.on_.timers()), progress_at_(accepted_at()) {
+server::tracked_to_idle::tracked_to_idle(server& by, connection& served,
+                                         loop::time_point accepted_at)
+    : tracked(by, served, accepted_at), timer(by.on_.timers()), progress_at_(accepted_at) {
     look_again();
 }
 

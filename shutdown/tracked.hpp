@@ -14,7 +14,7 @@ class server::tracked : public pooled,
                         public list_hook<server::drain_run>,
                         private idle_watcher {
 public:
-    static tracked& make(server& by, connection& served);
+    static tracked& make(server& by, connection& served, loop::time_point accepted_at);
     virtual ~tracked();
 
     [[nodiscard]] connection& served() noexcept { return *served_; }
@@ -41,7 +41,7 @@ public:
     idleness look(loop::time_point grown_up_at) noexcept;
 
 protected:
-    tracked(server& by, connection& served) noexcept;
+    tracked(server& by, connection& served, loop::time_point accepted_at) noexcept;
 
     [[nodiscard]] server& by() noexcept { return by_; }
 
@@ -60,7 +60,7 @@ private:
 /// One on a server that has an idle time.
 class server::tracked_to_idle final : public tracked, private timer {
 public:
-    tracked_to_idle(server& by, connection& served);
+    tracked_to_idle(server& by, connection& served, loop::time_point accepted_at);
 
 private:
     void look_again();
