@@ -129,6 +129,7 @@ void ending::let_go() noexcept {
         abort(teardown_cause::canceled); // a FIN behind half an answer would make it look whole
         return;
     }
+    if (was == allowance::answers) discarded_freely_ = discarded();
     if (was == allowance::receiving) seal_receiving();
     if (of.end_errno() == 0) {
         of.request_fin();

@@ -96,6 +96,17 @@ private:
     [[nodiscard]] std::uint64_t discarded() const noexcept {
         return connection_.bytes().discarded - discarded_before_;
     }
+    // While answers are owed, a client may go on sending requests, and nothing of that costs it the
+    // answers; the limit is for what comes after them.
+    [[nodiscard]] bool discards_freely() const noexcept {
+        return connection_.allowed() == allowance::answers;
+    }
+    [[nodiscard]] std::uint64_t counted_discards() const noexcept {
+        return discarded() - discarded_freely_;
+    }
+    [[nodiscard]] bool over_discard_limit() const noexcept {
+        return !discards_freely() && counted_discards() > request_.policy.discard_bytes_max;
+    }
     [[nodiscard]] bool releases() const noexcept {
         return request_.requested == requested_ending::release;
     }
@@ -133,7 +144,8 @@ private:
     teardown_report report_;
     unique_descriptor left_;
     std::uint32_t tasks_ = 0;
-    std::uint64_t discarded_before_; // the request
+    std::uint64_t discarded_before_;     // the request
+    std::uint64_t discarded_freely_ = 0; // since then, while answers were owed
 };
 
 } // namespace ringdown

@@ -20,14 +20,16 @@ constexpr std::uint64_t discard_at_once = 1 << 20;
 void ending::step_discarding() {
     connection& of = connection_;
     if (of.receiving() != receiving_phase::discarding) return;
-    if (discarded() > request_.policy.discard_bytes_max) {
+    if (over_discard_limit()) {
         abort(teardown_cause::discard_limit);
         return;
     }
     const bool through_inbox = of.own_inbox() && of.own_inbox()->in_flight();
     // What the application's own receive still brings is older than what is discarded.
     if (discard_.in_flight() || through_inbox || of.cancels_in_flight()) return;
-    const std::uint64_t room = request_.policy.discard_bytes_max - discarded() + 1;
+    const std::uint64_t room = discards_freely()
+                                   ? discard_at_once
+                                   : request_.policy.discard_bytes_max - counted_discards() + 1;
     discard_.launch([&](io_uring_sqe& sqe) {
         if (of.from().kind == connection_kind::unix_packets)
             io_uring_prep_recvmsg(&sqe, of.descriptor(), &discarded_message_, MSG_TRUNC);
@@ -64,7 +66,7 @@ void ending::drop_late_bytes() noexcept {
         if (dropped < 0) of.note_error(dropped);
         if (dropped <= 0) return;
         of.bytes().discarded += static_cast<std::uint64_t>(dropped);
-        if (discarded() > request_.policy.discard_bytes_max) return;
+        if (over_discard_limit()) return;
     }
 }
 

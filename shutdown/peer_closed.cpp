@@ -18,8 +18,9 @@ result<peer_end> known_end(const connection& of) noexcept {
 bool peer_closed_operation::begin() {
     connection& of = target();
     const bool known = of.receiving() == receiving_phase::finished || of.end_errno() != 0;
-    if (of.life() == life_phase::open && known && when_ == told::after_data && of.has_unread()) {
+    if (of.life() == life_phase::open && known && waits_for_reading()) {
         of.watch_changes(*this);
+        watch_for_reset();
         return true;
     }
     if (of.life() != life_phase::open || known) {
@@ -32,8 +33,31 @@ bool peer_closed_operation::begin() {
     return true;
 }
 
+bool peer_closed_operation::waits_for_reading() noexcept {
+    connection& of = target();
+    if (when_ == told::at_once) return false;
+    if (when_ == told::finished_after_data && of.end_errno() != 0) return false;
+    return of.has_unread();
+}
+
+// The kernel tells of it by nothing else, once FIN was seen and nobody receives.
+void peer_closed_operation::watch_for_reset() {
+    if (when_ != told::finished_after_data || in_flight()) return;
+    seen_ = true;
+    connection& of = target();
+    launch([&](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, of.descriptor(), 0); });
+}
+
 void peer_closed_operation::settled(completion what) noexcept {
     connection& of = target();
+    if (concluded_) {
+        if (!in_flight()) wake(ring_loop());
+        return;
+    }
+    if (seen_) {
+        if (what.result > 0 && (what.result & POLLERR) != 0) take_sample(of); // notes the error
+        return; // the connection has changed, which leads to a look
+    }
     if (what.result < 0 || of.life() >= life_phase::aborting) {
         conclude(std::unexpected(of.error_of(what.result)));
         return;
@@ -52,7 +76,10 @@ void peer_closed_operation::settled(completion what) noexcept {
 void peer_closed_operation::look() noexcept {
     connection& of = target();
     if (error_due_ && !error_is_known(of)) return;
-    if (when_ == told::after_data && of.has_unread()) return;
+    if (waits_for_reading()) {
+        watch_for_reset();
+        return;
+    }
     conclude(known_end(of));
 }
 
@@ -61,14 +88,18 @@ void peer_closed_operation::connection_ends() noexcept { conclude(std::unexpecte
 void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
     list_hook<connection_watcher>::unlink();
     answer_ = answer;
-    wake(ring_loop());
+    concluded_ = true;
+    if (in_flight())
+        request_cancel();
+    else
+        wake(ring_loop());
 }
 
 void peer_closed_operation::cancel(cancel_reason reason) noexcept {
     target().note_canceled(reason);
-    if (in_flight())
+    if (in_flight() && !seen_)
         request_cancel();
-    else
+    else if (!concluded_)
         conclude(std::unexpected(canceled()));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstdint>
 
 #include <ringdown/net/connection_operation.hpp>
 #include <ringdown/net/socket_handle.hpp>
@@ -20,7 +21,11 @@ class [[nodiscard]] peer_closed_operation final : public connection_operation,
                                                   public waiting,
                                                   private connection_watcher {
 public:
-    enum class told : bool { at_once, after_data };
+    enum class told : std::uint8_t {
+        at_once,
+        after_data,
+        finished_after_data, ///< FIN behind the data, a reset at once.
+    };
 
     peer_closed_operation(connection& watched, told when) noexcept
         : connection_operation(watched, "poll"), when_(when) {}
@@ -42,10 +47,14 @@ private:
     void cancel(cancel_reason reason) noexcept override;
     void look() noexcept override;
     void connection_ends() noexcept override;
+    [[nodiscard]] bool waits_for_reading() noexcept;
+    void watch_for_reset();
     void conclude(const result<peer_end>& answer) noexcept;
 
     told when_;
     bool error_due_ = false;
+    bool seen_ = false;      // what is in flight watches for a reset behind the FIN
+    bool concluded_ = false; // and what is in flight has to be joined
     result<peer_end> answer_;
 };
 

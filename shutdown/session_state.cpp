@@ -51,8 +51,8 @@ private:
         const bool served = of_.counts_.requests > 0 || of_.inside_message_;
         if (served && of_.connection_of().on().now() < deadline)
             set(deadline);
-        else
-            of_.begin_shutdown(policy_);
+        else if (!of_.begin_shutdown(policy_))
+            of_.tighten(policy_.limits);
     }
 
     session_state& of_;
@@ -146,7 +146,10 @@ bool session_state::begin_shutdown(const session_policy& policy) {
 
 void session_state::begin_shutdown_once_served(const session_policy& policy,
                                                std::chrono::nanoseconds first_request_within) {
-    if (phase_ != session_phase::open) return;
+    if (connection_->ending()) {
+        tighten(policy.limits);
+        return;
+    }
     if (role_ == session_role::server && counts_.requests == 0 && !inside_message_)
         newcomer_ = std::make_unique<newcomer>(*this, policy, first_request_within);
     else

@@ -1,3 +1,5 @@
+#include <ringdown/shutdown/ending.hpp>
+
 #include "session_rig.hpp"
 
 using namespace ringdown;
@@ -25,6 +27,34 @@ TEST_CASE("group: its deadline holds for a session that was ending already") {
                       100ms);
         CHECK(at.only_report().cause == teardown_cause::deadline);
     });
+}
+
+TEST_CASE("group: its deadline holds for a session that joins it and was ending already") {
+    for (const bool by_connection : {false, true})
+        run([by_connection](rig& at) -> task<void> {
+            auto pair = at.connect();
+            session s(std::move(pair.ours), session_role::server);
+            const ending_policy patient{.within = 5s, .idle = 0s};
+            if (by_connection)
+                ending::begin(
+                    s.connection_of(),
+                    {requested_ending::graceful, teardown_cause::application, patient, {}});
+            else
+                CHECK(s.begin_shutdown({.limits = patient}));
+            session_group all(at.on);
+            pair.theirs.go_deaf();
+            auto other = at.connect();
+            session keeps(std::move(other.ours), session_role::server);
+            auto owed = keeps.begin_request();
+            CHECK(all.add(keeps));
+            const auto begun = at.on.now();
+            all.begin_shutdown({.limits = {.within = 100ms}});
+            CHECK(all.add(s));
+            const auto over = co_await all.completed();
+            CHECK(over.has_value());
+            at.check_near(
+                std::chrono::duration_cast<std::chrono::microseconds>(at.on.now() - begun), 100ms);
+        });
 }
 
 TEST_CASE("session: a reset behind the peer's FIN ends the requests in progress at once") {

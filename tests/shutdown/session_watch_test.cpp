@@ -69,6 +69,30 @@ TEST_CASE("watch_peer: a reset is told at once, behind a full receive queue that
     }
 }
 
+TEST_CASE("watch_peer: a reset behind a FIN is told at once, though data before it is unread") {
+    run([](rig& at) -> task<void> {
+        auto [s, theirs] = converse(at, session_role::server);
+        auto owed = s.begin_request();
+        std::string events;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(s.watch_peer());
+            in.spawn(note_events(s, events));
+            theirs.write("question");
+            theirs.finish();
+            co_await pass(at, 20ms);
+            CHECK(events.empty());
+            theirs.reset();
+            const bool told = co_await eventually(at, [&] { return !events.empty(); });
+            CHECK(told);
+        });
+        CHECK(events == "peer_reset shutdown_completed");
+        const auto done = co_await report_of(s);
+        CHECK(done.peer == session_peer_end::reset);
+        CHECK(done.canceled == 1);
+        at.check_resets(0);
+    });
+}
+
 TEST_CASE("watch_peer: a FIN behind data is told when that was received, without another receive") {
     run([](rig& at) -> task<void> {
         auto [s, theirs] = converse(at, session_role::server);
