@@ -39,6 +39,12 @@ protected:
         submit(ring_loop(), prepare);
     }
 
+    template <class Prepare>
+    void launch_silently(Prepare prepare) {
+        track();
+        submit_silently(ring_loop(), prepare);
+    }
+
     /// A completion has arrived; `in_flight` is false if it was the last.
     virtual void settled(completion what) noexcept = 0;
 

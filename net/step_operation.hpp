@@ -18,6 +18,7 @@ public:
           ends_with_reset_(ends_with_reset) {}
 
     using connection_operation::launch;
+    using connection_operation::launch_silently;
     [[nodiscard]] bool ends_with_reset() const noexcept override { return ends_with_reset_; }
     [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
 

@@ -1,5 +1,6 @@
 #include <ringdown/runtime/loop.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <stdexcept>
@@ -119,27 +120,50 @@ void loop::end_residents() noexcept {
     }
 }
 
-void loop::reap() {
+void loop::reap(std::size_t silently_submitted) {
     std::size_t ended = 0;
     reaping_ = true;
-    ring_.reap([&ended](std::uint64_t user_data, completion what) {
+    ring_.reap([&ended, this](std::uint64_t user_data, completion what) {
         auto* done = reinterpret_cast<ring_operation*>(user_data);
         if (!done) return; // a cancel request
         if (!what.more()) {
             done->in_flight_ = false;
             ++ended;
         }
+        if (done->silent_) [[unlikely]]
+            end_silence(*done);
         done->completed(what);
     });
     in_flight_ -= ended;
+    complete_silent(silently_submitted);
     reaping_ = false;
     seen_at_.reset();
 }
 
+// They were submitted before the completions were reaped, and none has told that it failed.
+void loop::complete_silent(std::size_t submitted) {
+    if (submitted == 0) return;
+    for (std::size_t i = 0; i < submitted; ++i) {
+        ring_operation* done = silent_[i]; // completing one may add others
+        if (!done) continue;
+        done->silent_ = false;
+        done->in_flight_ = false;
+        --in_flight_;
+        done->completed({});
+    }
+    silent_.erase(silent_.begin(), silent_.begin() + static_cast<std::ptrdiff_t>(submitted));
+}
+
+void loop::end_silence(ring_operation& failed) noexcept {
+    failed.silent_ = false;
+    std::ranges::replace(silent_, &failed, nullptr);
+}
+
 void loop::turn() {
-    const bool wait = ready_.empty();
+    const std::size_t silent = silent_.size();
+    const bool wait = ready_.empty() && silent == 0;
     ring_.enter(wait, wait ? timers_.next() : std::nullopt);
-    reap();
+    reap(silent);
     // A crowd with one deadline is served in parts, each to its end while it is at hand.
     if (!timers_.empty()) timers_.expire(now(), timers_a_turn);
     resume_ready();

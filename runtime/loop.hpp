@@ -114,7 +114,7 @@ public:
     [[nodiscard]] ring& own_ring() noexcept { return ring_; }
     [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
     /// Takes note of what has completed; tasks that it wakes run later, with the next turn.
-    void reap();
+    void reap() { reap(0); }
     void admit(resident& guest) noexcept { residents_.push_back(guest); }
     template <class Service>
     Service& service();
@@ -125,9 +125,12 @@ private:
     friend class waiting;
 
     void begin_run();
+    void reap(std::size_t silently_submitted);
     void run_until(const bool& ended);
     void end_run();
     void turn();
+    void complete_silent(std::size_t submitted);
+    void end_silence(ring_operation& failed) noexcept;
     void resume_ready();
     void end_residents() noexcept;
 
@@ -136,6 +139,7 @@ private:
     ring ring_;
     timer_queue timers_;
     std::size_t in_flight_ = 0;
+    std::vector<ring_operation*> silent_; // null for one that has failed
     ready_list ready_;
     ready_list resuming_; // its memory is kept between turns
     intrusive_list<resident, resident> residents_;
@@ -160,6 +164,17 @@ void ring_operation::submit(loop& on, Prepare prepare) {
     in_flight_ = true;
     cancel_requested_ = false;
     ++on.in_flight_;
+}
+
+template <class Prepare>
+void ring_operation::submit_silently(loop& on, Prepare prepare) {
+    submit(on, [&](io_uring_sqe& sqe) {
+        prepare(sqe);
+        if (!on.has(capability::skip_success)) return;
+        sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+        silent_ = true;
+        on.silent_.push_back(this);
+    });
 }
 
 inline bool waiting::suspend(std::coroutine_handle<> task, strand* of) noexcept {

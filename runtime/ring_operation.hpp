@@ -32,6 +32,12 @@ protected:
     template <class Prepare>
     void submit(loop& on, Prepare prepare);
 
+    /// As `submit`, for what the kernel does in the breath of its submission, and with success
+    /// unless something is very wrong. Then it tells nothing, and the operation completes, with 0,
+    /// when it has been submitted.
+    template <class Prepare>
+    void submit_silently(loop& on, Prepare prepare);
+
     /// Asks the kernel to end the operation early; its own final completion still comes. The loop
     /// is the one that it was submitted to: what an operation belongs to knows it.
     void request_cancel(loop& on);
@@ -47,6 +53,7 @@ private:
     const char* name_;
     bool in_flight_ = false;
     bool cancel_requested_ = false;
+    bool silent_ = false; // a completion comes only if it fails
 };
 
 } // namespace ringdown

@@ -42,7 +42,7 @@ void ending::close() {
         finish();
         return;
     }
-    close_.launch([&](io_uring_sqe& sqe) {
+    close_.launch_silently([&](io_uring_sqe& sqe) {
         if (closes)
             io_uring_prep_close(&sqe, of.descriptor());
         else

@@ -59,7 +59,8 @@ private:
 
     void look_at(const io_uring_sqe& entry) {
         if (entry.opcode == IORING_OP_CLOSE) check_close(entry.fd);
-        if (entry.user_data != 0) in_flight_[entry.user_data] = {entry.fd, entry.opcode};
+        const bool tells = !(entry.flags & IOSQE_CQE_SKIP_SUCCESS);
+        if (entry.user_data != 0 && tells) in_flight_[entry.user_data] = {entry.fd, entry.opcode};
     }
     void check_close(int fd) {
         ++closes_;
