@@ -34,8 +34,12 @@ task<session_report> joined(session_ref of) {
 
 task<void> watch_peer_of(session_ref of) {
     connection& over = of->connection_of();
-    peer_closed_operation seen(over, peer_closed_operation::told::finished_after_data);
-    const auto end = co_await seen;
+    peer_closed_operation seen(over, peer_closed_operation::told::at_once);
+    auto end = co_await seen;
+    if (end == peer_end::finished) {
+        peer_closed_operation received(over, peer_closed_operation::told::finished_after_data);
+        end = co_await received;
+    }
     if (end == peer_end::finished)
         of->note_finished();
     else if (over.end_errno() != 0)
