@@ -1,17 +1,22 @@
 // The client side: sends N bytes and FIN, reads to the end, prints what came and its report.
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include <ringdown/net/connect.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/shutdown/close.hpp>
+#include <ringdown/shutdown/delivery_sample.hpp>
 
 #include "support/pattern.hpp"
 #include "support/report_json.hpp"
 #include "support/serve.hpp"
 
 using namespace ringdown;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -23,6 +28,59 @@ task<void> send_request(stream& server, std::span<const std::byte> bytes) {
 }
 
 task<result<lease>> receive(stream& server) { co_return co_await server.recv_lease(); }
+
+// When the server last let anything through, in either direction.
+class progress {
+public:
+    explicit progress(stream& of) : of_(of.connection_of()), at_(of.on().now()) { look(); }
+
+    void look() {
+        const auto now = of_->on().now();
+        const delivery_sample sample = take_sample(*of_);
+        const bool tcp = of_->from().kind == connection_kind::tcp;
+        // Unix: what was accepted less what waits there changes with every byte written or read.
+        const auto sent = tcp ? sample.acknowledged : of_->bytes().sent - sample.queued;
+        if (std::exchange(received_, of_->bytes().received) != of_->bytes().received)
+            at_ = now;
+        else if (std::exchange(sent_, sent) != sent)
+            // It may have come some time before this look, and is that old.
+            at_ = std::max(
+                at_, now - std::chrono::milliseconds(tcp ? sample.acknowledgement_age_ms : 0));
+        sent_ = sent;
+    }
+    [[nodiscard]] loop::time_point at() const noexcept { return at_; }
+
+private:
+    connection_ref of_;
+    loop::time_point at_;
+    std::uint64_t received_ = 0;
+    std::uint64_t sent_ = 0;
+};
+
+// Acknowledgements have no event, so they are looked for several times within the idle time.
+task<result<lease>> receive_until_idle(stream& server, progress& seen,
+                                       std::chrono::nanoseconds idle) {
+    loop& on = server.on();
+    const auto look_after = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
+    for (;;) {
+        auto receiving = receive(server);
+        const auto until = std::min(on.now() + look_after, seen.at() + idle);
+        auto bytes = co_await with_deadline(on, until, std::move(receiving));
+        const bool silent = !bytes && bytes.error() == errc::deadline_passed;
+        seen.look();
+        if (!silent || on.now() - seen.at() >= idle) co_return bytes;
+    }
+}
+
+// Answers why no more comes; `errc::deadline_passed` when the server was idle for too long.
+task<std::error_code> receive_all(stream& server, std::chrono::nanoseconds idle) {
+    progress seen(server);
+    for (;;) {
+        auto receiving = idle > 0ns ? receive_until_idle(server, seen, idle) : receive(server);
+        const auto bytes = co_await receiving;
+        if (!bytes) co_return bytes.error();
+    }
+}
 
 task<int> fetch(loop& on, address from, std::span<const std::byte> request, ending_request ending) {
     connect_options options;
@@ -41,18 +99,13 @@ task<int> fetch(loop& on, address from, std::span<const std::byte> request, endi
     bool whole = false;
     co_await with_scope(on, [&](scope& inside) -> task<void> {
         inside.spawn(send_request(server, request));
-        std::error_code end;
-        while (!end) {
-            auto receiving = receive(server);
-            const auto bytes =
-                co_await with_deadline(on, on.now() + ending.policy.idle, std::move(receiving));
-            if (!bytes) end = bytes.error();
-        }
-        if (end == errc::deadline_passed) ending.cause = teardown_cause::idle;
+        const std::error_code end = co_await receive_all(server, ending.policy.idle);
+        const bool idle = end == errc::deadline_passed;
+        if (idle) ending.cause = teardown_cause::idle;
         whole = end == errc::end_of_stream;
         std::printf("received %llu bytes, then %s\n",
                     static_cast<unsigned long long>(server.bytes().received),
-                    end.message().c_str());
+                    idle ? "the server was idle for too long" : end.message().c_str());
         co_await examples::end_as_asked(server, ending);
     });
     auto closed = ended(server.connection_of());

@@ -1,7 +1,9 @@
 // A server of sessions, for the demo. A request is a line `ID MS BYTES`: after so many milliseconds
 // its answer is the line `ID BYTES` and that many bytes. Requests of one connection are served side
 // by side. A drain answers what is in progress and takes nothing more.
+#include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -59,21 +61,32 @@ task<void> answer(loop& on, request owed, wanted asked) {
     if (sent) owed.finish();
 }
 
-// Takes the whole lines out of what arrived. False: it is none of this protocol's.
-bool begin_requests(std::string& arrived, session& of, loop& on, scope& requests) {
+// One line about what is no request, with nothing in it that a terminal would obey.
+void complain(const address& peer, std::string line) {
+    line.resize(std::min(line.size(), line_bytes_max));
+    std::ranges::replace_if(line, [](char each) { return each < ' ' || each > '~'; }, '?');
+    std::fprintf(stderr, "session-server: %s: '%s' is no request; write ID MS BYTES\n",
+                 peer.text().c_str(), line.c_str());
+}
+
+// Takes the whole lines out of what arrived; answers the first that is none of this protocol's.
+std::optional<std::string> begin_requests(std::string& arrived, session& of, loop& on,
+                                          scope& requests) {
     std::size_t begin = 0;
     for (std::size_t end; (end = arrived.find('\n', begin)) != std::string::npos; begin = end + 1) {
-        const auto asked = parse(std::string_view(arrived).substr(begin, end - begin));
-        if (!asked) return false;
+        const auto line = std::string_view(arrived).substr(begin, end - begin);
+        const auto asked = parse(line);
+        if (!asked) return std::string(line);
         auto owed = of.begin_request(); // refused while the session ends, and counted as dropped
         if (owed) requests.spawn(answer(on, std::move(*owed), *asked));
     }
     arrived.erase(0, begin);
     of.inside_message(!arrived.empty());
-    return arrived.size() <= line_bytes_max;
+    if (arrived.size() > line_bytes_max) return arrived;
+    return std::nullopt;
 }
 
-task<void> converse(session& with, loop& on) {
+task<void> converse(session& with, loop& on, address peer) {
     co_await with_scope(on, [&](scope& requests) -> task<void> {
         std::string arrived;
         for (;;) {
@@ -81,7 +94,10 @@ task<void> converse(session& with, loop& on) {
             if (!bytes) break; // also because the session is ending
             const auto data = bytes->data();
             arrived.append(reinterpret_cast<const char*>(data.data()), data.size());
-            if (!begin_requests(arrived, with, on, requests)) with.abort();
+            auto malformed = begin_requests(arrived, with, on, requests);
+            if (!malformed) continue;
+            complain(peer, std::move(*malformed));
+            with.abort();
         }
         (void)co_await with.completed(); // after the last answer, or at the deadline
         requests.cancel();
@@ -96,9 +112,10 @@ struct sessions_here {
     session_group group;
     session_group latecomers;
 
-    void begin_drain(loop::time_point deadline) {
+    void begin_drain(const ending_policy& limits, loop::time_point deadline) {
         session_policy when_draining;
         when_draining.cause = teardown_cause::drain;
+        when_draining.limits = limits;
         when_draining.limits.within = 24h;
         when_draining.limits.deadline = deadline;
         group.begin_shutdown(when_draining);
@@ -129,7 +146,7 @@ public:
     int run() {
         examples::serving_extras extras;
         extras.on_drain = [this](loop& on, loop::time_point deadline) {
-            of(on).begin_drain(deadline);
+            of(on).begin_drain(options_.ending.policy, deadline);
         };
         extras.add_totals = [this](nlohmann::ordered_json& totals) { add_to(totals); };
         const int status = examples::serve(
@@ -145,13 +162,14 @@ private:
 
     task<void> attend(stream client) {
         loop& on = client.on();
+        const address peer = client.peer();
         session_policy when_client_ends;
         when_client_ends.limits = options_.ending.policy;
         const auto with =
             std::make_shared<session>(std::move(client), session_role::server, when_client_ends);
         on.spawn(note_completion(with));
         of(on).add(*with);
-        co_await converse(*with, on);
+        co_await converse(*with, on, peer);
     }
 
     // Beside the handler, which a drain cancels at its deadline.

@@ -71,6 +71,12 @@ std::optional<address> parse_any(std::string_view text) {
     return parse_ipv6(std::string(host.substr(1, host.size() - 2)), *port);
 }
 
+bool only_port_is_wrong(std::string_view text) {
+    const auto colon = text.rfind(':');
+    if (text.starts_with(unix_prefix) || colon == std::string_view::npos) return false;
+    return parse_any(std::string(text.substr(0, colon)) + ":0").has_value();
+}
+
 } // namespace
 
 address::address() noexcept : address(AF_UNSPEC) {}
@@ -87,8 +93,9 @@ address::address(const sockaddr* from, socklen_t bytes) noexcept
 result<address> address::parse(std::string_view text, std::string* complaint) {
     if (const auto parsed = parse_any(text)) return *parsed;
     if (complaint)
-        *complaint = "'" + std::string(text) +
-                     "' is no address; write 127.0.0.1:80, [::1]:80, unix:/path or unix:@name";
+        *complaint = "'" + std::string(text) + "' is no address" +
+                     (only_port_is_wrong(text) ? ", its port must be 0 to 65535" : "") +
+                     "; write 127.0.0.1:80, [::1]:80, unix:/path or unix:@name";
     return std::unexpected(std::make_error_code(std::errc::invalid_argument));
 }
 

@@ -10,9 +10,9 @@
 namespace ringdown {
 
 struct connect_options {
-    bool no_delay = true;                     ///< TCP_NODELAY.
-    std::optional<loop::time_point> deadline; ///< Absent: the kernel's own, about two minutes.
-    std::optional<address> from;              ///< The local address to bind first.
+    bool no_delay = true;                       ///< TCP_NODELAY.
+    std::optional<loop::time_point> deadline{}; ///< Absent: the kernel's own, about two minutes.
+    std::optional<address> from{};              ///< The local address to bind first.
 };
 
 /// Connects to `to`, over TCP or a unix stream socket.

@@ -124,9 +124,9 @@ public:
 
 struct datagram_options {
     /// Where to bind; a port of 0 lets the kernel pick one. Absent: bound by the first send.
-    std::optional<address> local;
+    std::optional<address> local{};
     /// The peer to connect to. Absent: anyone may send, and `send_to` names the receiver.
-    std::optional<address> peer;
+    std::optional<address> peer{};
     bool reuse_address = false; ///< SO_REUSEADDR.
     bool reuse_port = false;    ///< SO_REUSEPORT: several sockets share the datagrams of a port.
 };

@@ -30,7 +30,7 @@ enum class fin_method {
 };
 
 struct loop_options {
-    ring_options ring;
+    ring_options ring{};
     unsigned buffers = 256;            ///< Provided buffers for leases; a power of two.
     unsigned buffer_bytes = 16 * 1024; ///< Size of each.
     /// Known kernels run the operation in a worker always, and finding out costs such a worker,

@@ -29,7 +29,7 @@ struct ring_options {
     /// Completion entries, rounded up likewise. The kernel sizes the table in which it looks up
     /// what is cancelled by them, up to this many.
     unsigned completion_entries = 8192;
-    capability_set disabled; ///< Masked in addition to RINGDOWN_DISABLE.
+    capability_set disabled{}; ///< Masked in addition to RINGDOWN_DISABLE.
 };
 
 /// An io_uring: memory in which submission entries go to the kernel and completions come back.

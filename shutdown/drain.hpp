@@ -16,7 +16,7 @@ namespace ringdown {
 /// The limits of a drain. There is always a deadline, and it cuts everything else short.
 struct drain_policy {
     std::chrono::nanoseconds within = std::chrono::seconds(10); ///< From the call.
-    std::optional<system::time_point> deadline; ///< Absolute; the earlier of both holds.
+    std::optional<system::time_point> deadline{}; ///< Absolute; the earlier of both holds.
 
     /// Time in `unready`, in which whoever directs clients here can learn of it.
     std::chrono::nanoseconds unready_for{0};
@@ -45,10 +45,10 @@ struct drain_policy {
 struct drain_report {
     std::uint64_t accepts = 0; ///< Over the server's whole life; `reports` equals it once drained.
     std::uint64_t reports = 0;
-    teardown_counters connections; ///< Of the reports made since the drain began.
+    teardown_counters connections{}; ///< Of the reports made since the drain began.
     /// What was left at the deadline, or when somebody escalated: aborted, and where only the
     /// handler was left, that cancelled.
-    std::vector<connection_snapshot> stragglers;
+    std::vector<connection_snapshot> stragglers{};
     bool escalated = false;
     bool called_off = false; ///< The server serves on.
     std::chrono::nanoseconds took{0};

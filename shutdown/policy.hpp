@@ -15,7 +15,7 @@ struct ending_policy {
     /// From the moment that the ending is asked for; includes the flush.
     std::chrono::nanoseconds within = std::chrono::seconds(30);
     /// An absolute deadline as well; the earlier of both holds.
-    std::optional<system::time_point> deadline;
+    std::optional<system::time_point> deadline{};
     /// Longest time without a byte received or acknowledged; zero: no limit.
     std::chrono::nanoseconds idle = std::chrono::seconds(5);
     /// Most bytes that are received and dropped. What arrived in the same turn of the loop as the
@@ -28,7 +28,7 @@ struct ending_policy {
 struct ending_request {
     requested_ending requested = requested_ending::graceful;
     teardown_cause cause = teardown_cause::application;
-    ending_policy policy;
+    ending_policy policy{};
     /// What the application still does until `ending::let_go`; the deadline covers that time too.
     allowance allowed = allowance::nothing;
     /// The descriptor is not closed: whoever waits for the ending gets it, open, with the report.

@@ -24,25 +24,25 @@ namespace ringdown {
 
 struct server_options {
     /// Called with the report of each connection that was accepted; must not wait.
-    std::function<void(const teardown_report&)> on_report;
+    std::function<void(const teardown_report&)> on_report{};
     /// A connection on which no byte is received, accepted by the kernel or acknowledged for this
     /// long is ended as `when_idle` asks, beside its handler. Zero: never.
     std::chrono::nanoseconds idle{0};
-    ending_request when_idle;
+    ending_request when_idle{};
     /// Accepting has paused, because descriptors or memory have run out; it resumes by itself.
     /// Called once for each shortage, not for each attempt.
-    std::function<void(std::error_code)> on_accept_paused;
+    std::function<void(std::error_code)> on_accept_paused{};
     /// A handler has thrown; its connection was dropped, and nothing else is harmed.
-    std::function<void(std::exception_ptr)> on_handler_failed;
+    std::function<void(std::exception_ptr)> on_handler_failed{};
     /// Runs beside each phase of a drain, from its beginning; the next phase waits until it has
     /// ended. So is `serving`, when a drain was called off. One runs at a time.
     ///
     /// It is cancelled at the drain's deadline, and when somebody escalates or calls the drain off;
     /// one that begins after the deadline is cancelled already. One that does not mind keeps the
     /// drain's answer waiting, but no connection. The drain goes on when it throws.
-    std::function<task<void>(server_phase)> on_phase;
+    std::function<task<void>(server_phase)> on_phase{};
     /// `on_phase` has thrown. Must not throw itself.
-    std::function<void(server_phase, std::exception_ptr)> on_hook_failed;
+    std::function<void(server_phase, std::exception_ptr)> on_hook_failed{};
 };
 
 /// Accepts connections, runs a handler for each, and ends them all to a deadline.

@@ -45,6 +45,16 @@ void pack_string(msgpack::packer<packed>& into, const std::string& text) {
     into.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
 }
 
+std::int8_t extension_type(const json& number) {
+    // As unsigned it may be larger than any signed number, and would wrap.
+    const bool fits = number.is_number_unsigned() ? number.get<std::uint64_t>() <= 127
+                                                  : number.get<std::int64_t>() >= -128;
+    if (!fits)
+        throw std::invalid_argument("the type of an extension is -128 to 127, not " +
+                                    json_line(number));
+    return number.get<std::int8_t>();
+}
+
 bool pack_special(msgpack::packer<packed>& into, const json& object) {
     if (object.size() != 1) return false;
     if (const auto found = object.find("$bin"); found != object.end()) {
@@ -58,7 +68,7 @@ bool pack_special(msgpack::packer<packed>& into, const json& object) {
         !(*found)[0].is_number_integer())
         return false;
     const std::string bytes = from_hex((*found)[1]);
-    into.pack_ext(bytes.size(), (*found)[0].get<std::int8_t>());
+    into.pack_ext(bytes.size(), extension_type((*found)[0]));
     into.pack_ext_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
     return true;
 }

@@ -71,8 +71,7 @@ int main(int argc, char** argv) {
         ->type_name("N");
     examples::add_duration(call, "--deadline", calling.within, "longest time for everything [5s]");
     add_frame_max(call, calling.frame_max);
-    call.add_option("--reports", calling.reports, "write the connection's report, - for stdout")
-        ->type_name("FILE|-");
+    examples::add_reports(call, calling.reports, "write the connection's report, - for stdout");
     call.allow_extras();
 
     return examples::run_program(app, argc, argv, [&] {

@@ -24,6 +24,8 @@ task<void> drain_on_signal(std::list<worker>& workers, signals& asked, const dra
         drain_policy policy;
         policy.deadline = workers.front().on.now() + how.within;
         policy.within = how.within;
+        policy.idle = how.limits.idle;
+        policy.discard_bytes_max = how.limits.discard_bytes_max;
         policy.hand_over = how.hand_over;
         if (watching) watching->drain_begins(*policy.deadline);
         auto tell = again ? decltype(how.on_drain){} : how.on_drain;

@@ -5,6 +5,7 @@
 #include <list>
 
 #include <ringdown/runtime/signals.hpp>
+#include <ringdown/shutdown/policy.hpp>
 
 #include "overseer.hpp"
 #include "worker.hpp"
@@ -14,6 +15,8 @@ namespace examples {
 /// What happens when a signal comes.
 struct draining {
     std::chrono::nanoseconds within;
+    /// What the endings of idle connections are held to, beside the deadline.
+    ringdown::ending_policy limits;
     bool hand_over; ///< The listening socket is someone else's too, who goes on accepting.
     /// Called once on every loop, before its server is drained.
     std::function<void(ringdown::loop&, ringdown::loop::time_point)> on_drain;

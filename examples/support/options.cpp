@@ -1,6 +1,7 @@
 #include "options.hpp"
 
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <span>
@@ -20,17 +21,46 @@ constexpr unit times[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m",
 constexpr unit sizes[] = {
     {"", 1}, {"B", 1}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
 
-// A number with one of the units behind it; at most `limit` in the smallest of them.
-std::optional<double> quantity(const std::string& text, std::span<const unit> units, double limit) {
+// The largest that are taken, in the smallest unit and as they are written.
+constexpr double time_max = 365.0 * 24 * 3600e9;
+constexpr const char* time_max_text = "525600m";
+constexpr double size_max = 9007199254740992.0; // up to here a double holds every whole number
+constexpr const char* size_max_text = "8388608GiB";
+
+// A number with one of the units behind it, in the smallest of them.
+std::optional<double> quantity(const std::string& text, std::span<const unit> units) {
     double number = 0;
     const char* end = text.data() + text.size();
     const auto [rest, error] = std::from_chars(text.data(), end, number);
     if (error != std::errc{}) return {};
     const std::string_view written(rest, static_cast<std::size_t>(end - rest));
     for (const unit& each : units)
-        if (each.name == written && number >= 0 && number * each.factor <= limit)
-            return number * each.factor;
+        if (each.name == written && number >= 0) return number * each.factor;
     return {};
+}
+
+[[noreturn]] void refuse(const std::string& option, const std::string& text, const char* why) {
+    throw CLI::ValidationError(option, "'" + text + "' " + why);
+}
+
+[[noreturn]] void refuse_too_large(const std::string& option, const std::string& text,
+                                   const char* largest) {
+    refuse(option, text, ("is too large; write at most " + std::string(largest)).c_str());
+}
+
+std::chrono::nanoseconds parse_time(const std::string& option, const std::string& text) {
+    const auto parsed = quantity(text, times);
+    if (!parsed) refuse(option, text, "is no time; write 500us, 250ms, 5s or 2m");
+    if (*parsed > time_max) refuse_too_large(option, text, time_max_text);
+    return std::chrono::nanoseconds(static_cast<std::int64_t>(*parsed));
+}
+
+std::uint64_t parse_size(const std::string& option, const std::string& text) {
+    const auto parsed = quantity(text, sizes);
+    if (!parsed) refuse(option, text, "is no size; write 4096, 64KiB, 1MiB or 2GiB");
+    if (*parsed > size_max) refuse_too_large(option, text, size_max_text);
+    if (*parsed != std::floor(*parsed)) refuse(option, text, "is no whole number of bytes");
+    return static_cast<std::uint64_t>(*parsed);
 }
 
 ringdown::address parse_address(const std::string& option, const std::string& text) {
@@ -62,14 +92,7 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::n
                           const std::string& description) {
     return app
         .add_option_function<std::string>(
-            name,
-            [&value, name](const std::string& text) {
-                const auto parsed = quantity(text, times, 365.0 * 24 * 3600e9);
-                if (!parsed)
-                    throw CLI::ValidationError(
-                        name, "'" + text + "' is no time; write 500us, 250ms, 5s or 2m");
-                value = std::chrono::nanoseconds(static_cast<std::int64_t>(*parsed));
-            },
+            name, [&value, name](const std::string& text) { value = parse_time(name, text); },
             description)
         ->type_name("TIME");
 }
@@ -78,26 +101,33 @@ CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& val
                       const std::string& description) {
     return app
         .add_option_function<std::string>(
-            name,
-            [&value, name](const std::string& text) {
-                const auto parsed = quantity(text, sizes, 9e15);
-                if (!parsed)
-                    throw CLI::ValidationError(
-                        name, "'" + text + "' is no size; write 4096, 64KiB, 1MiB or 2GiB");
-                value = static_cast<std::uint64_t>(*parsed);
-            },
+            name, [&value, name](const std::string& text) { value = parse_size(name, text); },
             description)
         ->type_name("SIZE");
+}
+
+CLI::Option* add_reports(CLI::App& app, std::string& value, const std::string& description) {
+    return app
+        .add_option_function<std::string>(
+            "--reports",
+            [&value](const std::string& text) {
+                if (text.empty())
+                    refuse("--reports", text, "names no file; write a path, - for stdout");
+                value = text;
+            },
+            description)
+        ->type_name("FILE|-");
 }
 
 void add_ending_options(CLI::App& app, ringdown::ending_request& ending) {
     app.add_option_function<std::string>(
            "--ending", [&ending](const std::string& text) { ending.requested = endings.at(text); },
-           "how to end a connection: graceful, abort, background or wait")
+           "how to end a connection: graceful, abort, background or wait [graceful]")
         ->check(CLI::IsMember({"graceful", "abort", "background", "wait"}))
         ->type_name("HOW");
     add_duration(app, "--deadline", ending.policy.within, "longest time that an ending takes [5s]");
-    add_duration(app, "--idle", ending.policy.idle, "longest time without progress [30s]");
+    add_duration(app, "--idle", ending.policy.idle,
+                 "longest time without a byte received or acknowledged, 0s: no limit [30s]");
     add_size(app, "--discard-max", ending.policy.discard_bytes_max,
              "most bytes dropped while ending [1MiB]");
     ending.policy.within = 5s;
@@ -117,8 +147,7 @@ void add_serving_options(CLI::App& app, serving_options& options) {
         ->required();
     add_ending_options(app, options.ending);
     add_duration(app, "--drain", options.drain, "longest time that the last connections get [10s]");
-    app.add_option("--reports", options.reports, "write a report for each connection, - for stdout")
-        ->type_name("FILE|-");
+    add_reports(app, options.reports, "write a report for each connection, - for stdout");
     app.add_option("--threads", options.threads, "loops, one thread each [1]")
         ->check(CLI::Range(1, 64))
         ->type_name("N");

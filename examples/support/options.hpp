@@ -40,6 +40,9 @@ CLI::Option* add_address(CLI::App& app, const std::string& name, ringdown::addre
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::nanoseconds& value,
                           const std::string& description);
 
+/// Adds `--reports`.
+CLI::Option* add_reports(CLI::App& app, std::string& value, const std::string& description);
+
 /// Adds an option for a size such as `4096` or `1MiB`.
 CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& value,
                       const std::string& description);

@@ -137,8 +137,9 @@ int serve(const serving_options& options, const server::handler& handler,
         std::optional<overseer> watching;
         if (overseer::wanted(options, manager)) watching.emplace(workers, options, manager);
         overseer* const seen_by = watching ? &*watching : nullptr;
-        run_all(workers, asked, {options.drain, options.listen_on_passed, extras.on_drain}, seen_by,
-                [&] { announce(workers.front(), seen_by, manager); });
+        const draining how{options.drain, options.ending.policy, options.listen_on_passed,
+                           extras.on_drain};
+        run_all(workers, asked, how, seen_by, [&] { announce(workers.front(), seen_by, manager); });
         if (watching) {
             watching->finish();
             operations_left = watching->operations_left();

@@ -1,4 +1,5 @@
 // A server and a client on one loop; both connections must end gracefully, and be reported so.
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string_view>
@@ -6,6 +7,7 @@
 #include <ringdown/ringdown.hpp>
 
 using namespace ringdown;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -21,12 +23,12 @@ task<void> echo(stream peer) {
         const auto sent = co_await peer.send(bytes->data());
         if (!sent) break;
     }
-    co_await graceful_close(peer);
+    co_await graceful_close(peer, {.within = 10s});
 }
 
 // Sends a text and FIN, and wants it back whole.
 task<bool> ask(loop& on, address where, std::string_view text) {
-    auto connected = co_await connect(on, where);
+    auto connected = co_await connect(on, where, {.deadline = on.now() + 10s});
     if (!connected) co_return false;
     stream to = std::move(*connected);
     const auto sent = co_await to.send_last(bytes_of(text));
@@ -40,13 +42,13 @@ task<bool> ask(loop& on, address where, std::string_view text) {
         else
             end = bytes.error();
     }
-    const teardown_report& report = co_await graceful_close(to);
+    const teardown_report& report = co_await graceful_close(to, {.within = 10s, .idle = 2s});
     co_return end == errc::end_of_stream&& received == text.size() && ended_well(report);
 }
 
 task<bool> ask_and_drain(loop& on, server& asked) {
     const bool whole = co_await ask(on, asked.local(), "what goes out comes back");
-    const drain_report drained = co_await asked.drain();
+    const drain_report drained = co_await asked.drain({.within = 10s});
     co_return whole&& drained.accepts == 1 && drained.reports == 1 && drained.stragglers.empty();
 }
 
@@ -54,7 +56,7 @@ task<bool> serve_and_ask(loop& on) {
     address any;
     if (const auto parsed = address::parse("127.0.0.1:0")) any = *parsed;
     bool reported = false;
-    server_options options;
+    server_options options{.idle = 10s, .when_idle = {.requested = requested_ending::abort}};
     options.on_report = [&](const teardown_report& report) { reported = ended_well(report); };
     server echoing(on, std::make_shared<listening_socket>(any), echo, std::move(options));
     const auto answers = co_await when_all(on, echoing.run(), ask_and_drain(on, echoing));
@@ -64,7 +66,7 @@ task<bool> serve_and_ask(loop& on) {
 } // namespace
 
 int main() {
-    loop on;
+    loop on({.fin = fin_method::system_call});
     const bool well = on.run(serve_and_ask(on));
     std::puts(well ? "embed: both connections ended gracefully" : "embed: something went wrong");
     return well ? 0 : 1;

@@ -17,6 +17,8 @@ import tempfile
 
 GREETING = "embed: both connections ended gracefully"
 LIBRARIES_OF_TOOLS = re.compile(r'^\s*#\s*include\s*[<"](fmt/|doctest|nlohmann/|CLI/)', re.M)
+WHOLE_PROGRAMS = ("README.md", "docs/guide.md")
+STRICT = ["-Wall", "-Wextra", "-Werror"]  # what users may compile with
 AT_ONCE = 2
 
 passed = 0
@@ -124,22 +126,36 @@ def as_installed(root, built, compiler, work):
     if not check("installed: pkg-config finds it", complaint):
         return
     program = work / "embed"
-    complaint = run_all(compiler + [root / "tests/embed/embed.cpp", "-o", program] +
+    complaint = run_all(compiler + STRICT + [root / "tests/embed/embed.cpp", "-o", program] +
                         shlex.split(flags))
     if check("installed: a program builds with pkg-config's flags alone", complaint):
         check("installed: the program runs",
               greets(program, env=dict(os.environ, LD_LIBRARY_PATH=str(library))))
-    check_headers(compiler, include, found)
+    flags, complaint = run(["pkg-config", "--cflags", "ringdown"], env=found)
+    if check("installed: pkg-config tells what compiling needs", complaint):
+        check_documents(root, compiler, shlex.split(flags))
+        check_headers(compiler, include, shlex.split(flags))
 
 
-def check_headers(compiler, include, environment):
-    flags, complaint = run(["pkg-config", "--cflags", "ringdown"], env=environment)
+def check_documents(root, compiler, flags):
+    """The programs that the documents print whole compile, without a warning."""
+    for name in WHOLE_PROGRAMS:
+        blocks = re.findall(r"^```cpp\n(.*?)^```$", (root / name).read_text(), re.M | re.S)
+        programs = [each for each in blocks if "int main(" in each]
+        if not check(f"{name}: has a whole program", "" if programs else "no block has a main"):
+            continue
+        for number, each in enumerate(programs, 1):
+            check(f"{name}: whole program {number} compiles",
+                  run(compiler + STRICT + ["-fsyntax-only", "-x", "c++", "-"] + flags,
+                      input=each)[1])
+
+
+def check_headers(compiler, include, flags):
     headers = sorted(include.rglob("*.hpp"))
 
     def compiles(header):
         unit = f"#include <ringdown/{header.relative_to(include)}>\n"
-        return run(compiler + ["-fsyntax-only", "-x", "c++", "-"] + shlex.split(flags),
-                   input=unit)[1]
+        return run(compiler + ["-fsyntax-only", "-x", "c++", "-"] + flags, input=unit)[1]
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as workers:
         for header, complaint in zip(headers, workers.map(compiles, headers)):

@@ -148,6 +148,34 @@ class Draining(Case):
             staying.close()
             server.ended()
 
+    def test_holds_idle_clients_to_the_limits_of_endings(self):
+        for name in ('echo', 'session-server'):
+            with self.subTest(name):
+                with Server(name, '--drain', '10s', '--idle', '400ms') as server:
+                    silent = server.connect()
+                    self.say(server, silent)
+                    server.drained(within=5.0)
+                    self.assertLess(server.took, 2.0)
+                    self.assert_report(server.report(), cause='idle', ending='degraded')
+                    self.assertEqual(end_of(silent), 'FIN')
+                with Server(name, '--drain', '10s', '--discard-max', '64KiB') as server:
+                    talking = server.connect()
+                    self.say(server, talking)
+                    server.ask_to_end()
+                    self.assertEqual(read_to_end(talking), b'')
+                    with self.assertRaises(ConnectionError):
+                        for _ in range(1000):
+                            talking.sendall(bytes(16384))
+                    server.ended(within=5.0)
+                    self.assert_report(server.report(), cause='discard_limit', ending='degraded',
+                                       reset_sent=True)
+
+    def say(self, server, client):
+        """Has a request answered, so that it is idle then."""
+        client.sendall(b'1 0 0\n')
+        self.assertEqual(read_exactly(client, 4 if 'session' in server.process.args[0] else 6)[:2],
+                         b'1 ')
+
     def test_of_zero_resets_everyone_at_once(self):
         with Server('echo', '--drain', '0s') as server:
             clients = [server.connect() for _ in range(20)]

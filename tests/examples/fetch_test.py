@@ -147,10 +147,41 @@ class BadServers(Fetch):
             self.assert_near(report['microseconds']['total'] / 1e6, 0.4, late=0.02, early=0)
             self.assertEqual(report['sent_bytes'] + report['unsent_bytes'], 32 * MIB)
 
+    def test_a_steady_upload_is_not_idle(self):
+        # It takes longer than the idle time, and nothing comes back before its end.
+        def sip(client):
+            with client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                for _ in range(24):
+                    time.sleep(0.05)
+                    client.recv(1 << 18)
+                read_to_end(client)
+                client.sendall(b'got it')
+        with peer(sip) as address:
+            line, report = self.fetch(address, '--send', '24MiB', '--idle', '400ms',
+                                      '--deadline', '10s')
+        self.assertEqual(line, 'received 6 bytes, then end of stream')
+        self.assert_report(report, cause='application', sent_bytes=24 * MIB)
+
+    def test_an_upload_that_stalls_is_idle(self):
+        stalled = threading.Event()
+        with peer(lambda client: (client.recv(1000), stalled.wait(5), client.close())) as address:
+            line, report = self.fetch(address, '--send', '24MiB', '--idle', '300ms', status=1,
+                                      within=4.0)
+            stalled.set()
+        self.assertEqual(line, 'received 0 bytes, then the server was idle for too long')
+        self.assert_report(report, cause='idle', delivery='unacknowledged')
+
+    def test_an_idle_time_of_zero_is_no_limit(self):
+        with peer(lambda client: (time.sleep(0.5), client.close())) as address:
+            line, _ = self.fetch(address, '--idle', '0s')
+        self.assertEqual(line, 'received 0 bytes, then end of stream')
+
     def test_a_silent_server_is_left_after_the_idle_time(self):
         with peer(lambda client: (read_to_end(client), time.sleep(3))) as address:
-            _, report = self.fetch(address, '--send', '1000', '--idle', '300ms', status=1,
-                                   within=2.5)
+            line, report = self.fetch(address, '--send', '1000', '--idle', '300ms', status=1,
+                                      within=2.5)
+            self.assertEqual(line, 'received 0 bytes, then the server was idle for too long')
             self.assert_report(report, cause='idle', ending='degraded', received_bytes=0)
 
     def test_a_server_that_is_not_there_is_one_line(self):

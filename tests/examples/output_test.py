@@ -1,4 +1,5 @@
 """Standard output that is closed or full: what is lost is said, and the exit status tells."""
+import contextlib
 import os
 import re
 import socket
@@ -24,9 +25,10 @@ def listener_of(process):
     """Where a process listens, by its descriptors and the kernel's table."""
     inodes = set()
     for each in os.listdir(f'/proc/{process.pid}/fd'):
-        found = re.fullmatch(r'socket:\[(\d+)\]', os.readlink(f'/proc/{process.pid}/fd/{each}'))
-        if found:
-            inodes.add(found[1])
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            found = re.fullmatch(r'socket:\[(\d+)\]', os.readlink(f'/proc/{process.pid}/fd/{each}'))
+            if found:
+                inodes.add(found[1])
     with open('/proc/net/tcp', encoding='utf-8') as table:
         for line in list(table)[1:]:
             words = line.split()

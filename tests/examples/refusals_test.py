@@ -34,6 +34,9 @@ class Refusals(Case):
         self.refuses(['once', *LISTEN, '--bytes', '1', '--send', '1'], '--send')
         self.refuses(['fetch', '127.0.0.1:1', '--drain', '1s'], '--drain')
         self.refuses(['ringdown-info', 'nonsense'], 'nonsense')
+        # Also where something that is required is missing.
+        self.refuses(['echo', '--bogus'], "'--bogus'")
+        self.refuses(['fetch', '--bogus'], "'--bogus'")
 
     def test_addresses(self):
         for text in ('nonsense', 'localhost:0', '127.0.0.1', '127.0.0.1:', '127.0.0.1:99999',
@@ -44,6 +47,7 @@ class Refusals(Case):
             self.refuses(['fetch', text])
         self.refuses(['echo', '--listen', 'nonsense'], "'nonsense'", '127.0.0.1:80', '[::1]:80',
                      'unix:/path', 'unix:@name')
+        self.refuses(['echo', '--listen', '127.0.0.1:99999'], "'127.0.0.1:99999'", '0 to 65535')
 
     def test_addresses_that_cannot_be_listened_on(self):
         self.refuses(['echo', '--listen', '192.0.2.1:0'], '192.0.2.1:0', 'Cannot assign')
@@ -82,12 +86,17 @@ class Refusals(Case):
                          '1e400s', '0x5s', '--'):
                 self.refuses(['echo', *LISTEN, f'{option}={text}'], option)
         self.refuses(['echo', *LISTEN, '--idle', '5parsecs'], "'5parsecs'", '250ms', '5s')
+        for text in ('525601m', '1e300s'):
+            self.refuses(['echo', *LISTEN, '--drain', text], f"'{text}'", 'at most 525600m')
 
     def test_sizes(self):
         for text in ('', 'B', '-1', '1KB', '1kib', '1 KiB', 'nan', 'inf', '1e400', '1TiB'):
             self.refuses(['once', *LISTEN, f'--bytes={text}'], '--bytes')
             self.refuses(['echo', *LISTEN, f'--discard-max={text}'], '--discard-max')
         self.refuses(['once', *LISTEN, '--bytes', 'many'], "'many'", '64KiB')
+        for option in ('once', *LISTEN, '--bytes'), ('fetch', '127.0.0.1:1', '--send'):
+            self.refuses([*option, '1.5'], "'1.5'", 'whole number of bytes')
+            self.refuses([*option, '8388609GiB'], "'8388609GiB'", 'at most 8388608GiB')
 
     def test_sizes_that_no_memory_holds(self):
         for size in ('1000GiB', '8000000GiB'):
@@ -135,6 +144,7 @@ class Refusals(Case):
         missing = scratch('missing') + '/reports'
         self.refuses(['echo', *LISTEN, '--reports', missing], missing, 'No such file')
         self.refuses(['echo', *LISTEN, '--reports', os.path.dirname(scratch())], 'directory')
+        self.refuses(['echo', *LISTEN, '--reports', ''], '--reports', "''", 'stdout')
 
     def test_environment_variables(self):
         for words in (['echo', *LISTEN], ['once', *LISTEN, '--bytes', '1'],

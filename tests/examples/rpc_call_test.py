@@ -60,7 +60,7 @@ class Single(CallCase):
     def test_prints_the_result_as_json(self):
         values = ['null', 'true', '-5', '-9223372036854775808', '18446744073709551615', '1.5',
                   '"naïve — 日本語 🐟"', '""', '[]', '[1,[2,[3]]]', '{}', '{"a":{"b":[null]}}',
-                  '{"$bin":"00ff"}', '{"$bin":""}', '{"$ext":[5,"abcd"]}',
+                  '{"$bin":"00ff"}', '{"$bin":""}', '{"$ext":[5,"abcd"]}', '{"$ext":[-128,""]}', '{"$ext":[127,"00"]}',
                   '[{"$bin":"aa"},{"x":1}]']
         with Server('rpc serve') as server:
             for value in values:
@@ -107,14 +107,17 @@ class Single(CallCase):
 
     def test_refuses_what_it_cannot_use_with_one_line(self):
         for words, named in (
-                (['call'], 'ADDR'), (['call', '127.0.0.1:1'], 'METHOD'), ([], 'subcommand'),
-                (['nonsense'], 'subcommand'), (['call', 'nonsense', 'echo'], "'nonsense'"),
+                (['call'], 'ADDR'), (['call', '127.0.0.1:1'], 'METHOD'), ([], 'serve or call'),
+                (['nonsense'], 'serve or call'), (['nonsense'], "'nonsense'"), (['--bogus'], "'--bogus'"), (['call', 'nonsense', 'echo'], "'nonsense'"),
                 (['call', '127.0.0.1:1', 'echo', '{x'], "'{x' is no JSON"),
                 (['call', '127.0.0.1:1', 'echo', ''], "'' is no JSON"),
                 (['call', '127.0.0.1:1', 'echo', 'text'], "'text' is no JSON"),
                 (['call', '127.0.0.1:1', 'echo', '1', '2,'], "'2,' is no JSON"),
                 (['call', '127.0.0.1:1', 'echo', '{"$bin":"0"}'], 'hexadecimal'),
                 (['call', '127.0.0.1:1', 'echo', '{"$bin":"0g"}'], 'hexadecimal'),
+                (['call', '127.0.0.1:1', 'echo', '{"$ext":[128,"00"]}'], '-128 to 127, not 128'),
+                (['call', '127.0.0.1:1', 'echo', '{"$ext":[-129,"00"]}'], 'not -129'),
+                (['call', '127.0.0.1:1', 'echo', '{"$ext":[18446744073709551615,""]}'], '127'),
                 (['call', '127.0.0.1:1', 'echo', '[' * 10_000 + ']' * 10_000], 'deeper than 64'),
                 (['call', '127.0.0.1:1', 'echo', '--nonsense'], '--nonsense'),
                 (['call', '127.0.0.1:1', 'echo', '--count', '0'], '--count'),
@@ -123,6 +126,7 @@ class Single(CallCase):
                 (['call', '127.0.0.1:1', 'echo', '--deadline', 'soon'], '--deadline'),
                 (['call', '127.0.0.1:1', 'echo', '--frame-max', '10'], '--frame-max'),
                 (['call', '127.0.0.1:1', 'echo', '--reports', '/no/such/file'], '/no/such/file'),
+                (['call', '127.0.0.1:1', 'echo', '--reports', ''], '--reports'),
                 (['serve'], '--listen'), (['serve', '--listen', 'nonsense'], 'nonsense'),
                 (['serve', '--listen', '127.0.0.1:0', '--frame-max', '1'], '--frame-max'),
                 (['serve', '--listen', '127.0.0.1:0', '--in-progress', '0'], '--in-progress'),

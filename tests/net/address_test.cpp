@@ -66,6 +66,23 @@ TEST_CASE("address: parse refuses what is no address, and says what would be acc
     CHECK(!address::parse(std::string_view("127.0.0.1\0:80", 13)));
 }
 
+TEST_CASE("address: a port out of range is told from what is no address at all") {
+    const std::string told = "port must be 0 to 65535";
+    for (const std::string text :
+         {"127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:", "[::1]:-1"}) {
+        CAPTURE(text);
+        std::string complaint;
+        CHECK(!address::parse(text, &complaint));
+        CHECK(complaint.find(told) != std::string::npos);
+    }
+    for (const std::string text : {"localhost:99999", "127.0.0.1", "unix:", "::1:80"}) {
+        CAPTURE(text);
+        std::string complaint;
+        CHECK(!address::parse(text, &complaint));
+        CHECK(complaint.find(told) == std::string::npos);
+    }
+}
+
 TEST_CASE("address: unix names may be as long as the kernel takes them, not longer") {
     const std::string longest(107, 'x');
     const auto path = address::parse("unix:" + longest);
