@@ -60,7 +60,8 @@ enum class unsent_sends : std::uint8_t {
 struct session_policy {
     /// What the report names as the cause, unless something made it ungraceful.
     teardown_cause cause = teardown_cause::application;
-    ending_policy limits; ///< The deadline covers the answers still due as well.
+    /// The deadline covers the answers still due as well.
+    ending_policy limits{};
     unsent_sends unsent = unsent_sends::flush; ///< A server's answers are flushed anyway.
     /// Whether a truncated end is answered by `graceful` or by `abort`. Graceful gives requests
     /// that arrived whole their answers. Behind a `begin_shutdown`, what its policy says holds.

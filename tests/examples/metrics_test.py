@@ -178,8 +178,9 @@ class Draining(Case):
             round_trip(client)
             server.ask_to_end()
             wait_until(lambda: 'ringdown_draining 1' in scrape(server), 'a drain')
+            self.assertEqual(client.recv(1), b'')  # idle, so it is asked to finish, and does not
             server.ask_to_end(signal.SIGINT)
-            self.assertEqual(server.ended(within=1.0)['ending'], {'aborted': 1})
+            self.assertEqual(server.ended(within=1.0)['ending'], {'degraded': 1})
 
 
 if __name__ == '__main__':
