@@ -50,9 +50,10 @@ task<left_open> abort_disconnect(stream& ended);
 /// nothing is in flight, a sample is taken, the report made (`released`) and the descriptor handed
 /// out. No FIN, no RST, but for a zero-copy send whose buffer the kernel still holds when the time
 /// is over: the flush includes those buffers, and only a reset gives them back then. Bytes that
-/// `recv_lease` had received ahead and nobody took are dropped, and counted. Cancellation: cuts the
-/// flush short (cause `canceled`); descriptor and report are still answered. `abort_close` beside
-/// it resets the connection.
+/// `recv_lease` had received ahead and nobody took are dropped, and counted.
+///
+/// Cancellation: cuts the flush short (cause `canceled`); descriptor and report are still answered.
+/// `abort_close` beside it resets the connection.
 task<left_open> release(stream& ended, std::chrono::nanoseconds within = std::chrono::seconds(30));
 
 /// Ends receiving, as `shutdown_receive` does, and completes when the peer has ended too, behind
