@@ -43,18 +43,18 @@ bool peer_closed_operation::waits_for_reading() noexcept {
 // The kernel tells of it by nothing else, once FIN was seen and nobody receives.
 void peer_closed_operation::watch_for_reset() {
     if (when_ != told::finished_after_data || in_flight()) return;
-    seen_ = true;
+    phase_ = watching::for_reset;
     connection& of = target();
     launch([&](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, of.descriptor(), 0); });
 }
 
 void peer_closed_operation::settled(completion what) noexcept {
     connection& of = target();
-    if (concluded_) {
+    if (phase_ == watching::over) {
         if (!in_flight()) wake(ring_loop());
         return;
     }
-    if (seen_) {
+    if (phase_ == watching::for_reset) {
         if (what.result > 0 && (what.result & POLLERR) != 0) take_sample(of); // notes the error
         return; // the connection has changed, which leads to a look
     }
@@ -88,7 +88,7 @@ void peer_closed_operation::connection_ends() noexcept { conclude(std::unexpecte
 void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
     list_hook<connection_watcher>::unlink();
     answer_ = answer;
-    concluded_ = true;
+    phase_ = watching::over;
     if (in_flight())
         request_cancel();
     else
@@ -97,9 +97,9 @@ void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
 
 void peer_closed_operation::cancel(cancel_reason reason) noexcept {
     target().note_canceled(reason);
-    if (in_flight() && !seen_)
+    if (in_flight() && phase_ == watching::for_end)
         request_cancel();
-    else if (!concluded_)
+    else if (phase_ != watching::over)
         conclude(std::unexpected(canceled()));
 }
 

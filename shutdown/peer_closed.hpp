@@ -42,6 +42,12 @@ public:
     result<peer_end> await_resume() const noexcept { return answer_; }
 
 private:
+    enum class watching : std::uint8_t {
+        for_end,
+        for_reset, ///< Behind a FIN whose data is unread.
+        over,      ///< Answered; what is in flight is joined.
+    };
+
     bool begin();
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
@@ -52,9 +58,8 @@ private:
     void conclude(const result<peer_end>& answer) noexcept;
 
     told when_;
+    watching phase_ = watching::for_end;
     bool error_due_ = false;
-    bool seen_ = false;      // what is in flight watches for a reset behind the FIN
-    bool concluded_ = false; // and what is in flight has to be joined
     result<peer_end> answer_;
 };
 

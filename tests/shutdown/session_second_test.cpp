@@ -79,6 +79,26 @@ TEST_CASE("session: a reset behind the peer's FIN ends the requests in progress 
     });
 }
 
+TEST_CASE("session: a reset behind a FIN that came while answers were owed is seen at once, too") {
+    run([](rig& at) -> task<void> {
+        auto pair = at.connect();
+        session s(std::move(pair.ours), session_role::server);
+        auto owed = s.begin_request();
+        CHECK(s.begin_shutdown());
+        pair.theirs.finish();
+        co_await pass(at, 150ms); // behind the first look for acknowledgements
+        CHECK(s.phase() == session_phase::answering);
+        pair.theirs.reset();
+        const auto begun = at.on.now();
+        const auto done = co_await s.completed();
+        CHECK(at.on.now() - begun < 50ms);
+        REQUIRE(done.has_value());
+        CHECK(done->peer == session_peer_end::reset);
+        CHECK(done->canceled == 1);
+        CHECK(done->connection.ending == actual_ending::reset);
+    });
+}
+
 TEST_CASE("session: the peer's FIN inside a message is truncated, also when the server began") {
     run([](rig& at) -> task<void> {
         auto pair = at.connect();

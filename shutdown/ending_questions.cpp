@@ -1,0 +1,116 @@
+#include <ringdown/shutdown/ending.hpp>
+
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+
+#include <ringdown/net/peer_name.hpp>
+#include <ringdown/runtime/uapi.hpp>
+
+// What is asked of the kernel while an ending waits: whether FIN was acknowledged, whether the peer
+// was lost, and its name, while that is known.
+
+namespace ringdown {
+
+// Most peers answer FIN by their own. A receive in flight tells of that, or of a reset, so until
+// the first look for acknowledgements the queue is left alone: asked then, it answers for both.
+bool ending::receive_tells_first() const noexcept {
+    const connection& of = connection_;
+    return of.from().kind == connection_kind::tcp && request_.requested != requested_ending::wait &&
+           of.receiving() != receiving_phase::finished && !acknowledged_before_ &&
+           (discard_.in_flight() || of.receives());
+}
+
+void ending::look() noexcept {
+    connection& of = connection_;
+    if (of.from().kind != connection_kind::tcp || of.sending() != sending_phase::fin_sent) return;
+    int queued = 0;
+    const int refused = of.on().calls().ioctl(of.descriptor(), SIOCOUTQ, queued);
+    if (refused >= 0 && queued == 0) queue_settled({0, 0});
+}
+
+void ending::ask_queue() {
+    queue_wanted_ = false;
+    connection& of = connection_;
+    ask_peer_name();
+    if (of.on().has(capability::socket_queue_commands) && of.from().kind == connection_kind::tcp) {
+        queue_.launch([&](io_uring_sqe& sqe) {
+            uapi::prepare_socket_queue(sqe, uapi::socket_siocoutq, of.descriptor());
+        });
+        return;
+    }
+    int queued = 0;
+    const int refused = of.on().calls().ioctl(of.descriptor(), SIOCOUTQ, queued);
+    queue_settled({refused < 0 ? refused : queued, 0});
+}
+
+void ending::queue_settled(completion what) noexcept {
+    connection& of = connection_;
+    if (of.sending() != sending_phase::fin_sent || decided_ || what.result < 0) return;
+    // The queue of a unix socket empties also when the peer closes and throws it away: a reset.
+    if (of.from().kind != connection_kind::tcp) take_sample(of);
+    if (of.end_errno() != 0) return;
+    if (what.result == 0) {
+        of.enter(sending_phase::fin_acknowledged);
+        progress_at_ = of.on().seen_at();
+        observe();
+        return;
+    }
+    if (of.receiving() == receiving_phase::finished && of.ended_first() == first_end::local)
+        crossed_ = true;
+    // Unix sockets have no event for a queue that empties: the timer asks again.
+    if (watch_.in_flight() || of.from().kind != connection_kind::tcp) return;
+    // After FIN, a poll for writing posts at once and again when the queue has emptied.
+    watch_.launch(
+        [&](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, of.descriptor(), POLLOUT); });
+}
+
+void ending::watch_settled(completion what) noexcept {
+    queue_wanted_ = true;
+    if (what.result < 0 || !(static_cast<unsigned>(what.result) & POLLERR)) return;
+    if (!decided_) take_sample(connection_); // notes what SO_ERROR tells
+}
+
+// While answers are owed to a peer that has finished, no receive would tell of its reset.
+void ending::watch_for_loss() {
+    connection& of = connection_;
+    if (loss_.in_flight() || of.from().kind != connection_kind::tcp ||
+        of.receiving() != receiving_phase::finished)
+        return;
+    loss_.launch([&](io_uring_sqe& sqe) {
+        // POLLERR and POLLHUP are always told; POLLRDHUP as well, which holds already: again and
+        // again, then, whenever something happens.
+        io_uring_prep_poll_multishot(&sqe, of.descriptor(), 0);
+    });
+}
+
+void ending::loss_settled(completion what) noexcept {
+    if (what.result > 0 && !decided_) take_sample(connection_); // notes what SO_ERROR tells
+}
+
+void ending::ask_peer_name() {
+    connection& of = connection_;
+    if (of.knows_peer() || peer_name_.in_flight()) return;
+    if (!of.on().has(capability::socket_option_commands)) {
+        know_peer_name();
+        return;
+    }
+    peer_name_.launch([&](io_uring_sqe& sqe) {
+        operations::peer_name{of.descriptor(), of.from().ipv6, &report_.peer}.prepare(sqe);
+    });
+}
+
+// In place, where nobody may wait for the ring: what comes next makes the kernel forget the name.
+void ending::know_peer_name() noexcept {
+    connection& of = connection_;
+    if (of.knows_peer()) return;
+    of.set_peer(peer_name(of.on().calls(), of.descriptor(), of.from().ipv6 ? AF_INET6 : AF_INET));
+}
+
+void ending::peer_name_settled(completion what) noexcept {
+    if (what.result <= 0) return;
+    report_.peer.resize(static_cast<socklen_t>(what.result));
+    if (!connection_.knows_peer()) connection_.set_peer(report_.peer);
+}
+
+} // namespace ringdown
