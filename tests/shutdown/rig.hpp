@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 #include <ringdown/ringdown.hpp>
 
@@ -167,6 +168,8 @@ template <class Socket, class Answer>
 task<void> receive_into(Socket& by, std::span<std::byte> into, Answer& outcome) {
     outcome = co_await by.recv(into);
 }
+
+inline bool is_open(const unique_descriptor& of) { return ::fcntl(of.get(), F_GETFD) >= 0; }
 
 inline std::span<const std::byte> text(std::string_view of) { return bytes_of(of); }
 
