@@ -234,6 +234,7 @@ sim_options kernel_of(const options& what, std::mt19937_64& dice) {
     sim_options kernel;
     kernel.seed = what.seed;
     kernel.drop_completion = what.drop_completion;
+    kernel.close_error = what.close_error;
     kernel.submission_entries_max = std::array{0u, 2u, 8u}[dice() % 3];
     kernel.completion_entries_max = std::array{0u, 4u, 16u}[dice() % 3];
     if (dice() % 4 == 0) kernel.late_cancel = 2ms;

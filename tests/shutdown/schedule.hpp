@@ -30,6 +30,7 @@ struct options {
     way how = way::graceful;
     std::uint64_t seed = 1;
     std::uint64_t drop_completion = 0; ///< A mutation: this one never comes.
+    int close_error = 0;               ///< What the close of the connection answers.
 };
 
 struct outcome {

@@ -166,7 +166,7 @@ int sim_kernel::close_descriptor(int fd, bool on_ring) {
     }
     descriptors_.erase(fd);
     file->closed();
-    return 0;
+    return dynamic_cast<tcp_socket*>(file) ? -options_.close_error : 0;
 }
 
 int sim_kernel::close(int fd) noexcept { return close_descriptor(fd, false); }

@@ -22,6 +22,8 @@ struct sim_options {
     unsigned submission_entries_max = 0; ///< Smaller queues than the library asks for; 0: as asked.
     unsigned completion_entries_max = 0;
     capability_set missing = {}; ///< What this kernel is too old for.
+    /// What closing a socket answers, although it closes, as close(2) may; 0 is success.
+    int close_error = 0;
 
     /// Faults for mutation tests: a completion that never comes (1 is the first after `disturb`),
     /// and operations that end this long after they were cancelled.

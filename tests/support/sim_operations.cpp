@@ -115,7 +115,9 @@ void ring::end_cancelled(operation& which) {
 
 void ring::append(const operation& which, completion what, bool last) {
     if (last && which.on) ++which.on->unposted;
-    ready_.push_back({{which.sqe.user_data, what}, which.on, submitting_, last});
+    const bool silent = which.sqe.flags & IOSQE_CQE_SKIP_SUCCESS && which.sqe.user_data != 0;
+    const bool prompt = silent && submitting_;
+    ready_.push_back({{which.sqe.user_data, what}, which.on, submitting_, prompt, last});
 }
 
 void ring::complete(operation& which, completion what) {

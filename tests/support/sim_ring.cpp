@@ -166,8 +166,8 @@ void ring::post_ready(bool in_place_only) {
     std::vector<ready> batch, later;
     std::set<file*> held;
     for (const ready& each : ready_) {
-        const bool hold = (in_place_only && !each.in_place) || world_.one_in(4) ||
-                          (each.on && held.contains(each.on));
+        const bool hold = !each.prompt && ((in_place_only && !each.in_place) || world_.one_in(4) ||
+                                           (each.on && held.contains(each.on)));
         if (hold) held.insert(each.on);
         (hold ? later : batch).push_back(each);
     }

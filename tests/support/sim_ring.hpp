@@ -50,6 +50,7 @@ private:
         ring::cqe cqe;
         file* on;
         bool in_place; // came to be during submission, which posts it even without GETEVENTS
+        bool prompt;   // ... and is never held back: its success would have told nothing
         bool last;
     };
     using outcome = std::optional<completion>;
