@@ -1,3 +1,4 @@
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "rig.hpp"
@@ -6,6 +7,19 @@ using namespace ringdown;
 using namespace ringdown::testing;
 
 // Data of any size in both directions while a connection ends.
+
+namespace {
+
+// Our FIN has been acknowledged, which the peer may put off for a moment.
+bool reaches_fin_wait_2(const stream& of) {
+    for (int looks = 0; looks < 2000; ++looks) {
+        if (tcp_state(of) == TCP_FIN_WAIT2) return true;
+        std::this_thread::sleep_for(1ms);
+    }
+    return false;
+}
+
+} // namespace
 
 TEST_CASE("16 MiB written before reading on both sides: no deadlock, every byte arrives") {
     run([](rig& at) -> task<void> {
@@ -160,7 +174,8 @@ TEST_CASE("sends while we are in FIN_WAIT2: discarded and counted, and no RST") 
         peer_script chatting(at.on, [&] {
             CHECK(theirs.read_to_end().finished);
             for (int i = 0; i < 5; ++i) {
-                std::this_thread::sleep_for(20ms);
+                std::this_thread::sleep_for(5ms);
+                CHECK(reaches_fin_wait_2(ours));
                 theirs.write_pattern(10'000);
             }
             theirs.finish();
@@ -170,6 +185,27 @@ TEST_CASE("sends while we are in FIN_WAIT2: discarded and counted, and no RST") 
         CHECK(row(report) == "local application graceful graceful acknowledged");
         CHECK(report.discarded_bytes == 50'000);
         at.check_resets(0);
+    });
+}
+
+TEST_CASE("sends while we are in FIN_WAIT2, past the cap: one RST, in the report and on the wire") {
+    wire_capture capture(wire_capture::what::ends);
+    run([&](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect();
+        const auto port = ours.local().port();
+        peer_script chatting(at.on, [&] {
+            CHECK(theirs.read_to_end().finished);
+            CHECK(reaches_fin_wait_2(ours));
+            theirs.write_pattern(10'000);
+            theirs.write("one too many");
+        });
+        const teardown_report report = co_await graceful_close(ours, {.discard_bytes_max = 10'000});
+        co_await chatting.done();
+        CHECK(row(report) == "local discard_limit graceful degraded acknowledged");
+        CHECK(report.reset_sent);
+        CHECK(theirs.tcp_state() == TCP_CLOSE); // it has come
+        at.check_resets(1);
+        if (capture.works()) CHECK(sent_by(capture.take(), port) == "fin rst");
     });
 }
 

@@ -107,7 +107,8 @@ TEST_CASE("delivered: a reset, and a lost network, are told as errors") {
         CHECK(row(report) == "peer peer_reset graceful reset unacknowledged");
         CHECK(report.unacknowledged_bytes == 7);
 
-        auto [second, silent] = at.connect({.user_timeout_ms = 250});
+        const network_in_haste sooner;
+        auto [second, silent] = at.connect({.user_timeout_ms = 60});
         silent.go_deaf();
         const auto more = co_await second.send(text("unheard"));
         CHECK(more.bytes == 7);

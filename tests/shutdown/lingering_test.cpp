@@ -100,7 +100,7 @@ TEST_CASE("close(wait): a peer that goes on sending is waited for no longer than
         CHECK(seen.bytes == answer.size());
         CHECK(seen.intact);
         CHECK(report->microseconds.total < 1s);
-        at.expect_resets_after_close(at.resets_so_far()); // to what came after the close
+        at.expect_kernels_resets(at.resets_so_far()); // to what came after the close
     });
 }
 
@@ -113,7 +113,7 @@ TEST_CASE("close(wait): bytes that come after the close draw RST, the kernel's o
         at.check_resets(0);
         theirs.write("too late"); // we are in FIN_WAIT2, and the descriptor is gone
         at.check_resets(1);
-        at.expect_resets_after_close(1);
+        at.expect_kernels_resets(1);
         CHECK(theirs.read_to_end().bytes == 0);
     });
 }

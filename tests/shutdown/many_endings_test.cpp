@@ -66,18 +66,29 @@ TEST_CASE("2,000 endings at once on tiny queues: we finish first, none is lost")
         [](rig& at) -> task<void> {
             co_await end_all(at, false);
             CHECK(at.on.statistics().queue_full > 0);
+            CHECK(at.on.statistics().overflows > 0);
         },
         tiny());
 }
 
 TEST_CASE("2,000 endings at once on tiny queues: the peers finished or reset first") {
-    run([](rig& at) -> task<void> { co_await end_all(at, true); }, tiny());
+    run(
+        [](rig& at) -> task<void> {
+            co_await end_all(at, true);
+            CHECK(at.on.statistics().overflows > 0);
+        },
+        tiny());
 }
 
 TEST_CASE("2,000 endings at once on tiny queues, FIN as a ring operation") {
     auto options = tiny();
     options.fin = fin_method::operation;
-    run([](rig& at) -> task<void> { co_await end_all(at, false); }, options);
+    run(
+        [](rig& at) -> task<void> {
+            co_await end_all(at, false);
+            CHECK(at.on.statistics().overflows > 0);
+        },
+        options);
 }
 
 TEST_CASE("2,000 aborts at once on tiny queues, receives in flight on each") {
@@ -100,6 +111,7 @@ TEST_CASE("2,000 aborts at once on tiny queues, receives in flight on each") {
                 CHECK(each.error() == std::errc::operation_canceled);
             CHECK(ledger(at.on).counters().count(actual_ending::aborted) == many);
             at.check_resets(many);
+            CHECK(at.on.statistics().overflows > 0);
         },
         tiny());
 }

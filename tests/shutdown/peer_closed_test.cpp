@@ -191,7 +191,8 @@ TEST_CASE("peer_closed: in flight when the connection is ended, it is cancelled 
 
 TEST_CASE("peer_closed: a network that gave up is neither FIN nor reset") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] = at.connect({.user_timeout_ms = 250});
+        const network_in_haste sooner;
+        auto [ours, theirs] = at.connect({.user_timeout_ms = 60});
         theirs.go_deaf();
         const auto sent = co_await ours.send(text("into the void"));
         CHECK(sent.bytes == 13);

@@ -10,19 +10,6 @@ using namespace ringdown::testing;
 
 // Resets by the peer, in every phase, and networks that give up.
 
-namespace {
-
-constexpr int established = 1, fin_wait_2 = 5;
-
-int state_of(const stream& of) {
-    tcp_info info{};
-    socklen_t bytes = sizeof info;
-    ::getsockopt(of.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &bytes);
-    return info.tcpi_state;
-}
-
-} // namespace
-
 TEST_CASE("a reset in the middle of an answer: one report, which names what is missing") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
@@ -265,7 +252,8 @@ TEST_CASE("a peer that reset before it was accepted: no descriptor lost, its nam
 
 TEST_CASE("a peer that vanished without a packet: the network gave up, and is named") {
     run([](rig& at) -> task<void> {
-        auto [ours, theirs] = at.connect({.user_timeout_ms = 300});
+        const network_in_haste sooner;
+        auto [ours, theirs] = at.connect({.user_timeout_ms = 60});
         theirs.go_deaf();
         const auto sent = co_await ours.send(text("into the void"));
         CHECK(sent.bytes == 13);
@@ -275,7 +263,7 @@ TEST_CASE("a peer that vanished without a packet: the network gave up, and is na
         CHECK(report.error == std::errc::timed_out);
         CHECK(!report.reset_received);
         CHECK(report.microseconds.total < 2s);
-        CHECK(state_of(ours) != established);
+        CHECK(tcp_state(ours) != TCP_ESTABLISHED);
     });
 }
 
@@ -286,7 +274,7 @@ TEST_CASE("a peer that vanished while we wait for its FIN is a matter of the idl
         CHECK(finished.has_value());
         CHECK(theirs.read_to_end().finished);
         const bool acknowledged =
-            co_await eventually(at, [&] { return state_of(ours) == fin_wait_2; });
+            co_await eventually(at, [&] { return tcp_state(ours) == TCP_FIN_WAIT2; });
         CHECK(acknowledged);
         theirs.go_deaf();
         const teardown_report report = co_await graceful_close(ours, {.idle = 150ms});

@@ -4,6 +4,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include <ringdown/runtime/frame_pool.hpp>
 
 namespace ringdown::testing {
@@ -198,7 +201,7 @@ void rig::check_reported_resets() {
     if (!has_own_network() || !ends_.works() || !has_sink_) return;
     const auto reported = std::ranges::count_if(
         reports_, [](const teardown_report& each) { return each.reset_sent; });
-    CHECK(our_resets() == static_cast<std::uint64_t>(reported) + after_close_);
+    CHECK(our_resets() == static_cast<std::uint64_t>(reported) + kernels_resets_);
     CHECK(wire().resets_sent >= our_resets());
 }
 
@@ -252,6 +255,13 @@ task<bool> eventually(rig& at, std::function<bool()> holds) {
         if (!co_await sleep_for(at.on, 1ms)) co_return false;
     }
     co_return true;
+}
+
+int tcp_state(const stream& of) {
+    tcp_info info{};
+    socklen_t bytes = sizeof info;
+    ::getsockopt(of.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &bytes);
+    return info.tcpi_state;
 }
 
 void check_claim(const teardown_report& report, std::uint64_t arrived) {

@@ -95,8 +95,9 @@ public:
     /// network of its own.
     void check_resets(std::uint64_t expected);
     [[nodiscard]] std::uint64_t resets_so_far() { return our_resets(); }
-    /// After a close the kernel may have to reset by itself, which no report can tell of.
-    void expect_resets_after_close(std::uint64_t count) noexcept { after_close_ += count; }
+    /// After a close, and where keepalive has found nobody, the kernel resets by itself, which no
+    /// report can tell of.
+    void expect_kernels_resets(std::uint64_t count) noexcept { kernels_resets_ += count; }
     /// Called by `run`: every RST that left is in a report, and every one that is left.
     void check_reported_resets();
 
@@ -121,7 +122,7 @@ private:
     wire_capture& ends_;
     wire_resets resets_;
     std::set<std::uint16_t> our_ports_;
-    std::uint64_t after_close_ = 0;
+    std::uint64_t kernels_resets_ = 0;
     wait_for_cpu waited_;
     std::vector<teardown_report> reports_;
     std::function<void(const std::vector<teardown_report>&)> at_end_;
@@ -139,6 +140,9 @@ task<void> pass(rig& at, std::chrono::nanoseconds time);
 
 /// Waits until `holds`, for two seconds at most.
 task<bool> eventually(rig& at, std::function<bool()> holds);
+
+/// What our kernel calls the state of a connection, as in <netinet/tcp.h>.
+int tcp_state(const stream& of);
 
 /// Checks that a report claims no more than arrived at the peer's kernel.
 void check_claim(const teardown_report& report, std::uint64_t arrived);

@@ -152,7 +152,7 @@ TEST_CASE("drain: who waits in the accept queue is served, newcomers are refused
             CHECK(closing);
             CHECK((co_await connect(at.on, server.serving.local())).error() ==
                   std::errc::connection_refused);
-            at.expect_resets_after_close(1); // the refusal
+            at.expect_kernels_resets(1); // the refusal
             for (peer& each : clients) {
                 co_await sees_fin(at, each);
                 CHECK(each.read() == "request");

@@ -159,7 +159,8 @@ TEST_CASE("session: a peer that has vanished: requests in progress end at the de
 
 TEST_CASE("session: the network gives up: told as a reset, and lost") {
     run([](rig& at) -> task<void> {
-        auto [s, theirs] = converse(at, session_role::server, {}, {.user_timeout_ms = 300});
+        const network_in_haste sooner;
+        auto [s, theirs] = converse(at, session_role::server, {}, {.user_timeout_ms = 60});
         auto owed = s.begin_request();
         theirs.go_deaf();
         const auto sent = co_await owed->send(text("answer"));

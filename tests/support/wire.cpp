@@ -22,16 +22,48 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// 0, or why not.
+int set_loopback(unsigned long request, ifreq what) noexcept {
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    std::strcpy(what.ifr_name, "lo");
+    const int refused = ::ioctl(fd, request, &what) < 0 ? errno : 0;
+    ::close(fd);
+    return refused;
+}
+
+int set_loopback_address(in_addr_t to) noexcept {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_addr.s_addr = htonl(to);
+    ifreq what{};
+    std::memcpy(&what.ifr_addr, &name, sizeof name);
+    return set_loopback(SIOCSIFADDR, what);
+}
+
 // Null when it went well, else why not.
 const char* move_into_own_network() noexcept {
     if (::unshare(CLONE_NEWNET) < 0) return std::strerror(errno);
-    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ifreq loopback{};
-    std::strcpy(loopback.ifr_name, "lo");
-    loopback.ifr_flags = IFF_UP;
-    const int refused = ::ioctl(fd, SIOCSIFFLAGS, &loopback) < 0 ? errno : 0;
-    ::close(fd);
+    ifreq up{};
+    up.ifr_flags = IFF_UP;
+    const int refused = set_loopback(SIOCSIFFLAGS, up);
     return refused ? std::strerror(refused) : nullptr;
+}
+
+struct setting {
+    const char* path;
+    const char* hasty;
+};
+constexpr std::array<setting, 4> hasty_settings{{
+    {"/proc/sys/net/ipv4/tcp_keepalive_time", "0"},
+    {"/proc/sys/net/ipv4/tcp_keepalive_intvl", "0"},
+    {"/proc/sys/net/ipv4/tcp_early_retrans", "0"}, // a probe for a lost tail comes first
+    {"/proc/sys/net/ipv4/tcp_rto_min_us", "5000"}, // since Linux 6.11
+}};
+
+bool write_setting(const char* path, const std::string& value) {
+    std::ofstream file(path);
+    file << value << std::flush;
+    return file.good();
 }
 
 // Before main, so that no thread and no socket of this process is left outside.
@@ -83,6 +115,24 @@ wire_sockets count_both(std::optional<std::uint16_t> port) {
 bool has_own_network() noexcept { return refused == nullptr; }
 
 const char* own_network_refused() noexcept { return refused ? refused : ""; }
+
+network_gone::network_gone() { set_loopback_address(INADDR_ANY); }
+network_gone::~network_gone() { set_loopback_address(INADDR_LOOPBACK); }
+
+network_in_haste::network_in_haste() {
+    if (!has_own_network()) return; // these are everybody's settings
+    keepalive_ = true;
+    for (std::size_t i = 0; i < before_.size(); ++i) {
+        std::ifstream(hasty_settings[i].path) >> before_[i];
+        const bool written = write_setting(hasty_settings[i].path, hasty_settings[i].hasty);
+        if (i < 2) keepalive_ = keepalive_ && written;
+    }
+}
+
+network_in_haste::~network_in_haste() {
+    for (std::size_t i = 0; i < before_.size(); ++i)
+        if (!before_[i].empty()) write_setting(hasty_settings[i].path, before_[i]);
+}
 
 wire_counters wire_counters::operator-(const wire_counters& earlier) const noexcept {
     return {resets_sent - earlier.resets_sent,     established_resets - earlier.established_resets,

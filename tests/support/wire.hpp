@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace ringdown::testing {
 
@@ -11,6 +13,34 @@ bool has_own_network() noexcept;
 
 /// Why it has not, for a visible skip.
 const char* own_network_refused() noexcept;
+
+/// Takes its IPv4 address from the loopback interface, and with it every route, until the end of
+/// the block. For a process with a network of its own.
+class network_gone {
+public:
+    network_gone();
+    network_gone(const network_gone&) = delete;
+    network_gone& operator=(const network_gone&) = delete;
+    ~network_gone();
+};
+
+/// Lets the kernel give up those who do not answer sooner, until the end of the block: sends again
+/// after milliseconds, and probes by keepalive as often. Of connections made in it; does nothing
+/// without a network of its own.
+class network_in_haste {
+public:
+    network_in_haste();
+    network_in_haste(const network_in_haste&) = delete;
+    network_in_haste& operator=(const network_in_haste&) = delete;
+    ~network_in_haste();
+
+    /// False where keepalive is as slow as ever.
+    [[nodiscard]] bool keepalive() const noexcept { return keepalive_; }
+
+private:
+    std::array<std::string, 4> before_; // of each setting; empty where there is none
+    bool keepalive_ = false;
+};
 
 /// The kernel's counters of TCP in this process's network.
 struct wire_counters {
