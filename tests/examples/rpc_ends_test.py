@@ -1,4 +1,5 @@
 """rpc serve, where the client or the server ends in the middle: the books balance."""
+import os
 import signal
 import subprocess
 import threading
@@ -82,14 +83,75 @@ class ClientsThatEnd(RpcCase):
             report = server.report()
             return report, self.drained(server)
 
-    def test_by_a_kill_are_told_from_those_that_finished(self):
-        # The kernel sends FIN or RST for it: RST when it had answers that it had not read.
+    def test_by_a_kill_in_mid_flight_keep_the_books(self):
         for _ in range(3):
             report, totals = self.kill()
-            self.assertIn(report['cause'], ('peer_reset', 'truncated', 'peer_finished'))
-            if report['cause'] == 'peer_finished':  # killed while nothing was due, nor half sent
+            cause = report['cause']
+            self.assertEqual(report['reset_received'], cause == 'peer_reset', report)
+            if cause != 'peer_reset':  # nothing was unread, nor answered later
+                self.assert_report(report, peer_finished=True, ending='graceful')
+                self.assertEqual(totals['truncated'], int(cause == 'truncated'), report)
+            if cause == 'peer_finished':
                 self.assertEqual(totals['canceled'], 0)
             self.assertGreater(totals['answered'], 1000)
+
+    def killed(self, data, answers, reads=True, due=0):
+        """A client process is killed when it has sent this and so many answers have come, read or
+        not; returns the server's report and totals. The kernel ends the connection for it."""
+        with Server('rpc serve') as server:
+            ready, tell = os.pipe()
+            process = os.fork()
+            if process == 0:
+                try:
+                    client = Client(server)
+                    client.send(data)
+                    if reads:
+                        client.receive_answers(answers)
+                    else:
+                        wait_until(lambda: harness.queued_for_reading(client.socket), 'answered')
+                    os.write(tell, b'x')
+                    time.sleep(10)
+                finally:
+                    os._exit(1)
+            os.close(tell)
+            self.assertEqual(os.read(ready, 1), b'x')
+            os.close(ready)
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            report = server.report()
+            return report, self.drained(server, requests=answers + due)
+
+    @alone
+    def test_by_a_kill_between_messages_have_finished(self):
+        report, totals = self.killed(request(1, 'echo', 1) + request(2, 'echo', 2), answers=2)
+        self.assert_report(report, cause='peer_finished', initiator='peer', ending='graceful',
+                           delivery='acknowledged', reset_received=False)
+        self.assertEqual((totals['truncated'], totals['canceled']), (0, 0))
+
+    @alone
+    def test_by_a_kill_inside_a_message_are_truncated(self):
+        report, totals = self.killed(request(1, 'echo', 1) + b'\x94', answers=1)
+        self.assert_report(report, cause='truncated', initiator='peer', ending='graceful',
+                           delivery='acknowledged', reset_received=False)
+        self.assertEqual((totals['truncated'], totals['canceled']), (1, 0))
+
+    @alone
+    def test_by_a_kill_with_answers_unread_are_resets(self):
+        for half in (b'', b'\x94'):  # whatever was sent besides
+            report, totals = self.killed(request(1, 'echo', 1) + half, answers=1, reads=False)
+            self.assert_report(report, cause='peer_reset', initiator='peer', ending='reset',
+                               peer_finished=False, error='ECONNRESET')
+            self.assertEqual((totals['truncated'], totals['canceled']), (0, 0))
+
+    @alone
+    def test_by_a_kill_with_answers_due_are_resets_at_the_next_answer(self):
+        # Its FIN asks for the answers as any other would; nobody is there to take them.
+        data = request(1, 'echo', 1) + request(2, 'sleep', 100)
+        for half in (b'', b'\x94'):  # the reset is what counts
+            report, totals = self.killed(data + half, answers=1, due=1)
+            self.assert_report(report, cause='peer_reset', initiator='peer', ending='reset',
+                               peer_finished=True, error='EPIPE', delivery='unacknowledged')
+            self.assertEqual((totals['truncated'], totals['answered']), (0, 2))
 
     def test_that_read_nothing_are_cut_at_the_deadline(self):
         with Server('rpc serve', '--deadline', '300ms', '--frame-max', '32MiB') as server:
