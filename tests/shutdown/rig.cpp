@@ -257,7 +257,7 @@ task<bool> eventually(rig& at, std::function<bool()> holds) {
     co_return true;
 }
 
-int tcp_state(const stream& of) {
+int state_of(const stream& of) {
     tcp_info info{};
     socklen_t bytes = sizeof info;
     ::getsockopt(of.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &bytes);
