@@ -16,10 +16,18 @@
 namespace ringdown::testing {
 namespace {
 
-// Bit n is state n of include/net/tcp_states.h; 10 listens, and 13 is bound without a connection.
+// Bit n is state n of include/net/tcp_states.h: 6 is TIME_WAIT, 7 and 13 are without a connection,
+// 10 listens.
 constexpr unsigned of_connections = 0x1fff & ~(1U << 10);
+constexpr unsigned of_open_ones = of_connections & ~(1U << 6 | 1U << 7);
 
-void ask(int fd) {
+int open_netlink() {
+    const int fd = ::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (fd < 0) throw std::system_error(errno, std::system_category(), "sock_diag");
+    return fd;
+}
+
+void ask(int fd, int family, unsigned states) {
     struct {
         nlmsghdr header;
         inet_diag_req_v2 body;
@@ -27,9 +35,9 @@ void ask(int fd) {
     request.header.nlmsg_len = sizeof request;
     request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
     request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    request.body.sdiag_family = AF_INET;
+    request.body.sdiag_family = static_cast<__u8>(family);
     request.body.sdiag_protocol = IPPROTO_TCP;
-    request.body.idiag_states = of_connections;
+    request.body.idiag_states = states;
     if (::send(fd, &request, sizeof request, 0) < 0)
         throw std::system_error(errno, std::system_category(), "sock_diag");
 }
@@ -59,10 +67,9 @@ bool take_part(int fd, std::vector<kernel_socket>& into) {
 } // namespace
 
 std::vector<kernel_socket> kernel_sockets(std::uint16_t one, std::uint16_t other) {
-    const int fd = ::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-    if (fd < 0) throw std::system_error(errno, std::system_category(), "sock_diag");
+    const int fd = open_netlink();
     std::vector<kernel_socket> all;
-    ask(fd);
+    ask(fd, AF_INET, of_connections);
     while (take_part(fd, all)) {
     }
     ::close(fd);
@@ -71,6 +78,19 @@ std::vector<kernel_socket> kernel_sockets(std::uint16_t one, std::uint16_t other
                !(each.local == other && each.remote == one);
     });
     return all;
+}
+
+bool connections_are_open() {
+    for (const int family : {AF_INET, AF_INET6}) {
+        const int fd = open_netlink();
+        std::vector<kernel_socket> found;
+        ask(fd, family, of_open_ones);
+        while (found.empty() && take_part(fd, found)) {
+        }
+        ::close(fd);
+        if (!found.empty()) return true;
+    }
+    return false;
 }
 
 unsigned time_waits(std::uint16_t one, std::uint16_t other) {

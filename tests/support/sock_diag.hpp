@@ -25,4 +25,7 @@ std::vector<kernel_socket> kernel_sockets(std::uint16_t one, std::uint16_t other
 /// How many of these are in TIME_WAIT.
 unsigned time_waits(std::uint16_t one, std::uint16_t other);
 
+/// Whether any TCP connection is neither over nor in TIME_WAIT, over IPv4 or IPv6.
+bool connections_are_open();
+
 } // namespace ringdown::testing

@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sock_diag.hpp"
+
 namespace ringdown::testing {
 namespace {
 
@@ -155,7 +157,7 @@ wire_sockets count_sockets(std::uint16_t port) { return count_both(port); }
 
 bool wire_is_quiet(std::chrono::milliseconds patience) {
     const auto until = std::chrono::steady_clock::now() + patience;
-    while (count_sockets().open > 0) {
+    while (connections_are_open()) { // not by /proc, which lists thousands in TIME_WAIT
         if (std::chrono::steady_clock::now() >= until) return false;
         std::this_thread::sleep_for(1ms);
     }
