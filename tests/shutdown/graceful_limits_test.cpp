@@ -95,11 +95,11 @@ TEST_CASE("graceful_close: a peer that reads byte by byte cannot stretch the dea
         });
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
-            report = co_await graceful_close(ours, {.within = 400ms, .idle = 5s});
+            report = co_await graceful_close(ours, {.within = 200ms, .idle = 5s});
         });
         co_await reader.done();
         CHECK(row(report) == "local deadline graceful degraded unacknowledged");
-        at.check_near(report.microseconds.total, 400ms);
+        at.check_near(report.microseconds.total, 200ms);
         check_claim(report, arrived);
         CHECK(report.sent_bytes + report.unsent_bytes == answer.size());
         at.check_resets(1);
@@ -113,18 +113,18 @@ TEST_CASE("graceful_close: acknowledged bytes restart the idle time") {
         sent outcome;
         teardown_report report;
         peer_script reader(at.on, [&] {
-            // About 600 ms in all, with gaps well below the idle time.
+            // About 300 ms in all, with gaps well below the idle time.
             while (!theirs.read_to_end(16384).finished)
-                std::this_thread::sleep_for(30ms);
+                std::this_thread::sleep_for(15ms);
             theirs.finish();
         });
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
-            report = co_await graceful_close(ours, {.within = 10s, .idle = 250ms});
+            report = co_await graceful_close(ours, {.within = 10s, .idle = 150ms});
         });
         co_await reader.done();
         CHECK(row(report) == "local application graceful graceful acknowledged");
-        CHECK(report.microseconds.total > 250ms);
+        CHECK(report.microseconds.total > 150ms);
         CHECK(theirs.arrived() == answer.size());
         at.check_resets(0);
     });
@@ -136,18 +136,18 @@ TEST_CASE("graceful_close: received bytes restart the idle time, and are counted
         std::uint64_t written = 0;
         peer_script writer(at.on, [&] {
             for (int i = 0; i < 12; ++i) {
-                std::this_thread::sleep_for(40ms);
+                std::this_thread::sleep_for(20ms);
                 written += theirs.write("still here");
             }
             theirs.finish();
         });
         const teardown_report report =
-            co_await graceful_close(ours, {.within = 10s, .idle = 200ms});
+            co_await graceful_close(ours, {.within = 10s, .idle = 110ms});
         co_await writer.done();
         CHECK(row(report) == "local application graceful graceful acknowledged");
         CHECK(written == 120);
         CHECK(report.discarded_bytes == 120);
-        CHECK(report.microseconds.total > 400ms);
+        CHECK(report.microseconds.total > 220ms);
         at.check_resets(0);
     });
 }

@@ -183,7 +183,7 @@ TEST_CASE("session: a server's idle time does not run while a request is in prog
         server_options options;
         options.idle = 50ms;
         options.when_idle.policy.within = 1s;
-        co_await serve_one(at, options, 200ms, {.within = 2s, .unready_for = 1s}, done, answer);
+        co_await serve_one(at, options, 150ms, {.within = 2s, .unready_for = 600ms}, done, answer);
         CHECK(answer.bytes == 6);
         REQUIRE(done.has_value());
         CHECK(row(*done) == "local graceful 1 1 0 0");

@@ -94,18 +94,18 @@ TEST_CASE("unix: bytes that the peer reads slowly restart the idle time") {
         teardown_report report;
         peer_script reader(at.on, [&] {
             while (!theirs.read_to_end(40'000).finished)
-                std::this_thread::sleep_for(60ms);
+                std::this_thread::sleep_for(30ms);
             theirs.finish();
         });
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < 8; ++i)
                 in.spawn(
                     send_into(ours, std::span(answer).subspan(i * 40'000, 40'000), outcomes[i]));
-            report = co_await graceful_close(ours, {.within = 5s, .idle = 200ms});
+            report = co_await graceful_close(ours, {.within = 5s, .idle = 120ms});
         });
         co_await reader.done();
         CHECK(row(report) == "local application graceful graceful acknowledged");
-        CHECK(report.microseconds.total > 200ms);
+        CHECK(report.microseconds.total > 120ms);
     });
 }
 

@@ -41,6 +41,26 @@ void keep_only(unsigned flags, int fd, bool ipv6) {
     ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
+void keep_nothing(int fd) {
+    sock_filter none[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    const sock_fprog program{std::size(none), none};
+    ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+void filter(int fd, wire_capture::what captured, bool ipv6) {
+    const int none = 0;
+    if (captured == wire_capture::what::resets) keep_only(rst_flag, fd, ipv6);
+    if (captured == wire_capture::what::ends) keep_only(rst_flag | fin_flag, fd, ipv6);
+    if (captured == wire_capture::what::all)
+        ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
+}
+
+// Those of captures that are over: the kernel takes a tenth of a second to close such sockets.
+std::vector<std::array<int, 2>>& kept_sockets(wire_capture::what captured) {
+    static std::array<std::vector<std::array<int, 2>>, 3> of_each;
+    return of_each[static_cast<std::size_t>(captured)];
+}
+
 int packet_socket(bool ipv6, wire_capture::what captured) {
     // Of one protocol a packet socket sees each packet once, as it arrives. None until the filter
     // is in place.
@@ -48,8 +68,7 @@ int packet_socket(bool ipv6, wire_capture::what captured) {
     if (fd < 0) return fd;
     const int room = 64 << 20;
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
-    if (captured == wire_capture::what::resets) keep_only(rst_flag, fd, ipv6);
-    if (captured == wire_capture::what::ends) keep_only(rst_flag | fin_flag, fd, ipv6);
+    filter(fd, captured, ipv6);
     sockaddr_ll all{};
     all.sll_family = AF_PACKET;
     all.sll_protocol = htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP);
@@ -69,12 +88,28 @@ wire_segment segment_of(const tcphdr& tcp, unsigned tcp_bytes) {
 
 } // namespace
 
-wire_capture::wire_capture(what captured)
-    : sockets_{packet_socket(false, captured), packet_socket(true, captured)} {}
+wire_capture::wire_capture(what captured) : captured_(captured) {
+    auto& kept = kept_sockets(captured);
+    if (kept.empty()) {
+        sockets_ = {packet_socket(false, captured), packet_socket(true, captured)};
+        return;
+    }
+    sockets_ = kept.back();
+    kept.pop_back();
+    filter(sockets_[0], captured, false);
+    filter(sockets_[1], captured, true);
+}
 
 wire_capture::~wire_capture() {
+    if (!works()) {
+        for (const int fd : sockets_)
+            if (fd >= 0) ::close(fd);
+        return;
+    }
     for (const int fd : sockets_)
-        if (fd >= 0) ::close(fd);
+        keep_nothing(fd);
+    take();
+    kept_sockets(captured_).push_back(sockets_);
 }
 
 std::vector<wire_segment> wire_capture::take() {

@@ -19,7 +19,7 @@ struct wire_segment {
 };
 
 /// Every segment over loopback since it was made, or every RST, or every RST and FIN, by packet
-/// sockets.
+/// sockets, which stay open for the captures to come.
 class wire_capture {
 public:
     enum class what : std::uint8_t { all, resets, ends };
@@ -36,6 +36,7 @@ public:
     std::vector<wire_segment> take();
 
 private:
+    what captured_;
     std::array<int, 2> sockets_; // IPv4, IPv6
 };
 
