@@ -98,10 +98,9 @@ def as_subproject(root, work):
 
 
 def begun_with(source):
-    """The header of the library that a source includes before anything else is said; or None."""
-    first = re.search(r"^\s*#.*", source.read_text(), re.M)
-    include = first and re.fullmatch(r"\s*#include <ringdown/(.*)>", first.group())
-    return include and pathlib.Path(include[1])
+    """The header of the library that a source includes before anything but comments; or None."""
+    first = re.match(r"(?:\s*//.*\n)*\s*#include <ringdown/(\S+)>\n", source.read_text())
+    return first and pathlib.Path(first[1])
 
 
 def install(built, work):
