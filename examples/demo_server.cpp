@@ -72,7 +72,7 @@ task<void> serve_one(stream peer, const ending_request& ending) {
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("The server of the demo.", "demo-server");
+    command_line::program app("The server of the demo.", "demo-server");
     examples::serving_options options;
     examples::add_serving_options(app, options);
     options.ending.policy = {

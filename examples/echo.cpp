@@ -24,7 +24,7 @@ task<void> echo(stream peer, const ending_request& ending) {
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Sends back what it receives.", "echo");
+    command_line::program app("Sends back what it receives.", "echo");
     examples::serving_options options;
     examples::add_serving_options(app, options);
     return examples::run_program(app, argc, argv, [&] {

@@ -116,12 +116,12 @@ task<int> fetch(loop& on, address from, std::span<const std::byte> request, endi
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Sends N bytes and FIN, reads to the end, prints what came and its report.",
-                 "fetch");
+    command_line::program app(
+        "Sends N bytes and FIN, reads to the end, prints what came and its report.", "fetch");
     address from;
     std::uint64_t send_bytes = 0;
     ending_request ending;
-    examples::add_address(app, "ADDR", from, "the server")->required();
+    examples::add_address(app, "ADDR", from, "the server").required();
     examples::add_size(app, "--send", send_bytes, "how many bytes to send; byte i is i mod 251");
     examples::add_ending_options(app, ending);
     return examples::run_program(app, argc, argv, [&] {

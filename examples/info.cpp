@@ -43,6 +43,6 @@ int print_info() {
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Prints what this kernel offers to Ringdown.", "ringdown-info");
+    command_line::program app("Prints what this kernel offers to Ringdown.", "ringdown-info");
     return examples::run_program(app, argc, argv, print_info);
 }

@@ -26,11 +26,11 @@ task<void> give_once(stream peer, std::span<const std::byte> bytes, const ending
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Gives every client N bytes and ends the connection.", "once");
+    command_line::program app("Gives every client N bytes and ends the connection.", "once");
     examples::serving_options options;
     std::uint64_t size = 0;
     examples::add_serving_options(app, options);
-    examples::add_size(app, "--bytes", size, "how many bytes; byte i is i mod 251")->required();
+    examples::add_size(app, "--bytes", size, "how many bytes; byte i is i mod 251").required();
     return examples::run_program(app, argc, argv, [&] {
         const std::vector<std::byte> bytes = examples::pattern("--bytes", size);
         return examples::serve(options, [&](stream peer) {

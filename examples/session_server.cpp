@@ -207,12 +207,11 @@ private:
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Answers `ID MS BYTES` after MS milliseconds.", "session-server");
+    command_line::program app("Answers `ID MS BYTES` after MS milliseconds.", "session-server");
     examples::serving_options options;
     std::string sessions;
     examples::add_serving_options(app, options);
-    app.add_option("--sessions", sessions, "write a line of JSON for each session")
-        ->type_name("FILE");
+    app.add("--sessions", sessions, "write a line of JSON for each session").named("FILE");
     return examples::run_program(app, argc, argv,
                                  [&] { return session_server(options, sessions).run(); });
 }

@@ -2,9 +2,9 @@
 // one JSON object. Hand-written epoll, so that it is none of the contestants.
 #include <cstdio>
 
-#include <CLI/CLI.hpp>
 #include <sys/resource.h>
 
+#include "../../command_line/command_line.hpp"
 #include "failure.hpp"
 #include "workloads.hpp"
 
@@ -34,34 +34,30 @@ void require_no_leak(const load::meter& server, const load::options& given, int 
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Aims a workload at a server on 127.0.0.1 and measures it.", "load");
+    command_line::program app("Aims a workload at a server on 127.0.0.1 and measures it.", "load");
     load::options given;
-    app.add_option("workload", given.workload, "what the server was started with")
-        ->required()
-        ->check(CLI::IsMember({"echo", "churn-server-first", "churn-client-first", "churn-abort",
-                               "discard", "drain", "cancel"}));
-    app.add_option("port", given.port, "where it listens")->required()->check(CLI::Range(1, 65535));
-    app.add_option("--server", given.server, "its process")
-        ->required()
-        ->check(CLI::Range(1, 1 << 30));
-    app.add_option("--connections", given.connections, "at a time [64]")
-        ->check(CLI::Range(1, 100'000));
-    app.add_option("--bytes", given.bytes, "of an echo's message, or of an upload [64]")
-        ->check(CLI::Range(1, 1 << 30));
-    app.add_option("--seconds", given.seconds, "measured [1]")->check(CLI::Range(0.01, 3600.0));
-    app.add_option("--warm-up", given.warm_up, "seconds before that [0.1]")
-        ->check(CLI::Range(0.0, 3600.0));
-    app.add_option("--stuck", given.stuck, "churn: percent of peers added that never read or close")
-        ->check(CLI::Range(0, 1000));
-    app.add_option("--rate", given.rate,
-                   "churn: connections begun a second, instead of as many as "
-                   "--connections at a time")
-        ->check(CLI::Range(0.0, 1e6));
-    app.add_option("--patience", given.patience, "seconds without what is due that fail a run [5]")
-        ->check(CLI::Range(0.01, 3600.0));
+    app.add("workload", given.workload, "what the server was started with")
+        .required()
+        .one_of({"echo", "churn-server-first", "churn-client-first", "churn-abort", "discard",
+                 "drain", "cancel"});
+    app.add("port", given.port, "where it listens").required().within(1, 65535);
+    app.add("--server", given.server, "its process").required().within(1, 1 << 30);
+    app.add("--connections", given.connections, "at a time [64]").within(1, 100'000);
+    app.add("--bytes", given.bytes, "of an echo's message, or of an upload [64]")
+        .within(1, 1 << 30);
+    app.add("--seconds", given.seconds, "measured [1]").within(0.01, 3600.0);
+    app.add("--warm-up", given.warm_up, "seconds before that [0.1]").within(0.0, 3600.0);
+    app.add("--stuck", given.stuck, "churn: percent of peers added that never read or close")
+        .within(0, 1000);
+    app.add("--rate", given.rate,
+            "churn: connections begun a second, instead of as many as "
+            "--connections at a time")
+        .within(0.0, 1e6);
+    app.add("--patience", given.patience, "seconds without what is due that fail a run [5]")
+        .within(0.01, 3600.0);
     app.add_flag("--busy", given.busy, "drain: peers go on asking");
     app.add_flag("--count", given.count, "count system calls, which costs the server some time");
-    CLI11_PARSE(app, argc, argv);
+    if (const auto status = app.read(argc, argv)) return *status;
     raise_descriptor_limit();
 
     const load::meter server(given.server, given.count);

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
 #include <ringdown/net/connection.hpp>
 #include <ringdown/net/inbox.hpp>
 
+#include "../../command_line/command_line.hpp"
 #include "server.hpp"
 
 namespace {
@@ -122,26 +122,18 @@ bool descriptors_for(std::uint32_t connections) {
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Measures what an idle connection takes of a server's memory.", "memory");
+    command_line::program app("Measures what an idle connection takes of a server's memory.",
+                              "memory");
     std::uint32_t connections = 16'000;
     double limit = 0;
     double idle = 0;
     bool json = false;
-    app.add_option("--connections", connections, "in all; an eighth of them warms up [16000]")
-        ->check(CLI::Range(connections_min, 100'000U));
-    app.add_option("--idle", idle, "give the server an idle time of so many seconds")
-        ->check(CLI::Range(0.0, 1e6));
-    app.add_option("--limit", limit, "fail when a connection takes more bytes than this");
+    app.add("--connections", connections, "in all; an eighth of them warms up [16000]")
+        .within(connections_min, 100'000U);
+    app.add("--idle", idle, "give the server an idle time of so many seconds").within(0.0, 1e6);
+    app.add("--limit", limit, "fail when a connection takes more bytes than this");
     app.add_flag("--json", json, "print JSON instead of a table");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::CallForHelp&) {
-        std::fputs(app.help().c_str(), stdout);
-        return 0;
-    } catch (const CLI::ParseError& refused) {
-        std::fprintf(stderr, "memory: %s\n", refused.what());
-        return 2;
-    }
+    if (const auto status = app.read(argc, argv)) return *status;
     if (!descriptors_for(connections)) return 2;
 
     const auto idle_time = std::chrono::nanoseconds(static_cast<std::int64_t>(idle * 1e9));

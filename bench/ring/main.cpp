@@ -8,9 +8,9 @@
 #include <unistd.h>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "../../command_line/command_line.hpp"
 #include "cases.hpp"
 #include "steps.hpp"
 
@@ -161,19 +161,18 @@ struct options {
     double limit = 0;
 };
 
-void describe(CLI::App& app, options& given) {
-    app.add_option("--rounds", given.rounds, "rounds, of which the median is taken [15]")
-        ->check(CLI::Range(1, 1000));
-    app.add_option("--count", given.count, "times a round [each row's own: some 20 ms]")
-        ->check(CLI::Range(std::size_t{1000}, std::size_t{1} << 32));
-    app.add_option("--only", given.only, "no-op, timer, deadline, channel, spawn")
-        ->check(CLI::IsMember({"no-op", "timer", "deadline", "channel", "spawn"}));
+void describe(command_line::command& app, options& given) {
+    app.add("--rounds", given.rounds, "rounds, of which the median is taken [15]").within(1, 1000);
+    app.add("--count", given.count, "times a round [each row's own: some 20 ms]")
+        .within(std::size_t{1000}, std::size_t{1} << 32);
+    app.add("--only", given.only, "no-op, timer, deadline, channel, spawn")
+        .one_of({"no-op", "timer", "deadline", "channel", "spawn"});
     app.add_flag("--quick", given.quick, "few and short rounds");
     app.add_flag("--json", given.json, "print JSON instead of a table");
-    app.add_option("--limit", given.limit,
-                   "end with status 1 when a median ratio is above this, of those that have a "
-                   "goal or are named by --only")
-        ->check(CLI::PositiveNumber);
+    app.add("--limit", given.limit,
+            "end with status 1 when a median ratio is above this, of those that have a "
+            "goal or are named by --only")
+        .within(1e-6, 1e6);
 }
 
 // Answers the share of the time in which others had the CPU.
@@ -192,19 +191,11 @@ double measure_all(std::vector<row>& rows, const options& given) {
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Measures ring, timers, tasks and events against the same written by hand.",
-                 "ring");
+    command_line::program app(
+        "Measures ring, timers, tasks and events against the same written by hand.", "ring");
     options given;
     describe(app, given);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::CallForHelp&) {
-        std::fputs(app.help().c_str(), stdout);
-        return 0;
-    } catch (const CLI::ParseError& refused) {
-        std::fprintf(stderr, "ring: %s\n", refused.what());
-        return 2;
-    }
+    if (const auto status = app.read(argc, argv)) return *status;
     if (given.quick) given.rounds = std::min(given.rounds, 5);
 
     std::vector<row> rows = all_rows();

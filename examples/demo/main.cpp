@@ -12,8 +12,6 @@
 #include <random>
 #include <stdexcept>
 
-#include <CLI/CLI.hpp>
-
 #include <fmt/format.h>
 
 namespace {
@@ -30,22 +28,22 @@ struct choices {
     std::string keep;
 };
 
-void add_options(CLI::App& app, choices& to) {
-    app.add_option("--connections", to.connections, "connections to open in all")
-        ->check(CLI::Range(12, 200'000))
-        ->capture_default_str();
-    app.add_option("--concurrency", to.concurrency, "connections open at a time, at most")
-        ->check(CLI::Range(1, 15'000))
-        ->capture_default_str();
-    app.add_option("--seconds", to.seconds, "time over which they are opened")
-        ->check(CLI::Range(0.1, 3600.0))
-        ->capture_default_str();
-    app.add_option("--sessions", to.sessions, "sessions to drain behind that; 0: none")
-        ->check(CLI::Range(0, 5'000))
-        ->capture_default_str();
-    app.add_option("--server", to.server, "the server [default: demo-server beside this program]");
-    app.add_option("--seed", to.seed, "repeats the choices of another run [default: random]");
-    app.add_option("--keep", to.keep, "folder for reports and records [default: kept on failure]");
+void add_options(command_line::command& app, choices& to) {
+    app.add("--connections", to.connections, "connections to open in all")
+        .within(12, 200'000)
+        .with_default_shown();
+    app.add("--concurrency", to.concurrency, "connections open at a time, at most")
+        .within(1, 15'000)
+        .with_default_shown();
+    app.add("--seconds", to.seconds, "time over which they are opened")
+        .within(0.1, 3600.0)
+        .with_default_shown();
+    app.add("--sessions", to.sessions, "sessions to drain behind that; 0: none")
+        .within(0, 5'000)
+        .with_default_shown();
+    app.add("--server", to.server, "the server [default: demo-server beside this program]");
+    app.add("--seed", to.seed, "repeats the choices of another run [default: random]");
+    app.add("--keep", to.keep, "folder for reports and records [default: kept on failure]");
 }
 
 std::filesystem::path server_to_run(const std::string& named, const char* otherwise) {
@@ -83,9 +81,10 @@ int run_all(const choices& chosen) {
 
 int main(int argc, char** argv) {
     choices chosen;
-    CLI::App app("Holds what servers say of their connections and sessions against what their "
-                 "peers saw.",
-                 "demo");
+    command_line::program app(
+        "Holds what servers say of their connections and sessions against what their "
+        "peers saw.",
+        "demo");
     add_options(app, chosen);
     return examples::run_program(app, argc, argv, [&] { return run_all(chosen); });
 }

@@ -7,7 +7,7 @@
 
 namespace {
 
-void add_frame_max(CLI::App& app, std::uint64_t& value) {
+void add_frame_max(command_line::command& app, std::uint64_t& value) {
     examples::add_size(app, "--frame-max", value, "largest message that is taken [1MiB]");
 }
 
@@ -30,7 +30,7 @@ int run_serve(examples::serving_options& serving, rpc::service_options& conversa
     return rpc::serve(serving, conversations);
 }
 
-// What is left on the command line are the params. CLI11 would take arrays among them apart.
+// What is left on the command line are the params. As options, arrays would be taken apart.
 int run_call(rpc::call_options& calling, const std::vector<std::string>& rest) {
     require_frame_max(calling.frame_max);
     for (const std::string& each : rest)
@@ -43,39 +43,37 @@ int run_call(rpc::call_options& calling, const std::vector<std::string>& rest) {
 } // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("MessagePack-RPC: a server with the methods echo(x), sleep(ms) and fail(text), "
-                 "and a client.",
-                 "rpc");
-    app.require_subcommand(1);
+    command_line::program app(
+        "MessagePack-RPC: a server with the methods echo(x), sleep(ms) and fail(text), "
+        "and a client.",
+        "rpc");
 
     examples::serving_options serving;
     rpc::service_options conversations;
-    CLI::App& serve = *app.add_subcommand("serve", "Answers calls.");
+    command_line::command serve = app.add_command("serve", "Answers calls.");
     examples::add_serving_options(serve, serving);
     add_frame_max(serve, conversations.frame_max);
     serve
-        .add_option("--in-progress", conversations.in_progress_max,
-                    "requests of one connection at a time [64]")
-        ->check(CLI::Range(1, 1 << 20))
-        ->type_name("N");
+        .add("--in-progress", conversations.in_progress_max,
+             "requests of one connection at a time [64]")
+        .within(1, 1 << 20)
+        .named("N");
 
     rpc::call_options calling;
-    CLI::App& call = *app.add_subcommand("call", "Calls a method: call ADDR METHOD [JSON...]");
-    examples::add_address(call, "ADDR", calling.server, "the server")->required();
-    call.add_option("METHOD", calling.method, "what to call")->required()->type_name("NAME");
-    call.add_option("--count", calling.count, "how often [1]")
-        ->check(CLI::Range(1u, 100'000'000u))
-        ->type_name("N");
-    call.add_option("--in-flight", calling.in_flight, "calls at a time [64]")
-        ->check(CLI::Range(1u, 1u << 20))
-        ->type_name("N");
+    command_line::command call =
+        app.add_command("call", "Calls a method: call ADDR METHOD [JSON...]");
+    examples::add_address(call, "ADDR", calling.server, "the server").required();
+    call.add("METHOD", calling.method, "what to call").required().named("NAME");
+    call.add("--count", calling.count, "how often [1]").within(1, 100'000'000).named("N");
+    call.add("--in-flight", calling.in_flight, "calls at a time [64]")
+        .within(1, 1 << 20)
+        .named("N");
     examples::add_duration(call, "--deadline", calling.within, "longest time for everything [5s]");
     add_frame_max(call, calling.frame_max);
     examples::add_reports(call, calling.reports, "write the connection's report, - for stdout");
-    call.allow_extras();
+    call.allow_rest();
 
     return examples::run_program(app, argc, argv, [&] {
-        return serve.parsed() ? run_serve(serving, conversations)
-                              : run_call(calling, call.remaining());
+        return serve.given() ? run_serve(serving, conversations) : run_call(calling, call.rest());
     });
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <nlohmann/json.hpp>
+
 namespace rpc {
 
 void tally::note_latency(std::chrono::nanoseconds time) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string_view>
 
 namespace examples {
@@ -40,7 +41,7 @@ std::optional<double> quantity(const std::string& text, std::span<const unit> un
 }
 
 [[noreturn]] void refuse(const std::string& option, const std::string& text, const char* why) {
-    throw CLI::ValidationError(option, "'" + text + "' " + why);
+    throw std::invalid_argument(option + ": '" + text + "' " + why);
 }
 
 [[noreturn]] void refuse_too_large(const std::string& option, const std::string& text,
@@ -66,7 +67,7 @@ std::uint64_t parse_size(const std::string& option, const std::string& text) {
 ringdown::address parse_address(const std::string& option, const std::string& text) {
     std::string complaint;
     const auto parsed = ringdown::address::parse(text, &complaint);
-    if (!parsed) throw CLI::ValidationError(option, complaint);
+    if (!parsed) throw std::invalid_argument(option + ": " + complaint);
     return *parsed;
 }
 
@@ -79,36 +80,37 @@ const std::map<std::string, ringdown::requested_ending> endings{
 
 } // namespace
 
-CLI::Option* add_address(CLI::App& app, const std::string& name, ringdown::address& value,
-                         const std::string& description) {
+command_line::option add_address(command_line::command& app, const std::string& name,
+                                 ringdown::address& value, const std::string& description) {
     return app
-        .add_option_function<std::string>(
+        .add(
             name, [&value, name](const std::string& text) { value = parse_address(name, text); },
             description)
-        ->type_name("ADDR");
+        .named("ADDR");
 }
 
-CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::nanoseconds& value,
-                          const std::string& description) {
+command_line::option add_duration(command_line::command& app, const std::string& name,
+                                  std::chrono::nanoseconds& value, const std::string& description) {
     return app
-        .add_option_function<std::string>(
+        .add(
             name, [&value, name](const std::string& text) { value = parse_time(name, text); },
             description)
-        ->type_name("TIME");
+        .named("TIME");
 }
 
-CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& value,
-                      const std::string& description) {
+command_line::option add_size(command_line::command& app, const std::string& name,
+                              std::uint64_t& value, const std::string& description) {
     return app
-        .add_option_function<std::string>(
+        .add(
             name, [&value, name](const std::string& text) { value = parse_size(name, text); },
             description)
-        ->type_name("SIZE");
+        .named("SIZE");
 }
 
-CLI::Option* add_reports(CLI::App& app, std::string& value, const std::string& description) {
+command_line::option add_reports(command_line::command& app, std::string& value,
+                                 const std::string& description) {
     return app
-        .add_option_function<std::string>(
+        .add(
             "--reports",
             [&value](const std::string& text) {
                 if (text.empty())
@@ -116,15 +118,15 @@ CLI::Option* add_reports(CLI::App& app, std::string& value, const std::string& d
                 value = text;
             },
             description)
-        ->type_name("FILE|-");
+        .named("FILE|-");
 }
 
-void add_ending_options(CLI::App& app, ringdown::ending_request& ending) {
-    app.add_option_function<std::string>(
+void add_ending_options(command_line::command& app, ringdown::ending_request& ending) {
+    app.add(
            "--ending", [&ending](const std::string& text) { ending.requested = endings.at(text); },
            "how to end a connection: graceful, abort, background or wait [graceful]")
-        ->check(CLI::IsMember({"graceful", "abort", "background", "wait"}))
-        ->type_name("HOW");
+        .one_of({"graceful", "abort", "background", "wait"})
+        .named("HOW");
     add_duration(app, "--deadline", ending.policy.within, "longest time that an ending takes [5s]");
     add_duration(app, "--idle", ending.policy.idle,
                  "longest time without a byte received or acknowledged, 0s: no limit [30s]");
@@ -135,29 +137,27 @@ void add_ending_options(CLI::App& app, ringdown::ending_request& ending) {
     ending.policy.discard_bytes_max = 1 << 20;
 }
 
-void add_serving_options(CLI::App& app, serving_options& options) {
-    app.add_option_function<std::string>(
+void add_serving_options(command_line::command& app, serving_options& options) {
+    app.add(
            "--listen",
            [&options](const std::string& text) {
                options.listen_on_passed = text == "systemd";
                if (!options.listen_on_passed) options.listen = parse_address("--listen", text);
            },
            "where to listen; port 0 picks one; systemd: the socket that it passed")
-        ->type_name("ADDR|systemd")
-        ->required();
+        .named("ADDR|systemd")
+        .required();
     add_ending_options(app, options.ending);
     add_duration(app, "--drain", options.drain, "longest time that the last connections get [10s]");
     add_reports(app, options.reports, "write a report for each connection, - for stdout");
-    app.add_option("--threads", options.threads, "loops, one thread each [1]")
-        ->check(CLI::Range(1, 64))
-        ->type_name("N");
-    app.add_option_function<std::string>(
+    app.add("--threads", options.threads, "loops, one thread each [1]").within(1, 64).named("N");
+    app.add(
            "--metrics",
            [&options](const std::string& text) {
                options.metrics = parse_address("--metrics", text);
            },
            "where to answer GET /metrics, for Prometheus")
-        ->type_name("ADDR");
+        .named("ADDR");
     app.add_flag("--live", options.live, "show how it goes, on the terminal of standard error");
 }
 

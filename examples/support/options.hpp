@@ -5,8 +5,6 @@
 #include <optional>
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include <ringdown/net/address.hpp>
 #include <ringdown/shutdown/policy.hpp>
 
@@ -27,24 +25,25 @@ struct serving_options {
 };
 
 /// Adds `--ending`, `--deadline`, `--idle` and `--discard-max`.
-void add_ending_options(CLI::App& app, ringdown::ending_request& ending);
+void add_ending_options(command_line::command& app, ringdown::ending_request& ending);
 
 /// Adds those and `--listen`, `--drain`, `--reports`, `--threads`, `--metrics`, `--live`.
-void add_serving_options(CLI::App& app, serving_options& options);
+void add_serving_options(command_line::command& app, serving_options& options);
 
 /// Adds an option for an address, such as `--listen`.
-CLI::Option* add_address(CLI::App& app, const std::string& name, ringdown::address& value,
-                         const std::string& description);
+command_line::option add_address(command_line::command& app, const std::string& name,
+                                 ringdown::address& value, const std::string& description);
 
 /// Adds an option for a duration such as `250ms` or `5s`.
-CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::nanoseconds& value,
-                          const std::string& description);
+command_line::option add_duration(command_line::command& app, const std::string& name,
+                                  std::chrono::nanoseconds& value, const std::string& description);
 
 /// Adds `--reports`.
-CLI::Option* add_reports(CLI::App& app, std::string& value, const std::string& description);
+command_line::option add_reports(command_line::command& app, std::string& value,
+                                 const std::string& description);
 
 /// Adds an option for a size such as `4096` or `1MiB`.
-CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& value,
-                      const std::string& description);
+command_line::option add_size(command_line::command& app, const std::string& name,
+                              std::uint64_t& value, const std::string& description);
 
 } // namespace examples

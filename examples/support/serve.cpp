@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/signals.hpp>
 #include <ringdown/shutdown/close.hpp>

@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <ringdown/shutdown/server.hpp>
 
