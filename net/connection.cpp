@@ -122,6 +122,7 @@ void connection::note_end_of_stream() noexcept {
 }
 
 void connection::note_nothing_received(completion what) noexcept {
+    if (life_ >= life_phase::aborting) return; // our own reset did that; a crowd has no time to ask
     // Every end of a TCP stream by FIN carries the flag; without it the state decides.
     const bool by_fin = kind_ != connection_kind::tcp ||
                         (what.flags & IORING_CQE_F_SOCK_NONEMPTY) ||

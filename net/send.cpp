@@ -27,6 +27,7 @@ std::size_t total(std::span<const iovec> parts) noexcept {
 // application made by itself, on a connection that is still there.
 bool refused_by_us(connection& by, int result) noexcept {
     return result == -EPIPE && by.from().kind == connection_kind::tcp &&
+           by.life() < life_phase::aborting &&
            !tcp_info_of(by.on().calls(), by.descriptor()).gone();
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include <ringdown/runtime/alarm_clock.hpp>
 #include <ringdown/runtime/mailbox.hpp>
 #include <ringdown/runtime/ring_operation.hpp>
 
@@ -16,6 +17,9 @@ namespace {
 // Known kernels run at most 20 pieces of deferred work in one call; an expiry that ends a
 // connection makes two or three.
 constexpr unsigned timers_a_turn = 16;
+
+// What is due sooner is waited for: an alarm is for what may well be unset before.
+constexpr std::chrono::milliseconds alarm_from{1};
 
 fin_method decide_fin(fin_method asked, system& calls) {
     if (const char* forced = std::getenv("RINGDOWN_FIN")) {
@@ -38,7 +42,8 @@ fin_method decide_fin(fin_method asked, system& calls) {
 
 loop::loop(const loop_options& options)
     : options_(options), calls_(options.calls ? *options.calls : kernel()),
-      ring_(calls_, options.ring), mailbox_(std::make_unique<mailbox>(*this)) {
+      ring_(calls_, options.ring), alarm_(std::make_unique<alarm_clock>(*this)),
+      mailbox_(std::make_unique<mailbox>(*this)) {
     if (!std::has_single_bit(options.buffers) || options.buffers > 32768 ||
         options.buffer_bytes == 0)
         throw std::invalid_argument("loop_options: buffers is a power of two up to 32768, "
@@ -67,7 +72,7 @@ void loop::stop() {
 }
 
 std::size_t loop::operations_in_flight() const noexcept {
-    return in_flight_ - (mailbox_->in_flight() ? 1 : 0);
+    return in_flight_ - (mailbox_->in_flight() ? 1 : 0) - (alarm_->in_flight() ? 1 : 0);
 }
 
 void loop::begin_run() {
@@ -98,6 +103,7 @@ void loop::end_run() {
         turn();
     }
     mailbox_->close();
+    alarm_->stop();
     while (in_flight_ > 0)
         turn();
     const scope& ended = *root_;
@@ -162,11 +168,20 @@ void loop::end_silence(ring_operation& failed) noexcept {
 void loop::turn() {
     const std::size_t silent = silent_.size();
     const bool wait = ready_.empty() && silent == 0;
-    ring_.enter(wait, wait ? timers_.next() : std::nullopt);
+    const auto next = timers_.next();
+    const bool will_ring = !next || alarm_->covers(*next);
+    ring_.enter(wait, wait && !will_ring ? next : std::nullopt);
     reap(silent);
-    // A crowd with one deadline is served in parts, each to its end while it is at hand.
-    if (!timers_.empty()) timers_.expire(now(), timers_a_turn);
+    if (!will_ring || alarm_->has_rung()) expire_timers();
     resume_ready();
+}
+
+// A crowd with one deadline is served in parts, each to its end while it is at hand.
+void loop::expire_timers() {
+    const auto at = now();
+    timers_.expire(at, timers_a_turn);
+    const auto next = timers_.next();
+    if (next && *next - at > alarm_from && !alarm_->covers(*next)) alarm_->set(*next);
 }
 
 // One batch: what becomes ready meanwhile waits for the next turn, so that the ring is never

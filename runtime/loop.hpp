@@ -20,6 +20,7 @@
 
 namespace ringdown {
 
+class alarm_clock;
 class mailbox;
 
 /// How FIN is sent.
@@ -129,6 +130,7 @@ private:
     void run_until(const bool& ended);
     void end_run();
     void turn();
+    void expire_timers();
     void complete_silent(std::size_t submitted);
     void end_silence(ring_operation& failed) noexcept;
     void resume_ready();
@@ -145,6 +147,7 @@ private:
     intrusive_list<resident, resident> residents_;
     intrusive_list<resident, resident> ending_residents_;
     std::vector<std::pair<std::type_index, std::unique_ptr<loop_service>>> services_;
+    std::unique_ptr<alarm_clock> alarm_;
     std::unique_ptr<mailbox> mailbox_;
     std::optional<scope> root_;
     bool enabled_ = false;

@@ -12,7 +12,7 @@ class timer_queue;
 
 /// A moment at which its loop calls `expired`, once for each time that it was set.
 ///
-/// Costs no submission entry: the next expiry of all is the time that the loop waits.
+/// Costs the kernel nothing: it keeps one timeout for all timers of a loop (`alarm_clock`).
 /// Lifetime: unsets itself when destroyed.
 class timer {
 public:

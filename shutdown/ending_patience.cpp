@@ -15,6 +15,13 @@ namespace {
 // A peer that has not answered FIN by then is watched more closely: when it acknowledges is told.
 constexpr auto first_look = 100ms;
 
+// Looks need not be punctual. Those of many connections fall together, so that a crowd of stuck
+// peers wakes the loop as seldom as a single one does.
+timer::time_point together(timer::time_point earliest, std::chrono::nanoseconds apart) noexcept {
+    const auto since = earliest.time_since_epoch();
+    return earliest + (apart - since % apart) % apart;
+}
+
 } // namespace
 
 void ending::tighten(time_point deadline) noexcept {
@@ -38,13 +45,12 @@ void ending::schedule(time_point now) noexcept {
         // Acknowledgements have no event of their own, so while some are due they are looked for
         // several times within the idle time.
         const auto look = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
-        next =
-            std::min(next, waits_for_acknowledgement() ? std::min(now + look, progress_at_ + idle)
-                                                       : progress_at_ + idle);
+        next = std::min(next, progress_at_ + idle);
+        if (waits_for_acknowledgement()) next = std::min(next, together(now + look, look));
         next = std::max(next, now + 100us);
     }
     if (waits_for_acknowledgement() && !acknowledged_before_)
-        next = std::min(next, now + first_look);
+        next = std::min(next, together(now + first_look, first_look / 4));
     if (connection_.from().kind != connection_kind::tcp && waits_for_acknowledgement())
         next = std::min(next, now + 2ms);
     set(std::min(next, deadline_));
@@ -85,6 +91,7 @@ void ending::expired() noexcept {
         return;
     }
     queue_wanted_ = queue_wanted_ || connection_.from().kind != connection_kind::tcp;
+    ask_peer_name(); // at the deadline there may be a crowd of them, and no time for it
     schedule(now);
     advance();
 }

@@ -118,6 +118,37 @@ TEST_CASE("deadline: 1,000 idle connections whose peers never finish, each with 
     });
 }
 
+TEST_CASE("deadline: a crowd that is looked at for acknowledgements wakes the loop as one would") {
+    const auto enters_with = [](std::size_t many) {
+        std::uint64_t enters = 0;
+        run([&](rig& at) -> task<void> {
+            std::vector<conversation> all;
+            const auto answer = pattern(64 << 10);
+            std::vector<sent> outcomes(many);
+            for (std::size_t i = 0; i < many; ++i)
+                all.push_back(at.connect({.our_send_buffer = 8192, .their_receive_buffer = 4096}));
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                for (std::size_t i = 0; i < many; ++i) {
+                    in.spawn(send_into(all[i].ours, answer, outcomes[i]));
+                    in.spawn(end_one(all[i].ours, {.within = 10s, .idle = 400ms}));
+                    co_await pass(at, 100us); // none in step with another
+                }
+                const auto before = at.on.statistics().enters;
+                co_await pass(at, 300ms);
+                enters = at.on.statistics().enters - before;
+                for (auto& each : all)
+                    co_await abort_close(each.ours);
+            });
+            all.clear();
+        });
+        return enters;
+    };
+    const std::uint64_t one = enters_with(1);
+    const std::uint64_t crowd = enters_with(200);
+    MESSAGE("enters in 300 ms: one connection " << one << ", two hundred " << crowd);
+    CHECK(crowd < 200); // each looks a dozen times; served 16 a turn
+}
+
 TEST_CASE("deadline: kept while another connection keeps the loop busy") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 #include <thread>
 
@@ -31,35 +32,47 @@ struct cost {
     std::uint64_t calls = 0;      // enters among them
 };
 
+using conversation_of_one = std::function<task<teardown_report>(stream&, peer&)>;
+
+task<cost> count(rig& at, counting_system& calls, const conversation_of_one& serve) {
+    const auto any = address::parse("127.0.0.1:0").value();
+    listener from(at.on, std::make_shared<listening_socket>(any));
+    peer theirs = connect_peer(from.local());
+    auto ours = co_await from.accept();
+    REQUIRE(ours.has_value());
+    at.expect_report_of(*ours);
+    theirs.write("request");
+    calls.forget();
+    const auto before = at.on.statistics().submitted;
+    std::byte into[64];
+    const auto received = co_await ours->recv(into);
+    CHECK(received == 7);
+    const teardown_report report = co_await serve(*ours, theirs);
+    CHECK(report.peer == theirs.local());
+    CHECK(report.delivery == delivery_verdict::acknowledged);
+    co_return cost{at.on.statistics().submitted - before, calls.calls()};
+}
+
 // What a connection takes from its request to its end: the peer acts between two steps of ours, so
-// nothing depends on who is faster.
-cost cost_of_one(const std::function<task<teardown_report>(stream&, peer&)>& serve) {
+// nothing depends on who is faster. The least of three: the loop's alarm, which the first of them
+// sets for all, and which may ring, belongs to no connection.
+cost cost_of_one(const conversation_of_one& serve) {
     counting_system calls;
     loop_options options;
     options.calls = &calls;
-    cost found;
+    cost least;
     run(
         [&](rig& at) -> task<void> {
             if (kernel_is_too_old(at)) co_return;
-            const auto any = address::parse("127.0.0.1:0").value();
-            listener from(at.on, std::make_shared<listening_socket>(any));
-            peer theirs = connect_peer(from.local());
-            auto ours = co_await from.accept();
-            REQUIRE(ours.has_value());
-            at.expect_report_of(*ours);
-            theirs.write("request");
-            calls.forget();
-            const auto before = at.on.statistics().submitted;
-            std::byte into[64];
-            const auto received = co_await ours->recv(into);
-            CHECK(received == 7);
-            const teardown_report report = co_await serve(*ours, theirs);
-            found = {at.on.statistics().submitted - before, calls.calls()};
-            CHECK(report.peer == theirs.local());
-            CHECK(report.delivery == delivery_verdict::acknowledged);
+            least = co_await count(at, calls, serve);
+            for (int more = 0; more < 2; ++more) {
+                const cost next = co_await count(at, calls, serve);
+                least.operations = std::min(least.operations, next.operations);
+                least.calls = std::min(least.calls, next.calls);
+            }
         },
         options);
-    return found;
+    return least;
 }
 
 void check_cost(const cost& found, const cost& expected) {

@@ -45,6 +45,7 @@ struct operation {
     bool cancel_lost = false; // the cancel said -EALREADY: what is there is still delivered
     time_point held_until{};  // sim_options::late_cancel
     std::uint64_t stream_end = 0;
+    time_point due_at{};             // of a timeout
     std::unique_ptr<operation> next; // the rest of its chain
 };
 

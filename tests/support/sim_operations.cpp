@@ -40,7 +40,8 @@ namespace {
 
 bool needs_file(const operation& which) {
     const unsigned code = which.sqe.opcode;
-    return code != IORING_OP_NOP && code != IORING_OP_ASYNC_CANCEL && code != IORING_OP_CLOSE;
+    return code != IORING_OP_NOP && code != IORING_OP_ASYNC_CANCEL && code != IORING_OP_CLOSE &&
+           code != IORING_OP_TIMEOUT && code != IORING_OP_TIMEOUT_REMOVE;
 }
 
 // A short transfer of everything fails its chain; a SHUTDOWN that fails does not.
@@ -60,6 +61,12 @@ void touch(const operation& which) {
     }
 }
 
+// All timeouts are absolute.
+time_point time_of(std::uint64_t address) {
+    const auto* time = reinterpret_cast<const __kernel_timespec*>(address);
+    return time_point(std::chrono::seconds(time->tv_sec) + std::chrono::nanoseconds(time->tv_nsec));
+}
+
 } // namespace
 
 // At submission: what the kernel copies, it copies now.
@@ -70,6 +77,10 @@ void ring::prepare(operation& which) {
         which.parts.assign(message->msg_iov, message->msg_iov + message->msg_iovlen);
     } else if (which.is_send() || sqe.opcode == IORING_OP_RECV) {
         which.parts.push_back({reinterpret_cast<void*>(sqe.addr), sqe.len});
+    } else if (sqe.opcode == IORING_OP_TIMEOUT) {
+        which.due_at = time_of(sqe.addr);
+    } else if (sqe.opcode == IORING_OP_TIMEOUT_REMOVE) {
+        which.due_at = time_of(sqe.off);
     }
     const bool nameless = sqe.user_data == 0 || sqe.opcode == IORING_OP_ASYNC_CANCEL;
     if (names_in_use_[sqe.user_data]++ > 0 && !nameless)
@@ -172,6 +183,10 @@ ring::outcome ring::run(operation& which) {
         return completion{cancel(sqe.addr), 0};
     case IORING_OP_CLOSE:
         return completion{kernel_.close_descriptor(sqe.fd, true), 0};
+    case IORING_OP_TIMEOUT:
+        return run_timeout(which);
+    case IORING_OP_TIMEOUT_REMOVE:
+        return completion{move_timeout(sqe.addr, which.due_at), 0};
     case IORING_OP_POLL_ADD:
         return run_poll(which);
     case IORING_OP_READ: {
@@ -200,6 +215,25 @@ ring::outcome ring::run(operation& which) {
     }
     world_.violation("opcode " + std::to_string(sqe.opcode) + " is not simulated");
     return completion{-EINVAL, 0};
+}
+
+ring::outcome ring::run_timeout(operation& which) {
+    if (world_.now() >= which.due_at) return completion{-ETIME, 0};
+    world_.at(which.due_at, [this, id = which.id] {
+        if (operation* due = find(id)) due->woken = true;
+    });
+    return {};
+}
+
+int ring::move_timeout(std::uint64_t user_data, time_point to) {
+    for (auto& [id, each] : operations_) {
+        if (each->sqe.user_data != user_data || each->sqe.opcode != IORING_OP_TIMEOUT) continue;
+        if (each->woken || each->canceled) return -EALREADY;
+        each->due_at = to;
+        each->woken = true; // which looks at the time again
+        return 0;
+    }
+    return -ENOENT;
 }
 
 int ring::cancel(std::uint64_t user_data) {

@@ -83,6 +83,8 @@ private:
     outcome run_poll(operation& which);
     outcome run_command(const operation& which, tcp_socket& on);
     outcome run_shutdown(operation& which);
+    outcome run_timeout(operation& which);
+    int move_timeout(std::uint64_t user_data, time_point to);
     int cancel(std::uint64_t user_data);
     void end_cancelled(operation& which);
     void end_notification(operation& which);
