@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+
+#include <ringdown/runtime/intrusive_list.hpp>
+
+// What a connection tells, and whom: how shutdown/ takes part without net/ knowing it.
+
+namespace ringdown {
+
+/// What drives the ending of a connection; `shutdown/` has the only one.
+class ending_driver {
+public:
+    virtual ~ending_driver() = default;
+    /// An operation completed, or an end was seen. May destroy the connection.
+    virtual void changed() noexcept = 0;
+};
+
+/// Told when a connection has been closed.
+class closed_watcher : public list_hook<closed_watcher> {
+public:
+    virtual void connection_closed() noexcept = 0;
+
+protected:
+    ~closed_watcher() = default;
+};
+
+/// Looks at an open connection whenever something on it has changed.
+class connection_watcher : public list_hook<connection_watcher> {
+public:
+    virtual ~connection_watcher() = default;
+    /// An operation has completed, or received bytes were taken. May begin to end the connection.
+    virtual void look() noexcept = 0;
+    /// The connection is ending from now on; there is nothing more to look at.
+    virtual void connection_ends() noexcept = 0;
+};
+
+/// Told when a connection's handler marks it as idle.
+class idle_watcher {
+public:
+    /// May end the connection.
+    virtual void marked_idle() noexcept = 0;
+
+protected:
+    ~idle_watcher() = default;
+};
+
+/// Why a connection is left to its loop.
+enum class abandonment : std::uint8_t {
+    dropped,       ///< Its stream was destroyed.
+    canceled,      ///< Its scope was cancelled, or its loop ends.
+    discard_limit, ///< Its peer sent more than `shutdown_receive` was to drop.
+};
+
+class connection;
+
+/// Ends a connection that nobody will end otherwise: net/ only says that it was abandoned, what is
+/// done about it is defined in shutdown/.
+void end_abandoned(connection& left, abandonment why) noexcept;
+
+} // namespace ringdown
