@@ -79,8 +79,6 @@ bool only_port_is_wrong(std::string_view text) {
 
 } // namespace
 
-address::address() noexcept : address(AF_UNSPEC) {}
-
 address::address(int family) noexcept : storage_{}, bytes_(sizeof(sa_family_t)) {
     storage_.any.sa_family = static_cast<sa_family_t>(family);
 }

@@ -20,7 +20,7 @@ public:
     /// An unnamed address of a family, such as a unix peer has.
     explicit address(int family) noexcept;
     /// The unspecified address (AF_UNSPEC), which also stands for an unnamed peer.
-    address() noexcept;
+    address() noexcept : storage_{}, bytes_(sizeof(sa_family_t)) {}
     address(const sockaddr* from, socklen_t bytes) noexcept;
 
     /// Errors: `invalid_argument`; `complaint`, if given, then holds one clear line that names the

@@ -65,8 +65,9 @@ connection::~connection() {
 }
 
 address connection::peer() const noexcept {
-    if (!peer_ && knows_peer()) return address(AF_UNIX); // without a name
-    return peer_.get();
+    if (peer_) return peer_.get();
+    if (ending() && kind_ == connection_kind::tcp) return ending()->peer();
+    return knows_peer() ? address(AF_UNIX) : address(); // unix peers have no name
 }
 
 void connection::closed() noexcept {

@@ -75,7 +75,8 @@ public:
     [[nodiscard]] address peer() const noexcept;
     [[nodiscard]] bool knows_peer() const noexcept {
         return peer_ || kind_ == connection_kind::unix_stream ||
-               kind_ == connection_kind::unix_packets;
+               kind_ == connection_kind::unix_packets ||
+               (ending() && ending()->peer().family() != AF_UNSPEC);
     }
     void set_peer(const address& peer) noexcept { peer_.set(peer); }
     /// @}

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <ringdown/net/address.hpp>
 #include <ringdown/runtime/intrusive_list.hpp>
 
 // What a connection tells, and whom: how shutdown/ takes part without net/ knowing it.
@@ -14,6 +15,8 @@ public:
     virtual ~ending_driver() = default;
     /// An operation completed, or an end was seen. May destroy the connection.
     virtual void changed() noexcept = 0;
+    /// The peer's name as far as it was needed; AF_UNSPEC before.
+    [[nodiscard]] virtual const address& peer() const noexcept = 0;
 };
 
 /// Told when a connection has been closed.

@@ -19,11 +19,10 @@ void alarm_clock::set(time_point when) {
         });
         return;
     }
-    io_uring_sqe& sqe = on_.own_ring().entry();
-    io_uring_prep_timeout_update(&sqe, &kernel_time_, reinterpret_cast<std::uintptr_t>(this),
-                                 IORING_TIMEOUT_ABS);
-    sqe.user_data = 0;
-    if (on_.has(capability::skip_success)) sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+    on_.submit_unawaited([this](io_uring_sqe& sqe) {
+        io_uring_prep_timeout_update(&sqe, &kernel_time_, reinterpret_cast<std::uintptr_t>(this),
+                                     IORING_TIMEOUT_ABS);
+    });
 }
 
 } // namespace ringdown

@@ -131,7 +131,7 @@ void loop::reap(std::size_t silently_submitted) {
     reaping_ = true;
     ring_.reap([&ended, this](std::uint64_t user_data, completion what) {
         auto* done = reinterpret_cast<ring_operation*>(user_data);
-        if (!done) return; // a cancel request
+        if (!done) return; // was submitted unawaited
         if (!what.more()) {
             done->in_flight_ = false;
             ++ended;

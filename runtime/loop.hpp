@@ -117,6 +117,9 @@ public:
     /// Takes note of what has completed; tasks that it wakes run later, with the next turn.
     void reap() { reap(0); }
     void admit(resident& guest) noexcept { residents_.push_back(guest); }
+    /// Submits what nobody waits for, and nobody is told how it ended.
+    template <class Prepare>
+    void submit_unawaited(Prepare prepare);
     template <class Service>
     Service& service();
     /// @}
@@ -178,6 +181,14 @@ void ring_operation::submit_silently(loop& on, Prepare prepare) {
         silent_ = true;
         on.silent_.push_back(this);
     });
+}
+
+template <class Prepare>
+void loop::submit_unawaited(Prepare prepare) {
+    io_uring_sqe& sqe = ring_.entry();
+    prepare(sqe);
+    sqe.user_data = 0;
+    if (has(capability::skip_success)) sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
 inline bool waiting::suspend(std::coroutine_handle<> task, strand* of) noexcept {

@@ -19,11 +19,9 @@ void ring_operation::misuse_in_flight() const noexcept {
 void ring_operation::request_cancel(loop& on) {
     if (!in_flight_ || cancel_requested_) return;
     cancel_requested_ = true;
-    io_uring_sqe& sqe = on.ring_.entry();
-    io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uintptr_t>(this), 0);
-    // Nobody waits for the request itself: its user data is null, and success stays silent.
-    sqe.user_data = 0;
-    if (on.has(capability::skip_success)) sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+    on.submit_unawaited([this](io_uring_sqe& sqe) {
+        io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uintptr_t>(this), 0);
+    });
 }
 
 } // namespace ringdown

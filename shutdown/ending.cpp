@@ -63,9 +63,6 @@ ending::ending(connection& of, const ending_request& request) noexcept
       deadline_(later(asked_at_, request.policy.within)), progress_at_(asked_at_),
       discard_(of, "discard", *this, &ending::discard_settled, true),
       queue_(of, "siocoutq", *this, &ending::queue_settled),
-      watch_(of, "poll", *this, &ending::watch_settled),
-      loss_(of, "poll", *this, &ending::loss_settled),
-      peer_name_(of, "peername", *this, &ending::peer_name_settled),
       close_(of, "close", *this, &ending::close_settled), discarded_before_(of.bytes().discarded) {
     if (request.policy.deadline) deadline_ = std::min(deadline_, *request.policy.deadline);
 }
@@ -215,7 +212,6 @@ void ending::decide(const delivery_sample& sample) noexcept {
         of.cancel_after_reset();
     else
         of.cancel_operations(true);
-    ask_peer_name();
 }
 
 void ending::abort(teardown_cause why) noexcept {

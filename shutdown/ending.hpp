@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -60,6 +61,7 @@ private:
     ending(connection& of, const ending_request& request) noexcept;
 
     void changed() noexcept override { advance(); }
+    const address& peer() const noexcept override { return report_.peer; }
     void expired() noexcept override;
 
     void start();
@@ -90,7 +92,6 @@ private:
     void watch_settled(completion what) noexcept;
     void watch_for_loss();
     void loss_settled(completion what) noexcept;
-    void peer_name_settled(completion what) noexcept;
     void close_settled(completion what) noexcept;
 
     [[nodiscard]] std::uint64_t discarded() const noexcept {
@@ -112,6 +113,7 @@ private:
     }
 
     void complete_report() noexcept;
+    void name_peer() noexcept;
     [[nodiscard]] teardown_initiator initiator() const noexcept;
     [[nodiscard]] teardown_cause cause() const noexcept;
     [[nodiscard]] actual_ending outcome() const noexcept;
@@ -129,9 +131,9 @@ private:
     step_operation<ending> discard_;
     msghdr discarded_message_{}; // what told of a packet, or of the end
     step_operation<ending> queue_;
-    step_operation<ending> watch_;
-    step_operation<ending> loss_;
-    step_operation<ending> peer_name_;
+    // For a FIN that is not acknowledged yet, and for a reset behind the peer's FIN: both rare.
+    std::unique_ptr<step_operation<ending>> watch_;
+    std::unique_ptr<step_operation<ending>> loss_;
     step_operation<ending> close_;
     int unread_bytes_ = 0;      // in the kernel, at the close
     bool queue_wanted_ = false; // something happened since SIOCOUTQ was last asked

@@ -36,12 +36,14 @@ void ending::close() {
     of.enter(life_phase::joined);
     if (peer_may_send()) {
         // What came even later makes the close reset, so both happen in one breath, in place.
+        know_peer_name();
         system& calls = of.on().calls();
         calls.ioctl(of.descriptor(), SIOCINQ, unread_bytes_);
         close_settled({calls.close(of.descriptor()), 0});
         finish();
         return;
     }
+    ask_peer_name();
     close_.launch_silently([&](io_uring_sqe& sqe) {
         if (closes)
             io_uring_prep_close(&sqe, of.descriptor());

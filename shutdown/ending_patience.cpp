@@ -18,8 +18,8 @@ constexpr auto first_look = 100ms;
 // Looks need not be punctual. Those of many connections fall together, so that a crowd of stuck
 // peers wakes the loop as seldom as a single one does.
 timer::time_point together(timer::time_point earliest, std::chrono::nanoseconds apart) noexcept {
-    const auto since = earliest.time_since_epoch();
-    return earliest + (apart - since % apart) % apart;
+    const auto over = earliest.time_since_epoch() % apart;
+    return over == 0ns ? earliest : earliest + (apart - over);
 }
 
 } // namespace
@@ -91,7 +91,6 @@ void ending::expired() noexcept {
         return;
     }
     queue_wanted_ = queue_wanted_ || connection_.from().kind != connection_kind::tcp;
-    ask_peer_name(); // at the deadline there may be a crowd of them, and no time for it
     schedule(now);
     advance();
 }

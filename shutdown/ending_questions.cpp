@@ -32,7 +32,6 @@ void ending::look() noexcept {
 void ending::ask_queue() {
     queue_wanted_ = false;
     connection& of = connection_;
-    ask_peer_name();
     if (of.on().has(capability::socket_queue_commands) && of.from().kind == connection_kind::tcp) {
         queue_.launch([&](io_uring_sqe& sqe) {
             uapi::prepare_socket_queue(sqe, uapi::socket_siocoutq, of.descriptor());
@@ -59,9 +58,13 @@ void ending::queue_settled(completion what) noexcept {
     if (of.receiving() == receiving_phase::finished && of.ended_first() == first_end::local)
         crossed_ = true;
     // Unix sockets have no event for a queue that empties: the timer asks again.
-    if (watch_.in_flight() || of.from().kind != connection_kind::tcp) return;
+    if (of.from().kind != connection_kind::tcp) return;
+    if (!watch_)
+        watch_ =
+            std::make_unique<step_operation<ending>>(of, "poll", *this, &ending::watch_settled);
+    if (watch_->in_flight()) return;
     // After FIN, a poll for writing posts at once and again when the queue has emptied.
-    watch_.launch(
+    watch_->launch(
         [&](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, of.descriptor(), POLLOUT); });
 }
 
@@ -74,10 +77,12 @@ void ending::watch_settled(completion what) noexcept {
 // While answers are owed to a peer that has finished, no receive would tell of its reset.
 void ending::watch_for_loss() {
     connection& of = connection_;
-    if (loss_.in_flight() || of.from().kind != connection_kind::tcp ||
-        of.receiving() != receiving_phase::finished)
+    if (of.from().kind != connection_kind::tcp || of.receiving() != receiving_phase::finished)
         return;
-    loss_.launch([&](io_uring_sqe& sqe) {
+    if (!loss_)
+        loss_ = std::make_unique<step_operation<ending>>(of, "poll", *this, &ending::loss_settled);
+    if (loss_->in_flight()) return;
+    loss_->launch([&](io_uring_sqe& sqe) {
         // POLLERR and POLLHUP are always told; POLLRDHUP as well, which holds already: again and
         // again, then, whenever something happens.
         io_uring_prep_poll_multishot(&sqe, of.descriptor(), 0);
@@ -88,14 +93,15 @@ void ending::loss_settled(completion what) noexcept {
     if (what.result > 0 && !decided_) take_sample(connection_); // notes what SO_ERROR tells
 }
 
+// Ahead of the close, with the same submission: nobody need wait for the answer.
 void ending::ask_peer_name() {
     connection& of = connection_;
-    if (of.knows_peer() || peer_name_.in_flight()) return;
+    if (of.knows_peer()) return;
     if (!of.on().has(capability::socket_option_commands)) {
         know_peer_name();
         return;
     }
-    peer_name_.launch([&](io_uring_sqe& sqe) {
+    of.on().submit_unawaited([&](io_uring_sqe& sqe) {
         operations::peer_name{of.descriptor(), of.from().ipv6, &report_.peer}.prepare(sqe);
     });
 }
@@ -105,12 +111,6 @@ void ending::know_peer_name() noexcept {
     connection& of = connection_;
     if (of.knows_peer()) return;
     of.set_peer(peer_name(of.on().calls(), of.descriptor(), of.from().ipv6 ? AF_INET6 : AF_INET));
-}
-
-void ending::peer_name_settled(completion what) noexcept {
-    if (what.result <= 0) return;
-    report_.peer.resize(static_cast<socklen_t>(what.result));
-    if (!connection_.knows_peer()) connection_.set_peer(report_.peer);
 }
 
 } // namespace ringdown

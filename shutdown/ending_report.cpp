@@ -1,5 +1,7 @@
 #include <ringdown/shutdown/ending.hpp>
 
+#include <netinet/in.h>
+
 // How the report of an ending is made from its sample and the connection's phases.
 namespace ringdown {
 
@@ -67,13 +69,21 @@ teardown_phase phase_of(const connection& ended) noexcept {
 
 } // namespace
 
+// The kernel has filled the name in, if it was asked; it has told nobody how long that is.
+void ending::name_peer() noexcept {
+    address& name = report_.peer;
+    if (name.family() == AF_UNSPEC)
+        name = connection_.peer();
+    else
+        name.resize(name.family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+}
+
 void ending::complete_report() noexcept {
     connection& of = connection_;
     const connection::counters& bytes = of.bytes();
     teardown_report& report = report_;
     report.connection = of.number();
-    const bool named = report.peer.size() > sizeof(sa_family_t); // by `peer_name_`
-    if (!named) report.peer = of.peer();
+    name_peer();
     report.initiator = initiator();
     report.cause = cause();
     report.requested = request_.requested;

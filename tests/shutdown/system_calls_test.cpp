@@ -49,6 +49,7 @@ task<cost> count(rig& at, counting_system& calls, const conversation_of_one& ser
     CHECK(received == 7);
     const teardown_report report = co_await serve(*ours, theirs);
     CHECK(report.peer == theirs.local());
+    CHECK(ours->peer() == theirs.local()); // also of a stream that has ended
     CHECK(report.delivery == delivery_verdict::acknowledged);
     co_return cost{at.on.statistics().submitted - before, calls.calls()};
 }
