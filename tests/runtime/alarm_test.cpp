@@ -13,6 +13,7 @@
 #include <doctest/doctest.h>
 
 #include <ringdown/runtime/deadline.hpp>
+#include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/noop.hpp>
 #include <ringdown/runtime/sleep.hpp>
 
@@ -206,6 +207,22 @@ TEST_CASE("alarm: timers for the beginning and the end of time, in crowds") {
             CHECK(each->times == 2);
         for (const auto& each : never)
             CHECK(each->times == 0);
+    });
+    // With nothing else to wait for than the end of time.
+    on.run([&]() -> task<void> {
+        counting never(on.loop);
+        never.set(timer::time_point::max());
+        co_await turns(on.loop, 3);
+        std::thread poster([&] {
+            std::this_thread::sleep_for(20ms);
+            on.loop.stop();
+        });
+        const auto before = on.loop.statistics().enters;
+        event nothing;
+        CHECK_FALSE(co_await nothing.wait(on.loop));
+        CHECK(on.loop.statistics().enters - before < 10);
+        CHECK(never.times == 0);
+        poster.join();
     });
 }
 
