@@ -20,15 +20,21 @@ public:
 
     explicit alarm_clock(loop& on) noexcept : ring_operation("timeout"), on_(on) {}
 
+    void open() noexcept { closing_ = false; }
+    /// Stops it; a timer that outlives the run sets it no more.
+    void close() {
+        closing_ = true;
+        request_cancel(on_);
+    }
+
     /// True while it is going to ring by then.
     [[nodiscard]] bool covers(time_point when) const noexcept {
         return in_flight() && rings_at_ <= when;
     }
-    /// Makes it ring no later than this.
+    /// Makes it ring no later than this; the ring is to be entered next.
     void set(time_point when);
     /// True once for each time that it has rung.
     [[nodiscard]] bool has_rung() noexcept { return std::exchange(rung_, false); }
-    void stop() { request_cancel(on_); }
 
 private:
     void completed(completion) noexcept override { rung_ = true; }
@@ -37,6 +43,7 @@ private:
     time_point rings_at_{};
     __kernel_timespec kernel_time_{};
     bool rung_ = false;
+    bool closing_ = true;
 };
 
 } // namespace ringdown

@@ -82,6 +82,7 @@ void loop::begin_run() {
     if (!enabled_) ring_.enable();
     enabled_ = true;
     mailbox_->open();
+    alarm_->open();
     root_.emplace(*this, nullptr);
 }
 
@@ -103,7 +104,7 @@ void loop::end_run() {
         turn();
     }
     mailbox_->close();
-    alarm_->stop();
+    alarm_->close();
     while (in_flight_ > 0)
         turn();
     const scope& ended = *root_;
@@ -169,6 +170,7 @@ void loop::turn() {
     const std::size_t silent = silent_.size();
     const bool wait = ready_.empty() && silent == 0;
     const auto next = timers_.next();
+    if (std::exchange(alarm_wanted_, false) && next && !alarm_->covers(*next)) alarm_->set(*next);
     const bool will_ring = !next || alarm_->covers(*next);
     ring_.enter(wait, wait && !will_ring ? next : std::nullopt);
     reap(silent);
@@ -181,7 +183,7 @@ void loop::expire_timers() {
     const auto at = now();
     timers_.expire(at, timers_a_turn);
     const auto next = timers_.next();
-    if (next && *next - at > alarm_from && !alarm_->covers(*next)) alarm_->set(*next);
+    alarm_wanted_ = next && *next > at + alarm_from && !alarm_->covers(*next);
 }
 
 // One batch: what becomes ready meanwhile waits for the next turn, so that the ring is never

@@ -151,6 +151,7 @@ private:
     intrusive_list<resident, resident> ending_residents_;
     std::vector<std::pair<std::type_index, std::unique_ptr<loop_service>>> services_;
     std::unique_ptr<alarm_clock> alarm_;
+    bool alarm_wanted_ = false; // by the next turn: what the tasks do first takes time
     std::unique_ptr<mailbox> mailbox_;
     std::optional<scope> root_;
     bool enabled_ = false;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <ringdown/shutdown/looks.hpp>
+
 // How long an ending waits: its deadline, and the idle time since the peer last let anything
 // through.
 
@@ -14,13 +16,6 @@ namespace {
 
 // A peer that has not answered FIN by then is watched more closely: when it acknowledges is told.
 constexpr auto first_look = 100ms;
-
-// Looks need not be punctual. Those of many connections fall together, so that a crowd of stuck
-// peers wakes the loop as seldom as a single one does.
-timer::time_point together(timer::time_point earliest, std::chrono::nanoseconds apart) noexcept {
-    const auto over = earliest.time_since_epoch() % apart;
-    return over == 0ns ? earliest : earliest + (apart - over);
-}
 
 } // namespace
 

@@ -9,6 +9,7 @@
 #include <ringdown/shutdown/delivery_sample.hpp>
 #include <ringdown/shutdown/drain_run.hpp>
 #include <ringdown/shutdown/ending.hpp>
+#include <ringdown/shutdown/looks.hpp>
 
 namespace ringdown {
 
@@ -68,7 +69,9 @@ server::tracked_to_idle::tracked_to_idle(server& by, connection& served,
 // A few looks within the idle time, since bytes do not ring.
 void server::tracked_to_idle::look_again() {
     const auto idle = by().options_.idle;
-    set(std::min(later(by().on_.now(), idle / 16), later(progress_at_, idle)));
+    const auto apart = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
+    const auto next = together(by().on_.now() + apart / 2, apart);
+    set(std::min(next, later(progress_at_, idle)));
 }
 
 // Changes with every byte received, accepted by the kernel, acknowledged, or (unix) read.

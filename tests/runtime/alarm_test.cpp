@@ -1,9 +1,19 @@
 #include <chrono>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
 #include <vector>
+
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
 #include <ringdown/runtime/deadline.hpp>
+#include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/noop.hpp>
 #include <ringdown/runtime/sleep.hpp>
 
@@ -26,6 +36,68 @@ task<void> note_sleep(loop& on, std::chrono::milliseconds time,
 
 // Turns that leave the alarm armed for an hour.
 task<void> arm_for_an_hour(loop& on) { co_await with_deadline(on, on.now() + 1h, turns(on, 3)); }
+
+/// Counts how often it has expired, and sets itself again if told to when.
+class counting final : public timer {
+public:
+    explicit counting(loop& on) noexcept : timer(on.timers()) {}
+    std::optional<time_point> again;
+    int times = 0;
+
+private:
+    void expired() noexcept override {
+        ++times;
+        if (again) set(*std::exchange(again, {}));
+    }
+};
+
+/// What `call` answers in a process whose clock is that much ahead of the machine's; nothing where
+/// this may not be had.
+template <class Call>
+std::optional<int> in_another_time(std::chrono::seconds ahead, Call call) {
+    constexpr int refused = 99;
+    const pid_t maker = ::fork();
+    if (maker == 0) {
+        // The namespace is that of children made from now on.
+        if (::unshare(CLONE_NEWTIME) < 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWTIME) < 0)
+            ::_exit(refused);
+        std::FILE* offsets = std::fopen("/proc/self/timens_offsets", "w");
+        if (!offsets) ::_exit(refused);
+        std::fprintf(offsets, "monotonic %lld 0\n", static_cast<long long>(ahead.count()));
+        if (std::fclose(offsets) != 0) ::_exit(refused);
+        const pid_t inside = ::fork();
+        if (inside == 0) {
+            ::alarm(5);
+            ::_exit(call());
+        }
+        int status = -1;
+        ::waitpid(inside, &status, 0);
+        ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 98);
+    }
+    int status = -1;
+    ::waitpid(maker, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == refused) return {};
+    return WIFEXITED(status) ? WEXITSTATUS(status) : status;
+}
+
+// 0 if a timer below the alarm of another is punctual and the loop sleeps until then.
+int sleep_below_an_alarm() {
+    loop on;
+    const auto begun = on.now();
+    std::uint64_t enters = 0;
+    const auto body = [&]() -> task<void> {
+        co_await arm_for_an_hour(on);
+        co_await with_deadline(on, on.now() + 40ms, turns(on, 3));
+        enters = on.statistics().enters;
+        static_cast<void>(co_await sleep_for(on, 80ms));
+        enters = on.statistics().enters - enters;
+    };
+    on.run(body());
+    const auto took = on.now() - begun;
+    if (took < 80ms) return 1;
+    if (took > 1s) return 2;
+    return enters < 10 ? 0 : 3;
+}
 
 } // namespace
 
@@ -89,4 +161,84 @@ TEST_CASE("alarm: holds up no end of a run, and the next run has its own") {
         CHECK(on.loop.now() - begun < 2s);
         CHECK(on.loop.operations_in_flight() == 0);
     }
+}
+
+TEST_CASE("alarm: a clock that differs from the machine's, as in a time namespace, is kept") {
+    for (const auto ahead : {100'000s, -20s}) {
+        CAPTURE(ahead.count());
+        const auto answer = in_another_time(ahead, sleep_below_an_alarm);
+        if (!answer) {
+            MESSAGE("skip: no time namespace may be made here");
+            return;
+        }
+        CHECK(answer == 0);
+    }
+}
+
+TEST_CASE("alarm: a timer that outlives the run does not hold it up, and counts in the next") {
+    test_loop on;
+    counting outlives(on.loop);
+    const auto due = on.loop.now() + 300ms;
+    outlives.set(due);
+    for (int run = 0; run < 2; ++run) {
+        on.run([&]() -> task<void> { co_await turns(on.loop, 3); });
+        CHECK(on.loop.now() < due);
+        CHECK(outlives.times == 0);
+    }
+    on.run([&]() -> task<void> { CHECK(co_await sleep_until(on.loop, due + 10ms)); });
+    CHECK(outlives.times == 1);
+}
+
+TEST_CASE("alarm: timers for the beginning and the end of time, in crowds") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        std::vector<std::unique_ptr<counting>> past, never;
+        for (int i = 0; i < 50; ++i) {
+            past.push_back(std::make_unique<counting>(on.loop));
+            past.back()->again = timer::time_point::min();
+            past.back()->set(timer::time_point::min());
+            never.push_back(std::make_unique<counting>(on.loop));
+            never.back()->set(timer::time_point::max());
+        }
+        const auto before = on.loop.statistics().enters;
+        CHECK(co_await sleep_for(on.loop, 30ms));
+        CHECK(on.loop.statistics().enters - before < 20);
+        for (const auto& each : past)
+            CHECK(each->times == 2);
+        for (const auto& each : never)
+            CHECK(each->times == 0);
+    });
+    // With nothing else to wait for than the end of time.
+    on.run([&]() -> task<void> {
+        counting never(on.loop);
+        never.set(timer::time_point::max());
+        co_await turns(on.loop, 3);
+        std::thread poster([&] {
+            std::this_thread::sleep_for(20ms);
+            on.loop.stop();
+        });
+        const auto before = on.loop.statistics().enters;
+        event nothing;
+        CHECK_FALSE(co_await nothing.wait(on.loop));
+        CHECK(on.loop.statistics().enters - before < 10);
+        CHECK(never.times == 0);
+        poster.join();
+    });
+}
+
+TEST_CASE("alarm: what a task does between the setting of a timer and the wait makes it no later") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        counting one(on.loop);
+        const auto due = on.loop.now() + 60ms;
+        one.set(due);
+        for (int turn = 0; turn < 3; ++turn) {
+            co_await turns(on.loop, 1);
+            std::this_thread::sleep_for(15ms);
+        }
+        while (one.times == 0)
+            co_await noop(on.loop);
+        CHECK(on.loop.now() >= due);
+        CHECK(on.loop.now() < due + 10ms);
+    });
 }

@@ -69,3 +69,33 @@ TEST_CASE("idle time: a reset that it asks for names it as the cause") {
         at.check_resets(1);
     });
 }
+
+TEST_CASE("idle time: a crowd of quiet connections wakes the loop as one would") {
+    run([](rig& at) -> task<void> {
+        constexpr std::size_t many = 300;
+        server_options options;
+        options.idle = 480ms;
+        options.when_idle.requested = requested_ending::abort;
+        server_rig server(at, echo_unmarked, options);
+        std::optional<drain_report> report;
+        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            in.spawn(server.run());
+            std::vector<peer> clients;
+            for (std::size_t i = 0; i < many; ++i) {
+                clients.push_back(server.connect());
+                co_await pass(at, 200us); // none in step with another
+            }
+            const auto before = at.on.statistics().enters;
+            co_await pass(at, 240ms);
+            const auto enters = at.on.statistics().enters - before;
+            MESSAGE("enters in 240 ms: " << enters);
+            CHECK(enters < many); // each is looked at eight times; served 16 a turn
+            co_await server.until(connection_activity::serving, 0);
+            in.spawn(drain_into(server.serving, {.within = 1s}, report));
+        });
+        REQUIRE(server.reports().size() == many);
+        for (const auto& each : server.reports())
+            CHECK(row(each) == "local idle abort aborted acknowledged");
+        at.check_resets(many);
+    });
+}

@@ -61,10 +61,10 @@ void touch(const operation& which) {
     }
 }
 
-// All timeouts are absolute.
-time_point time_of(std::uint64_t address) {
+// All timeouts count from their submission, as far as the clock goes.
+time_point due_at(time_point now, std::uint64_t address) {
     const auto* time = reinterpret_cast<const __kernel_timespec*>(address);
-    return time_point(std::chrono::seconds(time->tv_sec) + std::chrono::nanoseconds(time->tv_nsec));
+    return later(now, std::chrono::seconds(time->tv_sec) + std::chrono::nanoseconds(time->tv_nsec));
 }
 
 } // namespace
@@ -78,9 +78,9 @@ void ring::prepare(operation& which) {
     } else if (which.is_send() || sqe.opcode == IORING_OP_RECV) {
         which.parts.push_back({reinterpret_cast<void*>(sqe.addr), sqe.len});
     } else if (sqe.opcode == IORING_OP_TIMEOUT) {
-        which.due_at = time_of(sqe.addr);
+        which.due_at = due_at(world_.now(), sqe.addr);
     } else if (sqe.opcode == IORING_OP_TIMEOUT_REMOVE) {
-        which.due_at = time_of(sqe.off);
+        which.due_at = due_at(world_.now(), sqe.off);
     }
     const bool nameless = sqe.user_data == 0 || sqe.opcode == IORING_OP_ASYNC_CANCEL;
     if (names_in_use_[sqe.user_data]++ > 0 && !nameless)
@@ -228,7 +228,7 @@ ring::outcome ring::run_timeout(operation& which) {
 int ring::move_timeout(std::uint64_t user_data, time_point to) {
     for (auto& [id, each] : operations_) {
         if (each->sqe.user_data != user_data || each->sqe.opcode != IORING_OP_TIMEOUT) continue;
-        if (each->woken || each->canceled) return -EALREADY;
+        if (each->canceled || world_.now() >= each->due_at) return -EALREADY;
         each->due_at = to;
         each->woken = true; // which looks at the time again
         return 0;
