@@ -146,7 +146,7 @@ TEST_CASE("deadline: a crowd that is looked at for acknowledgements wakes the lo
     const std::uint64_t one = enters_with(1);
     const std::uint64_t crowd = enters_with(200);
     MESSAGE("enters in 300 ms: one connection " << one << ", two hundred " << crowd);
-    CHECK(crowd < 200); // each looks a dozen times; served 16 a turn
+    CHECK(crowd < 200); // each looks seven times; sixteen are served in a turn
 }
 
 TEST_CASE("deadline: kept while another connection keeps the loop busy") {
