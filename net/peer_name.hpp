@@ -22,11 +22,13 @@ struct peer_name {
     bool ipv6;
     address* into;
 
+    // It refuses to fill more than the name has, so the family has to be known.
+    [[nodiscard]] socklen_t bytes() const noexcept {
+        return ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+    }
     void prepare(io_uring_sqe& sqe) const noexcept {
-        // It refuses to fill more than the name has, so the family has to be known.
-        const unsigned bytes = ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
         uapi::prepare_socket_option(sqe, uapi::socket_getsockopt, fd, SOL_SOCKET, uapi::so_peername,
-                                    into->data(), bytes);
+                                    into->data(), bytes());
     }
 };
 

@@ -183,7 +183,7 @@ void loop::expire_timers() {
     const auto at = now();
     timers_.expire(at, timers_a_turn);
     const auto next = timers_.next();
-    alarm_wanted_ = next && *next > at + alarm_from && !alarm_->covers(*next);
+    alarm_wanted_ = next && *next > at + alarm_from;
 }
 
 // One batch: what becomes ready meanwhile waits for the next turn, so that the ring is never

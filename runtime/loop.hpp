@@ -117,7 +117,8 @@ public:
     /// Takes note of what has completed; tasks that it wakes run later, with the next turn.
     void reap() { reap(0); }
     void admit(resident& guest) noexcept { residents_.push_back(guest); }
-    /// Submits what nobody waits for, and nobody is told how it ended.
+    /// Submits what nobody waits for: nobody is told when or how it ended, not even of a failure.
+    /// Lifetime: what the entry names stays until it has been submitted, and done in that breath.
     template <class Prepare>
     void submit_unawaited(Prepare prepare);
     template <class Service>

@@ -101,9 +101,9 @@ void ending::ask_peer_name() {
         know_peer_name();
         return;
     }
-    of.on().submit_unawaited([&](io_uring_sqe& sqe) {
-        operations::peer_name{of.descriptor(), of.from().ipv6, &report_.peer}.prepare(sqe);
-    });
+    operations::peer_name name{of.descriptor(), of.from().ipv6, &report_.peer};
+    report_.peer.resize(name.bytes()); // nobody is told how long it was
+    of.on().submit_unawaited([&](io_uring_sqe& sqe) { name.prepare(sqe); });
 }
 
 // In place, where nobody may wait for the ring: what comes next makes the kernel forget the name.

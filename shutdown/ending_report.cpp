@@ -1,6 +1,6 @@
 #include <ringdown/shutdown/ending.hpp>
 
-#include <netinet/in.h>
+#include <sys/socket.h>
 
 // How the report of an ending is made from its sample and the connection's phases.
 namespace ringdown {
@@ -69,13 +69,11 @@ teardown_phase phase_of(const connection& ended) noexcept {
 
 } // namespace
 
-// The kernel has filled the name in, if it was asked; it has told nobody how long that is.
+// The kernel has filled the name in, if it was asked.
 void ending::name_peer() noexcept {
-    address& name = report_.peer;
-    if (name.family() == AF_UNSPEC)
-        name = connection_.peer();
-    else
-        name.resize(name.family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+    if (report_.peer.family() != AF_UNSPEC) return;
+    report_.peer = {};
+    report_.peer = connection_.peer();
 }
 
 void ending::complete_report() noexcept {
