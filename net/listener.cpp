@@ -1,9 +1,11 @@
 #include <ringdown/net/listener.hpp>
 
+#include <algorithm>
 #include <cerrno>
 
 #include <sys/socket.h>
 
+#include <ringdown/net/handshakes.hpp>
 #include <ringdown/net/message_receive.hpp>
 #include <ringdown/runtime/frame_pool.hpp>
 #include <ringdown/runtime/ring_operation.hpp>
@@ -18,6 +20,13 @@ bool concerns_one_peer(int result) noexcept {
            result == -ECONNRESET;
 }
 
+// The first look at the handshakes: by then whatever SYN was in the kernel's hands as newcomers
+// were refused is among them.
+constexpr auto first_look = std::chrono::milliseconds(1);
+constexpr auto looks_at_most_apart = std::chrono::milliseconds(50);
+// Looks take a tenth of the loop's time at most.
+constexpr int share_of_looks = 10;
+
 } // namespace
 
 /// The accept in flight. Outlives its listener until its last completion.
@@ -25,11 +34,12 @@ class listener::accept_operation final : public pooled, public ring_operation, p
 public:
     accept_operation(loop& on, listener& owner, std::shared_ptr<listening_socket> from)
         : ring_operation("accept"), on_(on), owner_(&owner), from_(std::move(from)) {
-        from_->join();
+        if (!from_->join())
+            throw std::system_error(make_error_code(errc::ending),
+                                    "cannot accept from " + from_->local().text() +
+                                        ": newcomers are refused, and the socket was closed");
     }
-    ~accept_operation() {
-        if (joined_) from_->leave();
-    }
+    ~accept_operation() { from_->leave(!joined_); }
 
     bool leave_to_others() noexcept {
         if (joined_) joined_ = !from_->leave_to_others();
@@ -129,6 +139,7 @@ void listener::completed(int result) noexcept {
 
 void listener::take(int fd) {
     ++accepted_;
+    from_->accepted(fd);
     connection::origin from;
     from.kind = from_->kind();
     from.ipv6 = local_.family() == AF_INET6;
@@ -137,17 +148,47 @@ void listener::take(int fd) {
     waiting_.emplace_back(stream(connection::adopt(on_, fd, from)));
 }
 
-task<result<void>> listener::stop(std::chrono::nanoseconds handshakes) {
-    if (phase_ == phase::stopped) co_return result<void>{};
+refusal listener::refuse() noexcept {
+    if (!from_) return refused_;
+    const auto refused = from_->refuse_newcomers();
+    denied_by_ = refused ? std::error_code() : refused.error();
+    return refused_ = refused.value_or(refusal::denied);
+}
+
+task<result<refusal>> listener::stop(handshake_patience patience) {
+    if (phase_ == phase::stopped) co_return refused_;
     phase_ = phase::stopping;
-    from_->refuse_newcomers();
+    const bool denied = refuse() == refusal::denied;
     auto emptied = co_await empty_queue();
-    if (emptied && phase_ == phase::stopping && from_->kind() == connection_kind::tcp) {
-        co_await sleep_for(on_, handshakes);
-        emptied = co_await empty_queue();
+    if (emptied && !denied && from_ && from_->kind() == connection_kind::tcp)
+        emptied = co_await empty_queue_of_handshakes(patience);
+    if (!emptied) co_return std::unexpected(emptied.error());
+    close();
+    co_return refused_;
+}
+
+// One that completes waits in the queue meanwhile, so the queue is emptied after each look, and has
+// nobody left when the look found nobody.
+task<result<void>> listener::empty_queue_of_handshakes(handshake_patience patience) {
+    handshakes begun(on_.calls(), from_->descriptor(), local_);
+    const auto until = later(on_.now(), patience.within);
+    const auto until_uncounted = std::min(until, later(on_.now(), patience.uncounted));
+    auto next = std::min<loop::time_point>(until, on_.now() + first_look);
+    for (bool over = false; !over && phase_ == phase::stopping;) {
+        const auto before = on_.now();
+        const auto slept = co_await sleep_for(on_, next - before);
+        const auto looked = on_.calls().now();
+        const auto left = begun.under_way();
+        const auto now = on_.calls().now();
+        const auto end = left ? until : until_uncounted;
+        over = !slept || left == 0U || now >= end;
+        const auto apart =
+            std::min<loop::time_point::duration>(2 * (now - before), looks_at_most_apart);
+        next = std::min(end, now + std::max(apart, share_of_looks * (now - looked)));
+        const auto emptied = co_await empty_queue();
+        if (!emptied) co_return emptied;
     }
-    if (emptied) close();
-    co_return emptied;
+    co_return result<void>{};
 }
 
 bool listener::leave_to_others() noexcept { return accepting_ && accepting_->leave_to_others(); }

@@ -4,11 +4,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <ringdown/net/address.hpp>
+#include <ringdown/net/refusal.hpp>
 #include <ringdown/net/stream.hpp>
 #include <ringdown/runtime/event.hpp>
 
@@ -42,21 +45,29 @@ public:
     listening_socket& operator=(const listening_socket&) = delete;
     ~listening_socket();
 
-    [[nodiscard]] int descriptor() const noexcept { return fd_; }
-    /// Where it listens; a port of 0 has become the one that the kernel picked.
-    [[nodiscard]] address local() const;
+    /// -1 once it is closed: when newcomers were refused, and the last listener has gone.
+    [[nodiscard]] int descriptor() const noexcept { return fd_.load(std::memory_order_relaxed); }
+    /// Where it listens, or did; a port of 0 has become the one that the kernel picked.
+    [[nodiscard]] const address& local() const noexcept { return local_; }
     [[nodiscard]] connection_kind kind() const noexcept { return kind_; }
 
     /// Refuses newcomers, while those that wait can still be accepted. Cannot be taken back.
     ///
-    /// TCP: a filter drops segments that open a connection, so no late client is half-served.
-    /// Unix: shutdown(2) of the receiving direction.
-    void refuse_newcomers() noexcept;
+    /// It takes the first way of `refusal` that the kernel permits, so that no late client is
+    /// half-served. They act on the socket itself, whoever else holds a descriptor of it. From then
+    /// on it stops listening, and its descriptor here is closed, when no listener accepts from it
+    /// any more, or no longer than it takes to be destroyed: with this object kept, too, newcomers
+    /// are refused, not left hanging.
+    /// Errors: what the kernel said to the last way (`operation_not_permitted`); newcomers come as
+    /// before then. A second call answers the same.
+    result<refusal> refuse_newcomers() noexcept;
 
     /// Listeners come and go; with several, none must take every connection.
     /// @{
-    void join() noexcept { listeners_.fetch_add(1, std::memory_order_relaxed); }
-    void leave() noexcept { listeners_.fetch_sub(1, std::memory_order_relaxed); }
+    /// False when it is closed.
+    bool join() noexcept;
+    /// To be called by each that joined; those that left to others do not accept any more.
+    void leave(bool left_to_others) noexcept;
     [[nodiscard]] bool shared() const noexcept {
         return listeners_.load(std::memory_order_relaxed) > 1;
     }
@@ -70,14 +81,38 @@ public:
     }
     /// @}
 
+    /// Takes back what an accepted socket has inherited of the refusal.
+    void accepted(int fd) const noexcept {
+        if (demands_hops_.load(std::memory_order_acquire)) before_.give_back(calls_, fd);
+    }
+
 private:
     void close_on_failure(int refused, const std::string& what);
+    result<refusal> refuse_tcp() noexcept;
+    int demand_hops() noexcept;
 
     system& calls_;
-    int fd_;
+    std::atomic<int> fd_; // written while `changing_` is held
     connection_kind kind_ = connection_kind::tcp;
+    address local_;
     std::string unlink_path_;
     std::atomic<int> listeners_{0};
+
+    std::mutex changing_;
+    int joined_ = 0; // `listeners_`, and those that have left to others and have not gone
+    std::optional<result<refusal>> refused_;
+    hop_limits before_;
+    std::atomic<bool> demands_hops_{false}; // released by whoever has read `before_`
+};
+
+/// How long `listener::stop` waits for handshakes that had begun.
+struct handshake_patience {
+    /// The longest. It is over as soon as the kernel counts none. A handshake of which SYN-ACK was
+    /// lost takes a second and a round trip.
+    std::chrono::nanoseconds within = std::chrono::milliseconds(1500);
+    /// Where the kernel does not count them (sock_diag(7) is missing or forbidden), this time is
+    /// waited for, if it is the shorter.
+    std::chrono::nanoseconds uncounted = std::chrono::milliseconds(10);
 };
 
 /// Accepts connections on one loop.
@@ -86,6 +121,7 @@ private:
 /// aborts those that nobody asked for; `stop` serves them.
 class listener {
 public:
+    /// Errors: throws `std::system_error` when `from` was closed because newcomers are refused.
     listener(loop& on, std::shared_ptr<listening_socket> from);
     listener(const listener&) = delete;
     listener& operator=(const listener&) = delete;
@@ -102,14 +138,20 @@ public:
 
     /// Refuses newcomers and accepts everyone who waits in the kernel's queue; `accept` goes on
     /// to hand them out and then answers `errc::ending`. The socket is closed when no loop that
-    /// shares it accepts any more.
+    /// shares it accepts any more, also when the program keeps its `listening_socket`.
     ///
-    /// A handshake that had begun gets `handshakes` to complete, since no event tells of it; one
-    /// that takes longer is reset by the kernel, as if the client had come too late.
+    /// Handshakes that had begun have time to complete; one that takes longer is reset by the
+    /// kernel, as if the client had come too late. Answers how newcomers are kept away; with
+    /// `refusal::denied` they are not, `denied_by` says why, and handshakes are not waited for.
     /// Errors: `too_many_files_open` and the like when some still wait; call again when there
     /// are descriptors.
     /// Cancellation: ends the time for handshakes; nobody who waits is lost.
-    task<result<void>> stop(std::chrono::nanoseconds handshakes = std::chrono::milliseconds(10));
+    task<result<refusal>> stop(handshake_patience patience = {});
+
+    /// Refuses newcomers without waiting for anything; to be followed by `stop` or `close`.
+    refusal refuse() noexcept;
+    /// Why the kernel refused every way to refuse newcomers; no error while it did not.
+    [[nodiscard]] std::error_code denied_by() const noexcept { return denied_by_; }
 
     /// Leaves accepting to others, if any accept from the same socket in this process; to be
     /// followed by `hand_over`. False for the last one, who has to `stop`.
@@ -144,6 +186,7 @@ private:
     void take(int fd);
     task<result<void>> empty_queue();
     task<void> accept_and_cancel();
+    task<result<void>> empty_queue_of_handshakes(handshake_patience patience);
 
     loop& on_;
     std::shared_ptr<listening_socket> from_;
@@ -154,6 +197,8 @@ private:
     event changed_;
     std::uint64_t accepted_ = 0;
     int paused_by_ = 0; // the negated errno; 0 while accepting runs
+    refusal refused_ = refusal::none;
+    std::error_code denied_by_;
     enum class phase : std::uint8_t { accepting, stopping, stopped } phase_ = phase::accepting;
 };
 

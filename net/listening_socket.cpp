@@ -1,7 +1,6 @@
 #include <cerrno>
 #include <system_error>
 
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -24,10 +23,11 @@ listening_socket::listening_socket(const address& at, const listen_options& opti
     const int type = options.packets ? SOCK_SEQPACKET : SOCK_STREAM;
     kind_ = kind_of(at.family(), type);
     // An IP family with this type would be SCTP.
-    fd_ = options.packets && at.family() != AF_UNIX
-              ? -EPROTONOSUPPORT
-              : calls_.socket(at.family(), type | SOCK_CLOEXEC, 0);
-    close_on_failure(fd_, "cannot make a socket for " + at.text());
+    const int fd = options.packets && at.family() != AF_UNIX
+                       ? -EPROTONOSUPPORT
+                       : calls_.socket(at.family(), type | SOCK_CLOEXEC, 0);
+    fd_ = fd;
+    close_on_failure(fd, "cannot make a socket for " + at.text());
     const int on = 1;
     if (options.reuse_address && kind_ == connection_kind::tcp)
         calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -38,6 +38,7 @@ listening_socket::listening_socket(const address& at, const listen_options& opti
     if (at.family() == AF_UNIX && at.text().find("unix:@") != 0)
         unlink_path_ = at.text().substr(sizeof "unix:" - 1);
     close_on_failure(calls_.listen(fd_, options.backlog), "cannot listen on " + at.text());
+    local_ = local_name(calls_, fd_);
 }
 
 listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(fd) {
@@ -62,6 +63,7 @@ listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(f
     // Accepted sockets inherit it, and a kernel linger would block their close.
     const linger off{};
     calls_.setsockopt(fd_, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+    local_ = local_name(calls_, fd_);
 }
 
 void listening_socket::close_on_failure(int refused, const std::string& what) {
@@ -71,28 +73,58 @@ void listening_socket::close_on_failure(int refused, const std::string& what) {
 }
 
 listening_socket::~listening_socket() {
-    calls_.close(fd_);
+    if (const int fd = fd_; fd >= 0) calls_.close(fd);
     if (!unlink_path_.empty()) ::unlink(unlink_path_.c_str());
 }
 
-address listening_socket::local() const { return local_name(calls_, fd_); }
+bool listening_socket::join() noexcept {
+    const std::lock_guard changing(changing_);
+    if (fd_ < 0) return false;
+    ++joined_;
+    listeners_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
 
-void listening_socket::refuse_newcomers() noexcept {
+void listening_socket::leave(bool left_to_others) noexcept {
+    const std::lock_guard changing(changing_);
+    if (!left_to_others) listeners_.fetch_sub(1, std::memory_order_relaxed);
+    if (--joined_ > 0 || !refused_) return;
+    // Another descriptor of it, with a child or whoever handed it over, would leave newcomers to
+    // wait for an answer for ever.
+    calls_.shutdown(fd_, SHUT_RD);
+    calls_.close(fd_.exchange(-1, std::memory_order_relaxed));
+}
+
+result<refusal> listening_socket::refuse_newcomers() noexcept {
+    const std::lock_guard changing(changing_);
+    if (refused_) return *refused_;
     if (kind_ != connection_kind::tcp) {
         calls_.shutdown(fd_, SHUT_RD); // connect(2) is refused; who waits can still be accepted
-        return;
+        refused_ = refusal::by_shutdown;
+    } else {
+        refused_ = refuse_tcp();
     }
-    // The filter sees the TCP header: byte 13 holds the flags. SYN without ACK opens a connection.
-    constexpr unsigned flags_offset = 13, syn = 0x02, ack = 0x10;
-    sock_filter drop_syn[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, flags_offset),
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, syn | ack),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, syn, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, ~0U),
-    };
-    const sock_fprog program{.len = 5, .filter = drop_syn};
-    calls_.setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    return *refused_;
+}
+
+// The filter comes first because it lets SYN cookies through.
+result<refusal> listening_socket::refuse_tcp() noexcept {
+    // A client that has not sent anything is not left in the middle of its handshake: the kernel
+    // repeats SYN-ACK and takes the answer.
+    const int off = 0;
+    calls_.setsockopt(fd_, IPPROTO_TCP, TCP_DEFER_ACCEPT, &off, sizeof off);
+    if (drop_syns(calls_, fd_) >= 0) return refusal::by_filter;
+    if (bind_to_no_interface(calls_, fd_) >= 0) return refusal::by_interface;
+    if (const int answer = demand_hops(); answer < 0) return std::unexpected(system_error(answer));
+    return refusal::by_hop_limit;
+}
+
+int listening_socket::demand_hops() noexcept {
+    const bool ipv6 = local_.family() == AF_INET6;
+    if (const int answer = before_.read(calls_, fd_); answer < 0) return answer;
+    // Before the first socket inherits it, on whatever thread that is accepted.
+    demands_hops_.store(true, std::memory_order_release);
+    return hop_limits::demand_highest(calls_, fd_, ipv6);
 }
 
 } // namespace ringdown

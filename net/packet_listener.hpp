@@ -20,7 +20,9 @@ public:
 
     using listener::accepted;
     using listener::close;
+    using listener::denied_by;
     using listener::local;
+    using listener::refuse;
     using listener::stop;
 };
 

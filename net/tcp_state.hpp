@@ -26,6 +26,7 @@ struct tcp_snapshot {
     std::uint64_t acknowledged_bytes = 0;     ///< SYN and FIN count as one each.
     std::uint32_t unsent_bytes = 0;           ///< Accepted and never put on the wire.
     std::uint32_t acknowledgement_age_ms = 0; ///< Since the last acknowledgement of any kind.
+    std::uint32_t round_trip_us = 0;          ///< Smoothed.
 
     /// True when there is no connection any more.
     [[nodiscard]] bool gone() const noexcept {

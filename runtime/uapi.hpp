@@ -16,6 +16,9 @@ inline constexpr unsigned socket_getsockopt = 2; // Linux 6.7
 inline constexpr unsigned socket_setsockopt = 3; // Linux 6.7
 
 inline constexpr int so_peername = 28;
+inline constexpr int so_cookie = 57;        // include/uapi/asm-generic/socket.h, Linux 4.6
+inline constexpr int so_bindtoifindex = 62; // Linux 5.1
+inline constexpr int ipv6_minhopcount = 73; // include/uapi/linux/in6.h
 
 /// Fills a getsockopt or setsockopt command: its fields overlay others of the entry.
 inline void prepare_socket_option(io_uring_sqe& sqe, unsigned command, int fd, int level, int name,

@@ -75,7 +75,10 @@ task<void> server::conduct(drain_run& of, scope& inside) {
         enter(server_phase::not_accepting);
         begin_hook(of, inside);
         inside.spawn(stop_accepting(of));
-        co_await pass(of, [&] { return of.stopped && no_hook_.happened(); });
+        co_await pass(
+            of, [&] { return (of.stopped || of.short_of_descriptors()) && no_hook_.happened(); });
+    } else {
+        of.stopped = true;
     }
     if (phase_ == server_phase::not_accepting) co_await ask_to_finish(of, inside);
     co_await wait_for_end(of, inside);
@@ -94,14 +97,26 @@ task<void> server::stop_accepting(drain_run& of) {
     cancellation governing(ambient);
     of.stopping = &governing;
     const bool left_to_others = of.policy().hand_over || listener_.leave_to_others();
-    for (;;) {
-        auto stop = left_to_others ? listener_.hand_over() : listener_.stop();
-        const auto stopped = co_await stop.under(governing);
-        if (stopped || phase_ == server_phase::aborting) break;
-        auto paused = pause(stopped.error());
+    while (phase_ != server_phase::aborting) {
+        std::error_code error;
+        if (left_to_others) {
+            auto leave = listener_.hand_over();
+            const auto left = co_await leave.under(governing);
+            if (left) break;
+            error = left.error();
+        } else {
+            auto stop = listener_.stop(of.patience());
+            const auto stopped = co_await stop.under(governing);
+            if (stopped) break;
+            error = stopped.error();
+        }
+        if (phase_ == server_phase::aborting) break;
+        of.note_shortage();
+        auto paused = pause(error);
         co_await paused.under(governing);
     }
     of.stopping = nullptr;
+    if (!left_to_others) note_refusal(of);
     listener_.close();
     of.stopped = true;
     of.stir();
@@ -111,9 +126,10 @@ task<void> server::ask_to_finish(drain_run& of, scope& inside) {
     enter(server_phase::asked_to_finish);
     begin_hook(of, inside);
     draining_.set();
-    const auto until = later(on_.now(), of.policy().notice_for);
+    const auto until = of.notice_until();
     of.stir_at(until);
-    co_await pass(of, [&] { return nothing_left() || on_.now() >= until; });
+    co_await pass(
+        of, [&] { return nothing_left() || of.short_of_descriptors() || on_.now() >= until; });
     final_notice_.set();
     if (phase_ != server_phase::asked_to_finish) co_return;
     of.begin_ending_idle();
@@ -125,7 +141,7 @@ task<void> server::ask_to_finish(drain_run& of, scope& inside) {
 task<void> server::wait_for_end(drain_run& of, scope& inside) {
     if (phase_ == server_phase::waiting) {
         begin_hook(of, inside);
-        co_await pass(of, [&] { return nothing_left() && no_hook_.happened(); });
+        co_await pass(of, [&] { return of.stopped && nothing_left() && no_hook_.happened(); });
     }
     if (phase_ == server_phase::aborting) {
         begin_hook(of, inside);
@@ -133,7 +149,7 @@ task<void> server::wait_for_end(drain_run& of, scope& inside) {
         while (auto left = handlers_ ? std::nullopt : listener_.next_accepted())
             serve(std::move(*left), on_.now(), inside);
     }
-    while (!nothing_left() || !no_hook_.happened()) {
+    while (!of.stopped || !nothing_left() || !no_hook_.happened()) {
         of.stirred().reset();
         co_await of.stirred().join(on_);
     }
@@ -181,7 +197,23 @@ void server::abort_all(teardown_cause for_graceful) {
     tracked_.for_each([&](tracked& left) { abort_one(left, for_graceful); });
     if (handlers_) handlers_->cancel();
     if (under_way_->stopping) under_way_->stopping->request(cancel_reason::deadline);
+    stop_listening();
+}
+
+// Of a drained server nobody is to wait for an answer, though the program keeps the listening
+// socket: it is closed, unless others accept from it.
+void server::stop_listening() {
+    if (under_way_ && !under_way_->policy().hand_over && !listener_.leave_to_others())
+        note_refusal(*under_way_);
     listener_.close();
+}
+
+void server::note_refusal(drain_run& of) {
+    of.newcomers = listener_.refuse();
+    if (of.newcomers == refusal::denied && !of.told_of_refusal && options_.on_refusal_denied) {
+        of.told_of_refusal = true;
+        options_.on_refusal_denied(listener_.denied_by());
+    }
 }
 
 void server::abort_one(tracked& left, teardown_cause for_graceful) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ringdown/net/tcp_state.hpp>
 #include <ringdown/shutdown/ending.hpp>
 
 // A drain's time, and the ending of idle connections.
@@ -16,6 +17,9 @@ namespace {
 constexpr auto young_look = 5ms;
 // Endings of idle connections have the drain's deadline, which aborts them all; this one is none.
 constexpr auto beyond_deadline = 1h;
+// Of so many connections the round trip is asked, which takes half a microsecond each.
+constexpr std::size_t round_trips_asked = 64;
+constexpr auto uncounted_at_least = 10ms;
 
 } // namespace
 
@@ -47,6 +51,7 @@ drain_report server::drain_run::report() {
     if (!called_off_) made.stragglers = std::move(server_.stragglers_);
     made.escalated = escalated_;
     made.called_off = called_off_;
+    made.newcomers = newcomers;
     made.took = phase_since_ - begun_;
     made.by_phase = by_phase_;
     return made;
@@ -74,7 +79,36 @@ void server::drain_run::step() noexcept {
     stir();
 }
 
+// At half of the time they end, so that they have the other half for a graceful end.
+loop::time_point server::drain_run::notice_until() const noexcept {
+    const auto now = server_.on_.now();
+    if (short_) return now;
+    return std::min(later(now, policy_.notice_for), now + (deadline_ - now) / 2);
+}
+
+handshake_patience server::drain_run::patience() const noexcept {
+    std::chrono::microseconds longest = 0us;
+    std::size_t passed = 0;
+    const std::size_t apart = server_.open_ / round_trips_asked + 1;
+    server_.tracked_.for_each([&](tracked& each) {
+        connection& served = each.served();
+        if (passed++ % apart || served.descriptor() < 0) return;
+        const auto known = tcp_info_of(server_.on_.calls(), served.descriptor());
+        longest = std::max(longest, std::chrono::microseconds(known.round_trip_us));
+    });
+    return {.within = policy_.handshakes_within,
+            .uncounted = std::max<std::chrono::nanoseconds>(2 * longest, uncounted_at_least)};
+}
+
+void server::drain_run::note_shortage() {
+    short_ = true;
+    begin_ending_idle();
+    end_idle();
+    stir();
+}
+
 void server::drain_run::begin_ending_idle() {
+    if (ends_idle_) return;
     ends_idle_ = true;
     asked_at_ = server_.on_.now();
     server_.tracked_.for_each([this](tracked& each) {
@@ -112,7 +146,7 @@ void server::drain_run::settle(tracked& next) noexcept {
 
 std::size_t server::drain_run::allowed_by(loop::time_point now) const noexcept {
     const auto passed = now - asked_at_;
-    if (passed >= policy_.spread) return idle_at_first_;
+    if (short_ || passed >= policy_.spread) return idle_at_first_;
     const double part = std::chrono::duration<double>(passed) / policy_.spread;
     return static_cast<std::size_t>(part * static_cast<double>(idle_at_first_)) + 1;
 }

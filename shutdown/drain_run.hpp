@@ -32,14 +32,23 @@ public:
     [[nodiscard]] bool called_off() const noexcept { return called_off_; }
     void note_escalated() noexcept { escalated_ = true; }
 
-    /// Ends what is idle, and from now on whatever is marked so.
+    /// Ends what is idle, and from now on whatever is marked so. Later calls do nothing.
     void begin_ending_idle();
+    /// Descriptors or memory are short, and who waits in the queue can be served with what idle
+    /// connections hold: they end now.
+    void note_shortage();
+    [[nodiscard]] bool short_of_descriptors() const noexcept { return short_; }
+    /// Until when the idle connections stay, so that their peers can learn of the drain.
+    [[nodiscard]] loop::time_point notice_until() const noexcept;
+    [[nodiscard]] handshake_patience patience() const noexcept;
     /// Every connection that was idle at the beginning has been looked at.
     [[nodiscard]] bool looked_at_idle() const noexcept { return idle_.empty(); }
     void marked_idle(tracked& idle) noexcept;
 
     cancellation* stopping = nullptr; // governs `stop_accepting`
-    bool stopped = false;             // it has ended
+    bool stopped = false;             // it has ended, or will not begin
+    refusal newcomers = refusal::none;
+    bool told_of_refusal = false;
 
 private:
     class moment final : public timer {
@@ -77,6 +86,7 @@ private:
     moment step_;
 
     bool ends_idle_ = false;
+    bool short_ = false;
     loop::time_point asked_at_;
     std::size_t idle_at_first_ = 0;
     std::size_t idle_ended_ = 0;

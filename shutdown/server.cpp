@@ -67,7 +67,7 @@ task<result<void>> server::accept_all(scope& inside) {
         }
     }
     // After a cancellation: those that were accepted already are served as far as it lets them.
-    listener_.close();
+    stop_listening();
     serve_accepted(on_.now(), inside);
     // An abort cancels what accepts, too.
     if (end != errc::ending && phase_ < server_phase::aborting) co_return std::unexpected(end);

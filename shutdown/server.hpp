@@ -32,6 +32,9 @@ struct server_options {
     /// Accepting has paused, because descriptors or memory have run out; it resumes by itself.
     /// Called once for each shortage, not for each attempt.
     std::function<void(std::error_code)> on_accept_paused{};
+    /// The kernel permits a drain no way to refuse newcomers (`refusal::denied`), and says why:
+    /// those who connect as the listening socket is closed are reset. Called once at most.
+    std::function<void(std::error_code)> on_refusal_denied{};
     /// A handler has thrown; its connection was dropped, and nothing else is harmed.
     std::function<void(std::exception_ptr)> on_handler_failed{};
     /// Runs beside each phase of a drain, from its beginning; the next phase waits until it has
@@ -71,6 +74,10 @@ public:
     /// queue, ends idle connections, tells the others, waits for them, and aborts what is left at
     /// the deadline.
     ///
+    /// Where who waits in the queue cannot be accepted for want of descriptors or memory, idle
+    /// connections are ended and the others told at once, whatever the policy's times are; the
+    /// queue is served with what they held. The listening socket is closed when no server that
+    /// shares it accepts any more, unless it is handed over, also when the program keeps it.
     /// A connection is idle when its handler marked it so (`stream::mark_idle`) and no byte of a
     /// request has arrived, be it in the kernel. One that is marked later is ended then.
     /// A second call escalates: it aborts at once, and both calls are answered, alike. Once
@@ -136,6 +143,8 @@ private:
     task<void> conduct(drain_run& of, scope& inside);
     task<void> wait_unready(drain_run& of, scope& inside);
     task<void> stop_accepting(drain_run& of);
+    void stop_listening();
+    void note_refusal(drain_run& of);
     task<void> ask_to_finish(drain_run& of, scope& inside);
     task<void> wait_for_end(drain_run& of, scope& inside);
     task<void> run_hook(drain_run& of, server_phase entered);

@@ -122,7 +122,7 @@ task<void> drain_when_told(server& ended, signals& told, bool drains) {
     const auto signal = co_await told.next();
     if (!signal) co_return;
     if (!drains) std::_Exit(0);
-    co_await ended.drain();
+    co_await ended.drain({.deadline = {}, .notice_for = 0s}); // an echo cannot announce its end
 }
 
 } // namespace

@@ -24,6 +24,7 @@ task<void> drain_on_signal(std::list<worker>& workers, signals& asked, const dra
         drain_policy policy;
         policy.deadline = workers.front().on.now() + how.within;
         policy.within = how.within;
+        policy.notice_for = {}; // an echo cannot announce its end, and sessions do so by `on_drain`
         policy.idle = how.limits.idle;
         policy.discard_bytes_max = how.limits.discard_bytes_max;
         policy.hand_over = how.hand_over;

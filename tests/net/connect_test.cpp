@@ -1,6 +1,7 @@
 #include <chrono>
 #include <optional>
 
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -28,7 +29,10 @@ bool has_ipv6() {
 /// Listens, and answers nobody: as far away as loopback gets.
 class silent_listener {
 public:
-    silent_listener() : from_(*address::parse("127.0.0.1:0")) { from_.refuse_newcomers(); }
+    silent_listener() : from_(*address::parse("127.0.0.1:0")) {
+        const int beyond_reach = 255;
+        ::setsockopt(from_.descriptor(), IPPROTO_IP, IP_MINTTL, &beyond_reach, sizeof beyond_reach);
+    }
     [[nodiscard]] address local() const { return from_.local(); }
 
 private:

@@ -14,6 +14,7 @@
 #include <ringdown/net/listener.hpp>
 #include <ringdown/runtime/scope.hpp>
 
+#include "support/denying_system.hpp"
 #include "support/fixture_net.hpp"
 
 using namespace ringdown;
@@ -132,19 +133,24 @@ TEST_CASE("stop: without a descriptor left it says so, and serves the rest later
 }
 
 TEST_CASE("stop: closed in its midst, it is answered") {
-    test_loop on;
+    denying_system calls;
+    calls.deny_sock_diag(); // so that it waits for handshakes
+    test_loop on({.calls = &calls});
     on.run([&]() -> task<void> {
         for (const bool hand_over : {false, true}) {
             listener from(on.loop, any_port());
-            std::optional<result<void>> stopped;
+            std::optional<result<refusal>> stopped;
+            std::optional<result<void>> left;
             co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                auto stop = hand_over ? from.hand_over() : from.stop(std::chrono::hours(1));
-                inside.spawn(store(std::move(stop), stopped));
+                if (hand_over)
+                    inside.spawn(store(from.hand_over(), left));
+                else
+                    inside.spawn(store(from.stop({.within = 1h, .uncounted = 1h}), stopped));
                 co_await turns(on.loop, hand_over ? 0 : 20);
                 from.close();
                 inside.cancel();
             });
-            CHECK(stopped->has_value());
+            CHECK((hand_over ? left->has_value() : stopped->has_value()));
             CHECK((co_await from.accept()).error() == errc::ending);
         }
     });

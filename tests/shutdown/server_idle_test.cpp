@@ -9,7 +9,7 @@ using namespace ringdown::testing;
 
 namespace {
 
-const drain_policy young_at_once{.first_request_within = 0s};
+const drain_policy young_at_once{.notice_for = 0s, .first_request_within = 0s};
 
 // Answers each request only when told to, one at a time.
 struct slow_echo {
@@ -58,7 +58,7 @@ TEST_CASE("idle: connections that are idle get FIN at once, and the reports say 
             in.spawn(server.run());
             auto clients = co_await server.idle_clients(10);
             const auto begun = at.on.now();
-            in.spawn(drain_into(server.serving, {}, report));
+            in.spawn(drain_into(server.serving, {.notice_for = 0s}, report));
             for (const peer& each : clients)
                 co_await sees_fin(at, each);
             CHECK(at.on.now() - begun < 100ms);
@@ -92,7 +92,7 @@ TEST_CASE("idle: a request sent in the breath of the asking is answered whole") 
             co_await with_scope(at.on, [&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 clients = co_await server.idle_clients(20);
-                in.spawn(drain_into(server.serving, {}, report));
+                in.spawn(drain_into(server.serving, {.notice_for = 0s}, report));
                 for (peer& each : clients) {
                     co_await sees_fin(at, each);
                     CHECK(each.read() == "request");
@@ -120,7 +120,7 @@ TEST_CASE("idle: a request that has been received and not been looked at is answ
             auto clients = co_await server.idle_clients(30);
             // Requests go on all the time, so that they meet the drain in every state of theirs.
             std::vector<std::size_t> asked(clients.size()), answered(clients.size());
-            in.spawn(drain_into(server.serving, {}, report));
+            in.spawn(drain_into(server.serving, {.notice_for = 0s}, report));
             std::size_t open = clients.size();
             for (int look = 0; look < 20'000 && open > 0; ++look) {
                 for (std::size_t i = 0; i < clients.size(); ++i) {
@@ -197,7 +197,7 @@ TEST_CASE("idle: a handler that finishes when told of the drain") {
             in.spawn(server.run());
             peer client = server.connect();
             co_await server.until(connection_activity::serving, 1);
-            in.spawn(drain_into(server.serving, {}, report));
+            in.spawn(drain_into(server.serving, {.notice_for = 0s}, report));
             co_await sees_fin(at, client);
             CHECK(client.read() == "bye");
             client.close();
@@ -272,7 +272,8 @@ TEST_CASE("idle: a connection that has sent nothing yet has time for its first r
             peer silent = server.connect();
             peer late = server.connect();
             co_await server.until(connection_activity::idle, 2);
-            in.spawn(drain_into(server.serving, {.first_request_within = 150ms}, report));
+            in.spawn(drain_into(server.serving, {.notice_for = 0s, .first_request_within = 150ms},
+                                report));
             co_await server.serving.final_notice().wait(at.on);
             const auto begun = at.on.now();
             co_await pass(at, 50ms);
@@ -298,8 +299,9 @@ TEST_CASE("idle: half of the time is the most that a first request may take") {
             in.spawn(server.run());
             peer silent = server.connect();
             co_await server.until(connection_activity::idle, 1);
-            in.spawn(
-                drain_into(server.serving, {.within = 300ms, .first_request_within = 1h}, report));
+            in.spawn(drain_into(server.serving,
+                                {.within = 300ms, .notice_for = 0s, .first_request_within = 1h},
+                                report));
             co_await sees_fin(at, silent);
             silent.close();
         });
