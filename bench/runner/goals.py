@@ -69,10 +69,11 @@ def noop_ratio(depth):
                                  if (row['name'], row['depth']) == ('no-op', depth)), []))
 
 
-def late_ratio(name, title):
+def late_ratio(name, title, kind='reset', limit=1.20):
     """The last of a crowd, against the last of the quicker way by hand of the same round."""
-    return Goal(title, 'bare resets', 'lateness of the last', 1.20,
-                lambda of: next((figures.late_ratios(row) for row in of.late
+    against = 'bare resets' if kind == 'reset' else 'bare shutdown(2)'
+    return Goal(title, against, f'lateness of the last {kind.upper()}', limit,
+                lambda of: next((figures.late_ratios(row, kind) for row in of.late
                                  if row['name'] == name), []))
 
 
@@ -99,6 +100,7 @@ GOALS = (
     noop_ratio(1), noop_ratio(16), noop_ratio(128),
     late_ratio('stuck-1000', '1,000 stuck connections'),
     late_ratio('silent-15000', '15,000 idle connections, none answers FIN'),
+    late_ratio('silent-15000', '15,000 idle connections, none answers FIN', 'fin', 2.0),
     late_ratio('beside-15000', '1,000 stuck connections beside 15,000 idle ones'),
     more_system_calls('server-first-1', 0.2),
     more_system_calls('server-first-64', 0.2),
