@@ -184,10 +184,17 @@ std::uint64_t rig::our_resets() {
 }
 
 void rig::check_resets(std::uint64_t expected) {
-    if (!has_own_network() || !ends_.works())
-        MESSAGE("skip: no network of its own, so RST are not counted: " << own_network_refused());
-    else
+    if (has_own_network() && ends_.works()) {
         CHECK(our_resets() == expected);
+        return;
+    }
+    // Once: all that a case checks beside it, it has checked.
+    static const bool said = [] {
+        MESSAGE("skip: no network of its own, so RST are counted in no case: "
+                << std::string(own_network_refused()));
+        return true;
+    }();
+    static_cast<void>(said);
 }
 
 void rig::check_reported_resets() {
