@@ -39,6 +39,13 @@ def ratios(results, bench, contestant, against, against_bench=None, metric=None)
             and figure(metric, to[round_], against_bench or bench) > 0]
 
 
+def late_ratios(row, what='reset', which='max'):
+    """Of each round of a crowd, ours to the quicker of the two ways by hand."""
+    rounds = row['rounds']
+    return [ours[what][which] / min(each[what][which] for each in by_hand)
+            for ours, *by_hand in zip(rounds['ringdown'], rounds['connect'], rounds['linger'])]
+
+
 def counted_each(runs, what):
     """Of each counting run, how many came on a unit; nothing where counting is not permitted."""
     return [run[what] / run['units'] for run in runs if run['units'] and run[what] is not None]

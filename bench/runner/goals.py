@@ -1,6 +1,6 @@
 """What Ringdown is to reach, and whether it did."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import comb
 from statistics import median
 from typing import Callable
@@ -20,6 +20,7 @@ class Measured:
     results: dict
     counts: dict
     ring: list
+    late: list = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,14 @@ def noop_ratio(depth):
                                  if (row['name'], row['depth']) == ('no-op', depth)), []))
 
 
+def late_ratio(name, title, kind='reset', limit=1.20):
+    """The last of a crowd, against the last of the quicker way by hand of the same round."""
+    against = 'bare resets' if kind == 'reset' else 'bare shutdown(2)'
+    return Goal(title, against, f'lateness of the last {kind.upper()}', limit,
+                lambda of: next((figures.late_ratios(row, kind) for row in of.late
+                                 if row['name'] == name), []))
+
+
 def resident_bytes(name):
     bench = bench_of(name)
     return lambda of: [run['resident_bytes_each'] for run
@@ -89,6 +98,10 @@ GOALS = (
     ratio('echo-64-one-cpu', 'asio-epoll', 0.82),
     ratio('paced-stuck', OURS, 1.10, against_bench='paced'),
     noop_ratio(1), noop_ratio(16), noop_ratio(128),
+    late_ratio('stuck-1000', '1,000 stuck connections'),
+    late_ratio('silent-15000', '15,000 idle connections, none answers FIN'),
+    late_ratio('silent-15000', '15,000 idle connections, none answers FIN', 'fin', 2.0),
+    late_ratio('beside-15000', '1,000 stuck connections beside 15,000 idle ones'),
     more_system_calls('server-first-1', 0.2),
     more_system_calls('server-first-64', 0.2),
     more_system_calls('client-first-64', 0.2),

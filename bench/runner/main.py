@@ -13,6 +13,7 @@ import time
 
 import figures
 import goals
+import namespace
 import page
 import plots
 import report
@@ -20,6 +21,7 @@ from measure import DISTURBED, Failed, Stage
 from plan import BENCHES, BY_HAND
 
 RING = 'ring'
+LATE = 'late'
 # `retry_seconds`: how long disturbed figures are taken again, all in all.
 QUICK = {'rounds': 1, 'seconds': 0.05, 'warm_up': 0.03, 'retry_seconds': 4}
 USUAL = {'rounds': 5, 'seconds': 0.25, 'warm_up': 0.1, 'retry_seconds': 30}
@@ -73,7 +75,7 @@ def number(kind, lowest, highest):
 
 
 def read_arguments():
-    names = [bench.name for bench in BENCHES] + [RING]
+    names = [bench.name for bench in BENCHES] + [RING, LATE]
     parser = Parser(prog='bench', description=__doc__, allow_abbrev=False)
     parser.add_argument('--build', default='build', help='build folder [build]')
     parser.add_argument('--quick', action='store_true', help='one short round of everything')
@@ -93,6 +95,7 @@ def read_arguments():
     given.chosen = [bench for bench in BENCHES
                     if any(bench.name.startswith(wanted) for wanted in given.only)]
     given.ring = any(RING.startswith(wanted) for wanted in given.only)
+    given.late = any(LATE.startswith(wanted) for wanted in given.only)
     usual = QUICK if given.quick else USUAL
     given.rounds = given.rounds or usual['rounds']
     given.seconds = given.seconds or usual['seconds']
@@ -180,6 +183,19 @@ def run_ring(given):
     return made
 
 
+def run_late(given, stage):
+    """The rows of the program; their rounds say how long others had the CPUs."""
+    print('late', file=sys.stderr, flush=True)
+    if stage.isolated:
+        namespace.enter_new()
+    program = [os.path.join(given.build, 'bench', 'late', 'late'), '--json',
+               '--rounds', str(given.rounds)] + (['--quick'] if given.quick else [])
+    run = subprocess.run(program, stdout=subprocess.PIPE, text=True, timeout=600 * given.rounds)
+    if run.returncode != 0:
+        raise Failed(f'late ended with status {run.returncode}')
+    return json.loads(run.stdout)['rows']
+
+
 def machine():
     model = 'unknown'
     with open('/proc/cpuinfo') as info:
@@ -191,7 +207,7 @@ def machine():
             'kernel': platform.release(), 'cpus': os.cpu_count(), 'model': model}
 
 
-def remarks_of(stage, results, counts, ring):
+def remarks_of(stage, results, counts, ring, late):
     made = []
     if not stage.isolated:
         made.append('No network namespace could be made '
@@ -206,6 +222,11 @@ def remarks_of(stage, results, counts, ring):
     if ring['disturbed']:
         made.append('The overhead on the ring was disturbed by other processes, also when it was '
                     'taken again, if there was time for that.')
+    endings = [each for row in late for rounds in row['rounds'].values() for each in rounds]
+    disturbed = sum(each['waited_share'] > DISTURBED for each in endings)
+    if disturbed:
+        made.append(f'{disturbed} of {len(endings)} endings of crowds were disturbed by other '
+                    'processes.')
     runs = [run for rows in results.values() for rounds in rows.values() for run in rounds.values()]
     disturbed = sum(run['disturbed'] for run in runs)
     if disturbed:
@@ -236,6 +257,7 @@ def main():
         for bench in BENCHES:
             print(f'{bench.name:24} {bench.title}')
         print(f'{RING:24} no-op, timer, deadline, channel, spawn, against the same by hand')
+        print(f'{LATE:24} how late crowds of connections end, against bare resets by hand')
         return 0
     began = time.monotonic()
     if not os.path.isfile(os.path.join(given.build, 'bench', 'load', 'load')):
@@ -244,6 +266,7 @@ def main():
     plan = plan_of(given, stage)
     try:
         ring = run_ring(given) if given.ring else {'rows': [], 'disturbed': False}
+        late = run_late(given, stage) if given.late else []
         results, counts = run_servers(given, stage, plan)
     except Failed as failure:
         print(f'\nbench: failed: {failure}', file=sys.stderr)
@@ -253,9 +276,10 @@ def main():
         return 130
     document = {'machine': machine(), 'rounds': given.rounds, 'seconds': given.seconds,
                 'took_seconds': time.monotonic() - began,
-                'remarks': remarks_of(stage, results, counts, ring),
+                'remarks': remarks_of(stage, results, counts, ring, late),
                 'figures': figures.summarize(results, counts), 'ring': ring['rows'],
-                'goals': goals.judge(goals.Measured(results, counts, ring['rows']))}
+                'late': late,
+                'goals': goals.judge(goals.Measured(results, counts, ring['rows'], late))}
     write(given, document, results)
     return 0
 

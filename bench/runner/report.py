@@ -90,6 +90,27 @@ def ring_table(ring):
                   'instructions by hand', 'ringdown'], rows)
 
 
+LATE_NAMES = {'ringdown': 'ringdown', 'connect': 'by hand, connect(AF_UNSPEC) and close',
+              'linger': 'by hand, SO_LINGER {1, 0} and close'}
+
+
+def late_table(row):
+    """Medians of the rounds; the ratio is of the same round."""
+    kinds = [kind for kind in ('reset', 'fin') if row['rounds']['ringdown'][0][kind]]
+    lines = []
+    for kind in kinds:
+        title = 'RST, past the deadline' if kind == 'reset' else 'FIN, past the asking'
+        for who, rounds in row['rounds'].items():
+            shown = [number(median(each[kind][which] for each in rounds))
+                     for which in ('p50', 'p99', 'max')]
+            ratios = figures.late_ratios(row, kind) if who == 'ringdown' else []
+            lines.append([f'{LATE_NAMES[who]}: {title}', *shown,
+                          f'{median(ratios):.2f}' if ratios else '·',
+                          between(figures.spread(ratios)) if ratios else '·'])
+    return table(['', 'p50, µs', 'p99, µs', 'last, µs', 'ratio of the last', 'lowest–highest'],
+                 lines)
+
+
 def markdown(document):
     """The parts of the report, as (name of the bench or '', Markdown)."""
     of = document['machine']
@@ -118,4 +139,8 @@ def markdown(document):
                       (bench.name, bench_table(bench, rows))]
     if document['ring']:
         parts += [('', '## Overhead on the ring (`ring`)'), ('ring', ring_table(document['ring']))]
+    for row in document['late']:
+        parts += [('', f'## Lateness: {row["title"]} (`late`)'),
+                  ('', f'{row["connections"]:,} connections, of which {row["resets"]:,} are reset '
+                   'at the deadline, as their peers saw it.'), ('late', late_table(row))]
     return parts

@@ -23,7 +23,7 @@ import plan  # noqa: E402
 def copy_of(build):
     """A build folder of its own, so that a real report is not overwritten."""
     folder = tempfile.mkdtemp()
-    for part in ('servers', 'load', 'ring'):
+    for part in ('servers', 'load', 'ring', 'late'):
         os.makedirs(os.path.join(folder, 'bench'), exist_ok=True)
         os.symlink(os.path.join(build, 'bench', part), os.path.join(folder, 'bench', part))
     return folder
@@ -56,6 +56,7 @@ def every_bench_runs(build):
     for row in document['ring']:
         instructions = row['instructions']['ringdown']
         assert row['depth'] > 1 or instructions is None or instructions > 10, row
+    every_crowd_ends(document['late'])
     every_goal_is_judged(document, there)
     with open(os.path.join(build, 'bench', 'report.md')) as file:
         text = file.read()
@@ -66,6 +67,18 @@ def every_bench_runs(build):
     for outside in ('src="http', 'src="/', 'href', '<link', '<script'):
         assert outside not in text, f'report.html is not self-contained: {outside}'
     html.parser.HTMLParser().feed(text)
+
+
+def every_crowd_ends(late):
+    """Each at its deadline and not before, by us and by hand, as the peers saw it."""
+    assert [row['name'] for row in late] == ['stuck-1000', 'silent-15000', 'beside-15000'], late
+    for row in late:
+        assert set(row['rounds']) == {'ringdown', 'connect', 'linger'}, row
+        for rounds in row['rounds'].values():
+            for measured in rounds:
+                resets = measured['reset']
+                assert 0 <= resets['p50'] <= resets['p99'] <= resets['max'], row
+                assert (measured['fin'] is None) == (row['name'] == 'stuck-1000'), row
 
 
 def every_goal_is_judged(document, there):
@@ -94,7 +107,7 @@ def bad_options_are_refused_in_one_line(build):
 def the_list_names_every_bench(build):
     done = run(build, '--list')
     named = [line.split()[0] for line in done.stdout.splitlines()]
-    assert named == [bench.name for bench in plan.BENCHES] + ['ring'], done.stdout
+    assert named == [bench.name for bench in plan.BENCHES] + ['ring', 'late'], done.stdout
 
 
 def only_what_was_asked_for_runs(build):
@@ -151,6 +164,18 @@ def ratios_are_taken_within_a_round(_):
     assert figures.ratios(results, bench, 'ringdown', plan.BASELINE) == [0.5, 0.75]
 
 
+def lateness_is_compared_with_the_quicker_way_by_hand(_):
+    """Of the same round."""
+    def rounds(*last):
+        return [{'reset': {'max': each}} for each in last]
+
+    row = {'name': 'stuck-1000', 'rounds': {'ringdown': rounds(12, 10), 'connect': rounds(10, 20),
+                                            'linger': rounds(16, 5)}}
+    assert figures.late_ratios(row) == [1.2, 2.0]
+    (goal,) = goals.judge(goals.Measured({}, {}, [], [row]))
+    assert goal['is'] == 1.6 and not goal['met'], goal
+
+
 def the_interval_holds_the_median_with_90_percent(_):
     """By the binomial distribution: of 5 values all, of 9 those without the outermost."""
     for values, lowest, highest in (([3], 3, 3), ([2, 1, 3], 1, 3), ([5, 1, 2, 3, 4], 1, 5),
@@ -198,6 +223,7 @@ def main(build):
     cases = (every_bench_runs, bad_options_are_refused_in_one_line, the_list_names_every_bench,
              only_what_was_asked_for_runs, a_program_that_lies_fails_the_run,
              a_ring_above_the_limit_ends_with_status_1, ratios_are_taken_within_a_round,
+             lateness_is_compared_with_the_quicker_way_by_hand,
              the_interval_holds_the_median_with_90_percent,
              a_goal_is_met_by_the_median_and_sure_by_the_interval,
              counted_goals_compare_with_the_limit)

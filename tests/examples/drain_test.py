@@ -7,8 +7,8 @@ import threading
 import time
 
 import harness
-from harness import (Case, Server, alone, end_of, fill, name_of, pattern, read_exactly, read_to_end,
-                     reset, round_trip, wait_until)
+from harness import (AT_ONCE, PATIENCE, Case, Server, alone, end_of, fill, name_of, pattern,
+                     read_exactly, read_to_end, reset, round_trip, wait_until)
 
 
 def stops_listening(server):
@@ -30,7 +30,7 @@ class Draining(Case):
                 server.ask_to_end(which)
                 totals = server.ended()
                 self.assertEqual(totals['accepts'], 0)
-                self.assertLess(server.took, 0.2)
+                self.assertLess(server.took, AT_ONCE)
 
     @alone
     def test_after_connections_have_ended_ends_at_once(self):
@@ -40,7 +40,7 @@ class Draining(Case):
                     self.assertEqual(read_to_end(client), pattern(1000))
             server.wait_reports(20)
             self.assertEqual(server.drained()['accepts'], 20)
-            self.assertLess(server.took, 0.2)
+            self.assertLess(server.took, AT_ONCE)
 
     @alone
     def test_ends_as_soon_as_the_last_client_has_finished(self):
@@ -54,7 +54,7 @@ class Draining(Case):
             client.shutdown(socket.SHUT_WR)
             finished = time.time()
             server.ended()
-            self.assertLess(time.time() - finished, 0.2)
+            self.assertLess(time.time() - finished, AT_ONCE)
             self.assert_report(server.report_of(name), ending='graceful', cause='drain',
                                initiator='local', sent_bytes=4)
 
@@ -68,9 +68,9 @@ class Draining(Case):
                 fill(stuck)
                 server.ask_to_end(which)
                 totals = server.ended()
-                self.assert_near(server.last_report_at() - server.signaled_at, 0.4, late=0.02,
+                self.assert_lasted(server.last_report_at() - server.signaled_at, 0.4,
                                  early=0.012)
-                self.assert_near(server.took, 0.4, late=0.05)
+                self.assert_lasted(server.took, 0.4)
                 self.assertEqual(totals['ending'], {'degraded': 1, 'aborted': 1})
                 self.assertEqual(totals['cause'], {'deadline': 1, 'drain': 1})
                 self.assertEqual(end_of(idle), 'FIN')
@@ -120,16 +120,16 @@ class Draining(Case):
             except ConnectionError:
                 pass
             server.ended()
-            self.assertLess(server.took, 0.6)
+            self.assert_lasted(server.took, 0.5, early=0.01)
             report = server.report()
             self.assert_report(report, ending='degraded', cause='deadline')
             self.assertGreater(report['discarded_bytes'], 0)
 
     def test_cuts_endings_under_way_that_would_last_longer(self):
-        with Server('once', '--bytes', '16MiB', '--deadline', '20s', '--drain', '300ms') as server:
+        with Server('once', '--bytes', '16MiB', '--deadline', '100s', '--drain', '300ms') as server:
             stuck = server.connect(receive_buffer=8192)
             self.assertEqual(read_exactly(stuck, 1), b'\0')
-            server.drained(within=2.0)
+            server.drained(within=8.0)
             report = server.report()
             self.assert_report(report, ending='degraded', requested='graceful', cause='deadline',
                                delivery='unacknowledged', reset_sent=True)
@@ -143,7 +143,7 @@ class Draining(Case):
             server.ask_to_end()
             stops_listening(server)
             with self.assertRaises(ConnectionRefusedError):
-                server.connect(timeout=3.0)
+                server.connect(timeout=PATIENCE)
             self.assertEqual(read_to_end(staying), b'')
             staying.close()
             server.ended()
@@ -154,8 +154,8 @@ class Draining(Case):
                 with Server(name, '--drain', '10s', '--idle', '400ms') as server:
                     silent = server.connect()
                     self.say(server, silent)
-                    server.drained(within=5.0)
-                    self.assertLess(server.took, 2.0)
+                    server.drained(within=8.0)
+                    self.assertLess(server.took, 8.0)
                     self.assert_report(server.report(), cause='idle', ending='degraded')
                     self.assertEqual(end_of(silent), 'FIN')
                 with Server(name, '--drain', '10s', '--discard-max', '64KiB') as server:
@@ -166,7 +166,7 @@ class Draining(Case):
                     with self.assertRaises(ConnectionError):
                         for _ in range(1000):
                             talking.sendall(bytes(16384))
-                    server.ended(within=5.0)
+                    server.ended(within=8.0)
                     self.assert_report(server.report(), cause='discard_limit', ending='degraded',
                                        reset_sent=True)
 
@@ -181,8 +181,8 @@ class Draining(Case):
             clients = [server.connect() for _ in range(20)]
             for client in clients:
                 round_trip(client)
-            server.drained(within=1.0)
-            self.assertLess(server.took, 0.2)
+            server.drained(within=8.0)
+            self.assertLess(server.took, AT_ONCE)
             self.assertEqual({end_of(client) for client in clients}, {'RST'})
 
     def test_of_unix_clients_serves_the_queue_and_ends_the_rest(self):
@@ -211,8 +211,8 @@ class SecondSignal(Case):
             stops_listening(server)
             again = time.time()
             server.ask_to_end(second)
-            totals = server.ended(within=3.0)
-            self.assertLess(time.time() - again, 0.2)
+            totals = server.ended(within=8.0)
+            self.assertLess(time.time() - again, AT_ONCE)
             self.assertEqual(totals['cause'].get('drain', 0), 8)
             # They were idle, so they have had FIN, and did not answer it.
             self.assertEqual(totals['ending']['degraded'], 8)
@@ -231,8 +231,8 @@ class SecondSignal(Case):
             server.ask_to_end()
             stops_listening(server)
             server.ask_to_end()
-            server.ended(within=3.0)
-            self.assertLess(server.took, 0.2)
+            server.ended(within=8.0)
+            self.assertLess(server.took, AT_ONCE)
             self.assert_report(server.report_of(name_of(stuck)), ending='degraded', cause='drain')
             self.assertEqual(end_of(stuck), 'RST')
 
@@ -245,7 +245,7 @@ class SecondSignal(Case):
                     break
                 server.ask_to_end()
                 time.sleep(0.001)
-            server.ended(within=3.0)
+            server.ended(within=8.0)
 
 
 class AcceptQueue(Case):

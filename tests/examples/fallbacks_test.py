@@ -4,8 +4,8 @@ import socket
 import time
 
 import harness
-from harness import (Case, Server, end_of, fill, name_of, pattern, program, queued_for_reading,
-                     read_to_end, reset, round_trip, run, send_beside)
+from harness import (PATIENCE, Case, Server, end_of, fill, name_of, pattern, program,
+                     queued_for_reading, read_to_end, reset, round_trip, run, send_beside)
 
 MIB = 1 << 20
 
@@ -95,7 +95,7 @@ class Fallbacks(Case):
                 self.assert_report(server.report_of(name), ending='graceful')
                 report = server.report_of(name_of(stuck))
                 self.assert_report(report, ending='degraded', cause='deadline')
-                self.assert_near(report['microseconds']['total'] / 1e6, 0.25, late=0.03, early=0)
+                self.assert_lasted(report['microseconds']['total'] / 1e6, 0.25, early=0)
                 server.drained()
         self.everywhere(test)
 
@@ -129,7 +129,7 @@ class Fallbacks(Case):
                     client.send(b'x')
                 for client in idle[:390]:
                     self.assertEqual(client.recv(1), b'x')
-                with server.connect(timeout=2.0) as client:
+                with server.connect(timeout=PATIENCE) as client:
                     round_trip(client, pattern(1000))
                 for client in idle:
                     client.close()
@@ -145,7 +145,7 @@ class Fallbacks(Case):
             round_trip(client)
             before = server.cpu_seconds()
             time.sleep(1)
-            self.assertLess(server.cpu_seconds() - before, 0.03)
+            self.assertLess(server.cpu_seconds() - before, 0.2)
             client.close()
             server.report()
             server.drained()

@@ -6,7 +6,7 @@ import threading
 import time
 
 import harness
-from harness import Case, Server, alone, pattern, program, read_to_end, reset, run
+from harness import PATIENCE, Case, Server, alone, pattern, program, read_to_end, reset, run
 
 MIB = 1 << 20
 
@@ -144,7 +144,7 @@ class BadServers(Fetch):
             _, report = self.fetch(address, '--send', '32MiB', '--deadline', '400ms')
             self.assert_report(report, ending='degraded', cause='deadline',
                                delivery='unacknowledged', reset_sent=True, peer_finished=True)
-            self.assert_near(report['microseconds']['total'] / 1e6, 0.4, late=0.02, early=0)
+            self.assert_lasted(report['microseconds']['total'] / 1e6, 0.4, early=0)
             self.assertEqual(report['sent_bytes'] + report['unsent_bytes'], 32 * MIB)
 
     def test_a_steady_upload_is_not_idle(self):
@@ -167,7 +167,7 @@ class BadServers(Fetch):
         stalled = threading.Event()
         with peer(lambda client: (client.recv(1000), stalled.wait(5), client.close())) as address:
             line, report = self.fetch(address, '--send', '24MiB', '--idle', '300ms', status=1,
-                                      within=4.0)
+                                      within=PATIENCE)
             stalled.set()
         self.assertEqual(line, 'received 0 bytes, then the server was idle for too long')
         self.assert_report(report, cause='idle', delivery='unacknowledged')
@@ -180,7 +180,7 @@ class BadServers(Fetch):
     def test_a_silent_server_is_left_after_the_idle_time(self):
         with peer(lambda client: (read_to_end(client), time.sleep(3))) as address:
             line, report = self.fetch(address, '--send', '1000', '--idle', '300ms', status=1,
-                                      within=2.5)
+                                      within=PATIENCE)
             self.assertEqual(line, 'received 0 bytes, then the server was idle for too long')
             self.assert_report(report, cause='idle', ending='degraded', received_bytes=0)
 
@@ -205,7 +205,7 @@ class BadServers(Fetch):
                 begun = time.monotonic()
                 status, out, err = run([program('fetch'), '127.0.0.1:%d' % full.getsockname()[1],
                                         '--deadline', '300ms'])
-                self.assert_near(time.monotonic() - begun, 0.3, late=0.2)
+                self.assert_lasted(time.monotonic() - begun, 0.3)
         self.assertEqual((status, out), (1, ''))
         self.assertRegex(err, r'^fetch: cannot connect to [^\n]*: deadline passed\n$')
 

@@ -109,7 +109,7 @@ class Leaks(Case):
                 round_trip(client)
             before = server.cpu_seconds()
             time.sleep(1)
-            self.assertLess(server.cpu_seconds() - before, 0.03)
+            self.assertLess(server.cpu_seconds() - before, 0.2)
             for client in clients:
                 client.close()
             server.wait_reports(100)

@@ -108,7 +108,7 @@ class Requests(Case):
             with connect(server) as dripping, connect(server) as silent:
                 dripping.sendall(b'GET /met')
                 self.assertEqual(parts_of(read_to_end(dripping))[0], 408)
-                self.assert_near(time.monotonic() - begun, 2.0, late=0.5)
+                self.assert_lasted(time.monotonic() - begun, 2.0)
                 self.assertEqual(read_to_end(silent), b'')
             self.assertEqual(scrape(server).count('# TYPE'), 16)
             server.drained()

@@ -80,8 +80,8 @@ class Deadline(Resetting):
                     begun = time.monotonic()
                     client = server.connect(receive_buffer=16384)
                     report = server.report()
-                    self.assert_near(time.monotonic() - begun, within, late=0.05)
-                    self.assert_near(report['microseconds']['total'] / 1e6, within, late=0.01,
+                    self.assert_lasted(time.monotonic() - begun, within)
+                    self.assert_lasted(report['microseconds']['total'] / 1e6, within,
                                      early=0)
                     self.assert_report(report, initiator='local', cause='deadline',
                                        requested='graceful', ending='degraded', phase='flushing',
@@ -107,7 +107,7 @@ class Deadline(Resetting):
                 pass
             report = server.report()
             self.assert_report(report, cause='deadline', ending='degraded')
-            self.assert_near(report['microseconds']['total'] / 1e6, 0.6, late=0.01, early=0)
+            self.assert_lasted(report['microseconds']['total'] / 1e6, 0.6, early=0)
             self.assertLess(abs(report['sent_bytes'] - report['unacknowledged_bytes'] - got), 65536)
             server.drained()
 
@@ -118,19 +118,19 @@ class Deadline(Resetting):
             for report in server.wait_reports(60):
                 self.assert_report(report, cause='deadline', ending='degraded')
                 # All at once: the kernel frees megabytes for each of them.
-                self.assert_near(report['microseconds']['total'] / 1e6, 0.5, late=0.06, early=0)
+                self.assert_lasted(report['microseconds']['total'] / 1e6, 0.5, early=0)
             for client in clients:
                 client.close()
             server.drained()
 
     @alone
     def test_idle_time_ends_a_client_that_reads_nothing_before_the_deadline(self):
-        with Server('once', '--bytes', '32MiB', '--deadline', '5s', '--idle', '300ms') as server:
+        with Server('once', '--bytes', '32MiB', '--deadline', '30s', '--idle', '300ms') as server:
             client = server.connect(receive_buffer=16384)
             report = server.report()
             self.assert_report(report, cause='idle', ending='degraded', reset_sent=True,
                                delivery='unacknowledged')
-            self.assertLess(report['microseconds']['total'], 450_000)
+            self.assertLess(report['microseconds']['total'], 20_000_000)
             client.close()
             server.drained()
 
@@ -142,7 +142,7 @@ class Deadline(Resetting):
             report = server.report()
             self.assert_report(report, cause='idle', ending='degraded', delivery='acknowledged',
                                phase='fin_acknowledged', reset_sent=True)
-            self.assert_near(report['microseconds']['total'] / 1e6, 0.3, late=0.06)
+            self.assert_lasted(report['microseconds']['total'] / 1e6, 0.3)
             client.close()
             server.drained()
 
@@ -243,7 +243,7 @@ class Endings(Resetting):
             report = server.report()
             self.assert_report(report, requested='background', ending='degraded',
                                cause='deadline', delivery='unacknowledged')
-            self.assert_near(report['microseconds']['total'] / 1e6, 0.3, late=0.01, early=0)
+            self.assert_lasted(report['microseconds']['total'] / 1e6, 0.3, early=0)
             client.close()
             server.drained()
 
@@ -286,7 +286,7 @@ class Endings(Resetting):
             client = server.connect(receive_buffer=16384)
             report = server.report()
             self.assert_report(report, requested='wait', ending='degraded', cause='deadline')
-            self.assert_near(report['microseconds']['total'] / 1e6, 0.3, late=0.01, early=0)
+            self.assert_lasted(report['microseconds']['total'] / 1e6, 0.3, early=0)
             self.assertEqual(end_of(client), 'RST')
             server.drained()
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 import harness
-from harness import Case, Server, program, run, scratch
+from harness import PATIENCE, Case, Server, program, run, scratch
 
 LISTEN = ('--listen', '127.0.0.1:0')
 NO_IO_URING = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'without_io_uring.py')
@@ -14,7 +14,7 @@ class Refusals(Case):
     def refuses(self, words, *named, env=None):
         """The line names the program and everything in `named`."""
         with self.subTest(words=words, env=env):
-            status, out, err = run([program(words[0]), *words[1:]], env, within=5.0)
+            status, out, err = run([program(words[0]), *words[1:]], env, within=PATIENCE)
             self.assertEqual((status, out), (2, ''), err)
             self.assertRegex(err, rf'^{words[0]}: [^\n]+\n$')
             self.assertEqual(err.count('\n'), 1, err)
@@ -105,7 +105,7 @@ class Refusals(Case):
 
     def test_sizes_beyond_a_limit_of_the_process(self):
         words = ['prlimit', f'--as={256 << 20}', program('once'), *LISTEN, '--bytes', '512MiB']
-        status, out, err = run(words, within=5.0)
+        status, out, err = run(words, within=PATIENCE)
         self.assertEqual((status, out), (2, ''), err)
         self.assertRegex(err, r'^once: --bytes: [^\n]*memory[^\n]*\n$')
 
@@ -120,7 +120,7 @@ class Refusals(Case):
             words = [*limited, program('echo'), *LISTEN, '--threads', '8', *more]
             if os.geteuid() != 0:
                 self.skipTest('only root can become nobody')
-            status, out, err = run(words, within=5.0)
+            status, out, err = run(words, within=PATIENCE)
             if 'Permission denied' in err:
                 self.skipTest('nobody may not run what was built here')
             self.assertEqual((status, out), (2, ''), err)

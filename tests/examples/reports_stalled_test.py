@@ -8,7 +8,8 @@ import subprocess
 import time
 
 import harness
-from harness import Case, name_of, program, read_to_end, round_trip, scratch, start, wait_until
+from harness import (PATIENCE, Case, name_of, program, read_to_end, round_trip, scratch, start,
+                     wait_until)
 
 PIPE_BYTES = 4096
 
@@ -50,7 +51,7 @@ class Stalled(Case):
             where = self.start('-', *options)
             fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self.visit(where, 50)
-            self.assertLess(self.end(within=5.0), 3.5)
+            self.assertLess(self.end(within=PATIENCE), PATIENCE)
             self.assertEqual(self.process.returncode, 1)
             written = self.process.stdout.read().decode().splitlines()
             said = self.process.stderr.read().decode()
@@ -65,7 +66,7 @@ class Stalled(Case):
         names = self.visit(where, 50)
         lines = [self.process.stdout.readline() for _ in range(50)]
         self.assertEqual(sorted(self.peers(lines)), sorted(names))
-        self.assertLess(self.end(within=5.0), 0.8)
+        self.assertLess(self.end(within=PATIENCE), PATIENCE)
         self.assertEqual(self.process.returncode, 0)
         self.assertEqual(json.loads(self.process.stdout.read())['reports'], 50)
 
@@ -74,7 +75,7 @@ class Stalled(Case):
         fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         names = self.visit(where, 50)
         self.process.terminate()
-        out, err = self.process.communicate(timeout=5.0)
+        out, err = self.process.communicate(timeout=PATIENCE)
         *lines, totals = out.splitlines()
         self.assertEqual((self.process.returncode, err), (0, b''))
         self.assertEqual(sorted(self.peers(lines)), sorted(names))
@@ -91,7 +92,7 @@ class Stalled(Case):
         names = self.visit(where, 20)
         with open(path, encoding='utf-8') as reader:
             self.assertEqual(self.peers(reader.readline() for _ in range(20)), names)
-            self.end(within=5.0)
+            self.end(within=PATIENCE)
             self.assertEqual(reader.read(), '')
         self.assertEqual(self.process.returncode, 0)
 
@@ -99,14 +100,14 @@ class Stalled(Case):
         for which in (signal.SIGTERM, signal.SIGINT):
             where = self.start(self.fifo())
             self.visit(where, 3)
-            self.assertLess(self.end(within=5.0, which=which), 1.8)
+            self.assertLess(self.end(within=PATIENCE, which=which), PATIENCE)
             self.assertEqual(self.process.returncode, 1)
             self.assertEqual(json.loads(self.process.stdout.read())['reports'], 3)
             self.assertEqual(self.process.stderr.read(), b'3 reports could not be written\n')
 
     def test_a_fifo_without_a_reader_does_not_keep_an_idle_server_from_ending(self):
         self.start(self.fifo())
-        self.assertLess(self.end(within=5.0), 0.8)
+        self.assertLess(self.end(within=PATIENCE), PATIENCE)
         self.assertEqual(self.process.returncode, 0)
 
     def test_a_fifo_whose_reader_stalls(self):
@@ -116,7 +117,7 @@ class Stalled(Case):
         fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         where = self.start(path)
         self.visit(where, 50)
-        self.assertLess(self.end(within=5.0), 1.8)
+        self.assertLess(self.end(within=PATIENCE), PATIENCE)
         self.assertEqual(self.process.returncode, 1)
         written = os.read(reader, 1 << 20).decode().splitlines()
         self.assertEqual(self.process.stderr.read().decode(),

@@ -5,7 +5,8 @@ import socket
 import subprocess
 
 import harness
-from harness import (Case, Server, name_of, program, read_to_end, reset, round_trip, run, start)
+from harness import (PATIENCE, Case, Server, name_of, program, read_to_end, reset, round_trip, run,
+                     start)
 
 
 class Reports(Case):
@@ -91,7 +92,7 @@ class Reports(Case):
             with socket.create_connection((host, int(port))) as client:
                 round_trip(client)
         process.terminate()
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 1)
         self.assertEqual(json.loads(out)['reports'], 3)
         self.assertRegex(err.decode(), r'^[^\n]*reports[^\n]*No space left[^\n]*\n'

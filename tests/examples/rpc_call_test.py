@@ -10,7 +10,7 @@ import time
 
 import harness
 import rpc_peer
-from harness import Case, Server, program, reset, run, scratch, start, wait_until
+from harness import PATIENCE, Case, Server, program, reset, run, scratch, start, wait_until
 from rpc_peer import Peer, pack
 
 MIB = 1 << 20
@@ -133,7 +133,7 @@ class Single(CallCase):
                 (['serve', '--listen', '127.0.0.1:0', '--ending', 'wait'], '--ending'),
                 (['serve', '--listen', '127.0.0.1:0', 'more'], 'more')):
             with self.subTest(words=str(words)[:100]):
-                status, out, err = run([program('rpc'), *words], within=5.0)
+                status, out, err = run([program('rpc'), *words], within=PATIENCE)
                 self.assertEqual((status, out, err.count('\n')), (2, '', 1), err)
                 self.assertTrue(err.startswith('rpc: '), err)
                 self.assertIn(named, err)
@@ -197,7 +197,7 @@ class Many(CallCase):
         summary, _, report, _ = self.called(
             serve, 'echo', json.dumps('x' * 100_000), '--count', '1000', '--in-flight', '1000',
             '--deadline', '400ms', status=1)
-        self.assertLess(time.monotonic() - begun, 2.0)
+        self.assertLess(time.monotonic() - begun, PATIENCE)
         self.assertEqual(self.counts(summary), (0, 0, 1000))
         self.assert_report(report, cause='deadline', ending='aborted', reset_sent=True)
 
@@ -282,7 +282,7 @@ class ServersThatEnd(CallCase):
                      stderr=subprocess.PIPE)
 
     def ended(self, process, status=1):
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, status, out + err)
         return self.check_summary(json.loads(out))
 
@@ -338,13 +338,13 @@ class Interrupted(CallCase):
         """Interrupts the calling when the server asks for it."""
         processes = queue.Queue()
         def serve_it(served):
-            process = processes.get(timeout=10)
+            process = processes.get(timeout=PATIENCE)
             serve(served, lambda: os.kill(process.pid, signal.SIGTERM))
         with Peer(serve_it) as peer:
             process = start([program('rpc'), 'call', peer.address, 'any', *words],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             processes.put(process)
-            out, err = process.communicate(timeout=12)
+            out, err = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 1, out + err)
         return self.check_summary(json.loads(out)), err.decode()
 
@@ -375,7 +375,7 @@ class Interrupted(CallCase):
                        'a reset behind its FIN')
         begun = time.monotonic()
         summary, _ = self.interrupted(serve, '--count', '5000', '--deadline', '10s')
-        self.assertLess(time.monotonic() - begun, 3.0)
+        self.assertLess(time.monotonic() - begun, 9.0)  # and not the deadline
         self.assertEqual(self.counts(summary), (0, 0, 5000))
 
 

@@ -7,7 +7,7 @@ import time
 
 import harness
 import rpc_peer
-from harness import Server, alone, program, reset, send_beside, start, wait_until
+from harness import AT_ONCE, Server, alone, program, reset, send_beside, start, wait_until
 from rpc_peer import Client, RpcCase, pack, request
 
 rpc_peer.skip_unless_built()
@@ -68,7 +68,7 @@ class ClientsThatEnd(RpcCase):
                 reset(client.socket)
                 self.assert_report(server.report(2.0), cause='peer_reset', ending='reset')
                 began = 11 if bound == '64' else 3
-                self.drained(server, within=2.0, requests=began, canceled=min(began, 10))
+                self.drained(server, within=8.0, requests=began, canceled=min(began, 10))
 
     def kill(self, *options):
         """Kills a client in mid-flight; returns the server's report and totals."""
@@ -204,7 +204,7 @@ class Drain(RpcCase):
                 client.close()
             totals = server.ended()
             self.check_totals(totals, answered=10, canceled=0, dropped=0)
-            self.assertLess(server.took, 1.5)
+            self.assertLess(server.took, 4.0)
             self.assertEqual(totals['cause'], {'drain': 5})
             self.assertEqual(totals['ending'], {'graceful': 5})
 
@@ -217,7 +217,7 @@ class Drain(RpcCase):
             client.receive_to_end()
             self.assertEqual((client.end, sorted(client.answers)), ('RST', [1, 3]))
             self.check_totals(server.ended(), answered=2, canceled=1)
-            self.assert_near(server.took, 0.3, late=0.2, early=0.01)
+            self.assert_lasted(server.took, 0.3, early=0.01)
             self.assert_report(server.report(), ending='degraded', cause='deadline')
 
     def test_drops_requests_that_were_not_begun_and_counts_them(self):
@@ -256,7 +256,7 @@ class Drain(RpcCase):
                 self.assertEqual(client.end, 'FIN')
                 client.close()
             server.ended()
-            self.assertLess(server.took, 0.5)
+            self.assertLess(server.took, AT_ONCE)
 
     def test_serves_what_waits_in_the_accept_queue(self):
         with Server('rpc serve', '--drain', '5s') as server:
@@ -272,7 +272,7 @@ class Drain(RpcCase):
                                  ('FIN', {2: (None, 2), 1: (None, 20)}))
                 client.close()
             self.check_totals(server.ended(), answered=100, dropped=0)
-            self.assertLess(server.took, 1.0)
+            self.assertLess(server.took, 4.0)
 
     def test_gives_silent_newcomers_a_second(self):
         with Server('rpc serve', '--drain', '10s') as server:
@@ -287,7 +287,7 @@ class Drain(RpcCase):
             late.close()
             silent.close()
             self.check_totals(server.ended(), answered=1)
-            self.assert_near(server.took, 1.0, late=0.4, early=0.01)
+            self.assert_lasted(server.took, 1.0, early=0.01)
 
     def test_finishes_notifications_too(self):
         with Server('rpc serve') as server:
@@ -313,8 +313,8 @@ class Drain(RpcCase):
             for client in clients:
                 client.receive_to_end()
                 self.assertEqual((client.end, list(client.answers)), ('RST', [2]))
-            self.check_totals(server.ended(within=2.0), answered=5, canceled=5)
-            self.assertLess(server.took, 0.2)
+            self.check_totals(server.ended(within=8.0), answered=5, canceled=5)
+            self.assertLess(server.took, AT_ONCE)
             self.assertEqual({(each['cause'], each['ending']) for each in server.reports()},
                              {('drain', 'degraded')})
 
@@ -326,8 +326,8 @@ class Drain(RpcCase):
             client.receive_answers(1)
             time.sleep(0.3)  # until it is stuck
             server.ask_to_end()
-            totals = server.ended(within=3.0)
-            self.assert_near(server.took, 0.4, late=0.3, early=0.01)
+            totals = server.ended(within=8.0)
+            self.assert_lasted(server.took, 0.4, early=0.01)
             self.check_totals(totals)
             self.assertGreater(totals['canceled'], 0)
             self.assert_report(server.report(), ending='degraded', cause='deadline',

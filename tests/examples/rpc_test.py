@@ -107,7 +107,7 @@ class Answers(RpcCase):
                         request(1, 'echo', 1))
             client.finish()
             self.assertEqual(client.receive_to_end(), {1: (None, 1)})
-            self.assert_near(time.monotonic() - begun, 0.12, late=1.0)
+            self.assert_lasted(time.monotonic() - begun, 0.12)
             client.close()
             self.drained(server, notifications=6, requests=7, answered=7)
 

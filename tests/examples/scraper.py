@@ -46,7 +46,7 @@ def families(text):
     for python in (sys.executable, '/usr/bin/python3'):
         if os.path.exists(python):
             read = subprocess.run([python, PARSER], input=text, capture_output=True, text=True,
-                                  timeout=20, check=False)
+                                  timeout=30, check=False)
             if read.returncode != 77:
                 assert read.returncode == 0, read.stderr
                 return {each['name']: each for each in json.loads(read.stdout)}

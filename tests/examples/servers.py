@@ -15,7 +15,8 @@ import time
 
 from reports import check_report
 
-LONGEST = 40.0  # seconds that any program of a test may run
+LONGEST = 150.0  # seconds that any program of a test may run
+PATIENCE = 30.0  # seconds after which nothing is waited for any more, however busy the machine
 
 _started = set()
 _scratch = tempfile.TemporaryDirectory(prefix='ringdown-')
@@ -31,7 +32,7 @@ def scratch(name='file'):
     return os.path.join(_scratch.name, f'{next(_numbers)}-{name}')
 
 
-def wait_until(happened, why, within=10.0):
+def wait_until(happened, why, within=PATIENCE):
     """The first true value of `happened`, which is asked until then."""
     give_up = time.monotonic() + within
     while True:
@@ -71,7 +72,7 @@ def _end_all():
         _end_process(process)
 
 
-def run(words, env=None, input=None, within=20.0, **process_options):
+def run(words, env=None, input=None, within=PATIENCE, **process_options):
     """Runs a program to its end: (exit status, stdout, stderr)."""
     process = start(words, env, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, **process_options)
@@ -104,7 +105,7 @@ class Server:
         self.pid = self.process.pid
         self.first_line = self.process.stdout.readline().decode()
         if not self.first_line.startswith('listening on '):
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
             raise AssertionError(f'first line {self.first_line!r}, stderr {self.errors()!r}')
         self.address = self.first_line[len('listening on '):].rstrip('\n')
         self.metrics = None
@@ -126,7 +127,7 @@ class Server:
         with open(self.errors_file, encoding='utf-8') as file:
             return file.read()
 
-    def connect(self, receive_buffer=None, timeout=10.0):
+    def connect(self, receive_buffer=None, timeout=PATIENCE):
         if self.address.startswith('unix:'):
             name = self.address[len('unix:'):]
             made = socket.socket(socket.AF_UNIX)
@@ -152,17 +153,17 @@ class Server:
         whole = text[:text.rfind('\n') + 1]
         return [check_report(json.loads(line)) for line in whole.splitlines()]
 
-    def wait_reports(self, count, within=10.0):
+    def wait_reports(self, count, within=PATIENCE):
         wait_until(lambda: len(self.reports()) >= count, f'{count} reports', within)
         return self.reports()
 
-    def report(self, within=10.0):
+    def report(self, within=PATIENCE):
         """The only report."""
         reports = self.wait_reports(1, within)
         assert len(reports) == 1, reports
         return reports[0]
 
-    def report_of(self, client, within=10.0):
+    def report_of(self, client, within=PATIENCE):
         """The report of the connection whose other side has this address."""
         def find():
             return [each for each in self.reports() if each['peer'] == client]
@@ -209,7 +210,7 @@ class Server:
         """When the report file was last written to, to the kernel's tick (up to 10 ms early)."""
         return os.stat(self.reports_file).st_mtime_ns / 1e9
 
-    def ended(self, within=10.0, errors=''):
+    def ended(self, within=PATIENCE, errors=''):
         """Waits for the end that was asked for, checks it and returns the totals."""
         def exited():
             return self.process.poll() is not None
@@ -235,6 +236,6 @@ class Server:
         assert totals['operations_left'] == 0, totals
         return totals
 
-    def drained(self, within=10.0, errors=''):
+    def drained(self, within=PATIENCE, errors=''):
         self.ask_to_end()
         return self.ended(within, errors)

@@ -4,8 +4,8 @@ import select
 import time
 
 import harness
-from harness import (Case, Server, alone, end_of, pattern, read_exactly, reset, round_trip,
-                     wait_until)
+from harness import (AT_ONCE, PATIENCE, Case, Server, alone, end_of, pattern, read_exactly, reset,
+                     round_trip, wait_until)
 
 SAID = r'accepting pauses until connections end: Too many open files\n'
 
@@ -31,7 +31,7 @@ class Shortage(Case):
             time.sleep(0.2)
             before = server.cpu_seconds()
             time.sleep(1)
-            self.assertLess(server.cpu_seconds() - before, 0.05)
+            self.assertLess(server.cpu_seconds() - before, 0.2)
             self.assertRegex(server.errors(), f'^{SAID}$')
             answered = len(self.answered(clients))
             self.assertGreater(answered, 20)
@@ -46,14 +46,14 @@ class Shortage(Case):
             left = list(clients)
             begun = time.monotonic()
             while left:
-                served = select.select(left, [], [], 5.0)[0]
+                served = select.select(left, [], [], PATIENCE)[0]
                 self.assertTrue(served, f'{len(left)} of 100 are not served')
                 for client in served:
                     self.assertEqual(read_exactly(client, 7), b'request')
                     round_trip(client, pattern(10_000))
                     client.close()
                     left.remove(client)
-            self.assertLess(time.monotonic() - begun, 5.0)
+            self.assertLess(time.monotonic() - begun, PATIENCE)
             reports = server.wait_reports(100)
             self.assertEqual({each['ending'] for each in reports}, {'graceful'})
             totals = server.drained(errors=SAID)
@@ -83,7 +83,7 @@ class Shortage(Case):
             server.ask_to_end()
             left = list(clients)
             while left:
-                served = select.select(left, [], [], 5.0)[0]
+                served = select.select(left, [], [], PATIENCE)[0]
                 self.assertTrue(served, f'{len(left)} of 100 are not served')
                 for client in served:
                     self.assertEqual(read_exactly(client, 7), b'request')
@@ -91,13 +91,13 @@ class Shortage(Case):
                     left.remove(client)
             totals = server.ended(errors=SAID)
             self.assertEqual(totals['accepts'], 100)
-            self.assertLess(server.took, 5.0)
+            self.assertLess(server.took, PATIENCE)
 
     def test_does_not_keep_a_drain_from_ending_at_its_deadline(self):
         with self.short(100, '--drain', '500ms') as (server, clients):
             server.ask_to_end()
             totals = server.ended(errors=SAID)
-            self.assertLess(server.took, 0.65)
+            self.assert_lasted(server.took, 0.5, early=0.01)
             self.assertEqual(totals['ending'], {'aborted': totals['accepts']})
             self.assertEqual({end_of(client) for client in clients}, {'RST'})
 
@@ -106,15 +106,15 @@ class Shortage(Case):
             server.ask_to_end()
             time.sleep(0.2)  # two signals at once are one
             server.ask_to_end()
-            server.ended(within=3.0, errors=SAID)
-            self.assertLess(server.took, 0.3)
+            server.ended(within=8.0, errors=SAID)
+            self.assertLess(server.took, AT_ONCE)
             self.assertEqual({end_of(client) for client in clients}, {'RST'})
 
     def test_with_threads_serves_everyone_too(self):
         with self.short(100, '--threads', '2') as (server, clients):
             left = list(clients)
             while left:
-                served = select.select(left, [], [], 5.0)[0]
+                served = select.select(left, [], [], PATIENCE)[0]
                 self.assertTrue(served, f'{len(left)} of 100 are not served')
                 for client in served:
                     self.assertEqual(read_exactly(client, 7), b'request')

@@ -8,7 +8,8 @@ import sys
 import time
 
 import harness
-from harness import Case, Server, program, read_to_end, round_trip, run, scratch, wait_until
+from harness import (AT_ONCE, PATIENCE, Case, Server, program, read_to_end, round_trip, run,
+                     scratch, wait_until)
 
 AS_ACTIVATED = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'as_activated.py')
 LISTEN = ('--listen', '127.0.0.1:0')
@@ -18,6 +19,12 @@ def built_in():
     status, out, _ = run([program('ringdown-info')])
     assert status == 0
     return re.search(r'^systemd is built in: (\w+)', out, re.MULTILINE)[1] == 'yes'
+
+
+def retransmitted(of):
+    """Segments that this connection sent again: `tcpi_total_retrans` of <linux/tcp.h>."""
+    info = of.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return int.from_bytes(info[100:104], sys.byteorder)
 
 
 class Manager:
@@ -106,12 +113,12 @@ class Told(WithSystemd):
                 manager.wait_told('STATUS=draining, 1 connections left')
                 wait_until(lambda: sum('EXTEND' in each for each in manager.take()) >= 3,
                            'three extensions')
-                self.assertLess(time.monotonic() - begun, 2.0)
+                self.assertLess(time.monotonic() - begun, PATIENCE)
                 client.close()
                 server.ended()
                 ended = time.monotonic()
                 manager.take()
-            until = begun + 0.3
+            until = begun + PATIENCE
             for when, what in manager.told:
                 if found := re.fullmatch(r'EXTEND_TIMEOUT_USEC=([1-9]\d*)', what):
                     self.assertLess(when, until, 'a gap before it')
@@ -124,7 +131,7 @@ class Told(WithSystemd):
     def test_nothing_more_when_a_drain_is_over_at_once(self):
         with Manager() as manager, Server('echo', env=manager.env) as server:
             server.drained()
-            self.assertLess(server.took, 0.3)
+            self.assertLess(server.took, AT_ONCE)
             self.assertEqual(manager.take()[:1], ['READY=1'])
 
     def test_a_manager_that_does_not_read_holds_up_no_drain(self):
@@ -134,7 +141,7 @@ class Told(WithSystemd):
                 round_trip(client)
                 manager.wait_told('READY=1')
                 manager.fill_queue()
-                self.assertEqual(server.drained(within=2.0)['ending'], {'degraded': 1})
+                self.assertEqual(server.drained(within=8.0)['ending'], {'degraded': 1})
                 client.close()
 
     def test_a_manager_that_has_gone_harms_nothing(self):
@@ -181,7 +188,7 @@ class Passed(WithSystemd):
                 round_trip(client)
             before = server.cpu_seconds()
             time.sleep(0.4)
-            self.assertLess(server.cpu_seconds() - before, 0.1)
+            self.assertLess(server.cpu_seconds() - before, 0.2)
             server.drained()
 
     def test_a_unix_socket_stays_at_its_path(self):
@@ -213,11 +220,10 @@ class Passed(WithSystemd):
     def who_waits(self, passed):
         """The first newcomer that is not answered any more, and how many were until then."""
         for answered in range(100):
-            begun = time.monotonic()
-            late = socket.create_connection(passed.getsockname(), 10.0)
-            self.assertLess(time.monotonic() - begun, 0.5, 'its SYN was dropped')
+            late = socket.create_connection(passed.getsockname(), PATIENCE)
+            self.assertEqual(retransmitted(late), 0, 'its SYN was dropped')
             late.sendall(b'late')
-            if not select.select([late], [], [], 0.3)[0]:
+            if not select.select([late], [], [], 1.0)[0]:
                 return late, answered
             read_to_end(late)
             late.close()

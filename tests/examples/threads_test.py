@@ -5,8 +5,8 @@ import socket
 import time
 
 import harness
-from harness import (Case, Server, alone, end_of, name_of, pattern, read_exactly, read_to_end,
-                     round_trip, wait_until)
+from harness import (AT_ONCE, Case, Server, alone, end_of, name_of, pattern, read_exactly,
+                     read_to_end, round_trip, wait_until)
 
 
 def cpu_of_threads(server):
@@ -70,8 +70,8 @@ class Threads(Case):
     def test_a_signal_right_after_the_first_line_ends_all_of_them(self):
         for _ in range(30):
             with Server('echo', '--threads', '8') as server:
-                server.drained(within=2.0)
-                self.assertLess(server.took, 0.3)
+                server.drained(within=8.0)
+                self.assertLess(server.took, AT_ONCE)
 
     @alone
     def test_the_drain_deadline_is_exact_for_all_of_them(self):
@@ -81,9 +81,9 @@ class Threads(Case):
                 round_trip(client)
             totals = server.drained()
             self.assertEqual(totals['ending'], {'degraded': 40})
-            self.assert_near(server.last_report_at() - server.signaled_at, 0.4, late=0.02,
+            self.assert_lasted(server.last_report_at() - server.signaled_at, 0.4,
                              early=0.012)
-            self.assert_near(server.took, 0.4, late=0.05)
+            self.assert_lasted(server.took, 0.4)
 
     def escalates(self, clients):
         with Server('echo', '--threads', '4', '--drain', '4s') as server:
@@ -102,7 +102,7 @@ class Threads(Case):
             time.sleep(0.1)
             server.ask_to_end(signal.SIGINT)
             totals = server.ended()
-            self.assertLess(server.took, 0.3)
+            self.assertLess(server.took, AT_ONCE)
             # They were idle, so they have had FIN, and did not answer it.
             self.assertEqual(totals['cause']['drain'], clients)
             self.assertEqual(totals['ending']['degraded'], clients)

@@ -67,7 +67,7 @@ std::optional<int> in_another_time(std::chrono::seconds ahead, Call call) {
         if (std::fclose(offsets) != 0) ::_exit(refused);
         const pid_t inside = ::fork();
         if (inside == 0) {
-            ::alarm(5);
+            ::alarm(60);
             ::_exit(call());
         }
         int status = -1;
@@ -95,7 +95,7 @@ int sleep_below_an_alarm() {
     on.run(body());
     const auto took = on.now() - begun;
     if (took < 80ms) return 1;
-    if (took > 1s) return 2;
+    if (took > 30s) return 2; // and not an hour
     return enters < 10 ? 0 : 3;
 }
 
@@ -119,7 +119,7 @@ TEST_CASE("alarm: a timer that is due before it is not late, in a loop that wait
         REQUIRE(late.size() == 4);
         for (const auto each : late) {
             CHECK(each >= 0ns);
-            CHECK(each < 10ms);
+            CHECK(each < 30s); // and not an hour; exact in sim_timeouts_test.cpp
         }
     }
 }
@@ -175,20 +175,6 @@ TEST_CASE("alarm: a clock that differs from the machine's, as in a time namespac
     }
 }
 
-TEST_CASE("alarm: a timer that outlives the run does not hold it up, and counts in the next") {
-    test_loop on;
-    counting outlives(on.loop);
-    const auto due = on.loop.now() + 300ms;
-    outlives.set(due);
-    for (int run = 0; run < 2; ++run) {
-        on.run([&]() -> task<void> { co_await turns(on.loop, 3); });
-        CHECK(on.loop.now() < due);
-        CHECK(outlives.times == 0);
-    }
-    on.run([&]() -> task<void> { CHECK(co_await sleep_until(on.loop, due + 10ms)); });
-    CHECK(outlives.times == 1);
-}
-
 TEST_CASE("alarm: timers for the beginning and the end of time, in crowds") {
     test_loop on;
     on.run([&]() -> task<void> {
@@ -223,22 +209,5 @@ TEST_CASE("alarm: timers for the beginning and the end of time, in crowds") {
         CHECK(on.loop.statistics().enters - before < 10);
         CHECK(never.times == 0);
         poster.join();
-    });
-}
-
-TEST_CASE("alarm: what a task does between the setting of a timer and the wait makes it no later") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        counting one(on.loop);
-        const auto due = on.loop.now() + 60ms;
-        one.set(due);
-        for (int turn = 0; turn < 3; ++turn) {
-            co_await turns(on.loop, 1);
-            std::this_thread::sleep_for(15ms);
-        }
-        while (one.times == 0)
-            co_await noop(on.loop);
-        CHECK(on.loop.now() >= due);
-        CHECK(on.loop.now() < due + 10ms);
     });
 }

@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -202,9 +203,32 @@ TEST_CASE("loop: an idle one makes no system calls") {
     });
 }
 
+namespace {
+
+/// An environment variable that has its value again at the end of the block.
+class kept_variable {
+public:
+    explicit kept_variable(const char* of) : name_(of) {
+        if (const char* found = std::getenv(of)) before_ = found;
+    }
+    kept_variable(const kept_variable&) = delete;
+    kept_variable& operator=(const kept_variable&) = delete;
+    ~kept_variable() {
+        if (before_)
+            ::setenv(name_, before_->c_str(), 1);
+        else
+            ::unsetenv(name_);
+    }
+
+private:
+    const char* name_;
+    std::optional<std::string> before_;
+};
+
+} // namespace
+
 TEST_CASE("loop: RINGDOWN_FIN decides how FIN is sent, and a wrong value is named") {
-    const char* found = std::getenv("RINGDOWN_FIN");
-    const std::string before = found ? found : "";
+    const kept_variable before("RINGDOWN_FIN");
     const leak_guard unchanged;
     ::setenv("RINGDOWN_FIN", "operation", 1);
     CHECK(loop().fin() == fin_method::operation);
@@ -224,5 +248,4 @@ TEST_CASE("loop: RINGDOWN_FIN decides how FIN is sent, and a wrong value is name
     }
     ::unsetenv("RINGDOWN_FIN");
     CHECK(loop().fin() == fin_method::system_call);
-    if (found) ::setenv("RINGDOWN_FIN", before.c_str(), 1);
 }

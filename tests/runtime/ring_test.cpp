@@ -103,7 +103,7 @@ TEST_CASE("ring: enter waits until its time, and not longer for a time that is p
     const auto after = kernel().now();
     CHECK(after - start >= 20ms);
     queue.enter(true, start - 1h);
-    CHECK(kernel().now() - after < 1s);
+    CHECK(kernel().now() - after < 30s);
     std::vector<std::uint64_t> seen;
     reap_into(queue, seen);
     CHECK(seen.empty());
@@ -118,11 +118,11 @@ TEST_CASE("ring: the beginning of time is past, and its end is not") {
         io_uring_sqe& sqe = queue.entry();
         io_uring_prep_timeout(&sqe, &after, 0, 0);
     };
-    __kernel_timespec long_after{.tv_sec = 0, .tv_nsec = 500'000'000};
+    __kernel_timespec long_after{.tv_sec = 60, .tv_nsec = 0};
     add_alarm(long_after);
     auto start = kernel().now();
     queue.enter(true, ring::time_point::min());
-    CHECK(kernel().now() - start < 400ms);
+    CHECK(kernel().now() - start < 30s);
     queue.reap([](std::uint64_t, completion) {});
 
     __kernel_timespec soon_after{.tv_sec = 0, .tv_nsec = 20'000'000};

@@ -46,7 +46,7 @@ struct timeouts {
     }
     /// Submits, and waits for so many answers in all.
     void take(std::size_t many) {
-        const auto patience = calls.now() + 2s;
+        const auto patience = calls.now() + 2min;
         for (;;) {
             queue.enter(found.size() < many, patience);
             queue.reap([&](std::uint64_t name, completion what) {
@@ -63,8 +63,7 @@ struct timeouts {
 };
 
 template <class Script>
-void on_both(Script script, const answers& expected, std::chrono::milliseconds least,
-             std::chrono::milliseconds most) {
+void on_both(Script script, const answers& expected, std::chrono::milliseconds least) {
     sim_kernel simulated({.disturbed = false});
     for (ringdown::system* calls : {&kernel(), static_cast<ringdown::system*>(&simulated)}) {
         CAPTURE((calls == &simulated));
@@ -73,7 +72,9 @@ void on_both(Script script, const answers& expected, std::chrono::milliseconds l
         script(on);
         CHECK(on.found == expected);
         CHECK(calls->now() - begun >= least);
-        CHECK(calls->now() - begun < most);
+        // A real machine is as slow as it likes, but the timeouts that are not meant are of
+        // minutes.
+        CHECK(calls->now() - begun < (calls == &simulated ? least + 1ms : 30s));
     }
 }
 
@@ -107,33 +108,33 @@ TEST_CASE("sim_kernel: a timeout rings at its time") {
             on.arm(1, 20ms);
             on.take(1);
         },
-        {{1, -ETIME}}, 20ms, 200ms);
+        {{1, -ETIME}}, 20ms);
 }
 
 TEST_CASE(
     "sim_kernel: a timeout is moved earlier and later, and more than once in one submission") {
     on_both(
         [](timeouts& on) {
-            on.arm(1, 500ms);
+            on.arm(1, 1min);
             on.move(2, 1, 10ms);
             on.take(2);
         },
-        {{1, -ETIME}, {2, 0}}, 10ms, 200ms);
+        {{1, -ETIME}, {2, 0}}, 10ms);
     on_both(
         [](timeouts& on) {
             on.arm(1, 1ms);
             on.move(2, 1, 60ms);
             on.take(2);
         },
-        {{1, -ETIME}, {2, 0}}, 60ms, 300ms);
+        {{1, -ETIME}, {2, 0}}, 60ms);
     on_both(
         [](timeouts& on) {
-            on.arm(1, 500ms);
-            on.move(2, 1, 400ms);
+            on.arm(1, 1min);
+            on.move(2, 1, 50s);
             on.move(3, 1, 10ms);
             on.take(3);
         },
-        {{1, -ETIME}, {2, 0}, {3, 0}}, 10ms, 200ms);
+        {{1, -ETIME}, {2, 0}, {3, 0}}, 10ms);
 }
 
 TEST_CASE("sim_kernel: a timeout that has rung is neither moved nor cancelled") {
@@ -145,20 +146,20 @@ TEST_CASE("sim_kernel: a timeout that has rung is neither moved nor cancelled") 
             on.cancel(3, 1);
             on.take(3);
         },
-        {{1, -ETIME}, {2, -ENOENT}, {3, -ENOENT}}, 1ms, 200ms);
+        {{1, -ETIME}, {2, -ENOENT}, {3, -ENOENT}}, 1ms);
 }
 
 TEST_CASE("sim_kernel: a timeout that is cancelled ends at once, and moves no more") {
     on_both(
         [](timeouts& on) {
-            on.arm(1, 500ms);
+            on.arm(1, 1min);
             on.take(0);
             on.cancel(2, 1);
             on.take(2);
             on.move(3, 1, 10ms);
             on.take(3);
         },
-        {{1, -ECANCELED}, {2, 0}, {3, -ENOENT}}, 0ms, 200ms);
+        {{1, -ECANCELED}, {2, 0}, {3, -ENOENT}}, 0ms);
 }
 
 TEST_CASE("alarm: timers that are set and unset at random are punctual, in any order of events") {
@@ -211,5 +212,53 @@ TEST_CASE("alarm: timers that are set and unset at random are punctual, in any o
         }
         CHECK(simulated.violations().empty());
         CHECK(simulated.operations_in_flight() == 0);
+    }
+}
+
+TEST_CASE("alarm: a timer that outlives the run does not hold it up, and counts in the next") {
+    sim_kernel simulated({.disturbed = false});
+    loop_options with;
+    with.calls = &simulated;
+    loop on(with);
+    wandering outlives(on);
+    const auto due = on.now() + 300ms;
+    outlives.set(due);
+    const auto few_turns = [&]() -> task<void> {
+        for (int turn = 0; turn < 3; ++turn)
+            co_await noop(on);
+    };
+    for (int run = 0; run < 2; ++run) {
+        on.run(few_turns());
+        CHECK(on.now() < due);
+        CHECK(outlives.times == 0);
+    }
+    const auto until_then = [&]() -> task<void> { CHECK(co_await sleep_until(on, due + 10ms)); };
+    on.run(until_then());
+    CHECK(outlives.times == 1);
+    CHECK(outlives.latest < 1ms);
+}
+
+TEST_CASE("alarm: what a task does between the setting of a timer and the wait makes it no later") {
+    for (const bool works : {false, true}) {
+        CAPTURE(works);
+        sim_kernel simulated({.disturbed = false});
+        loop_options with;
+        with.calls = &simulated;
+        loop on(with);
+        wandering one(on);
+        const auto body = [&]() -> task<void> {
+            one.set(on.now() + 60ms);
+            for (int turn = 0; turn < 3; ++turn) {
+                co_await noop(on);
+                simulated.pass(15ms); // as a task that computes
+            }
+            while (works && one.times == 0)
+                co_await noop(on);
+            static_cast<void>(co_await sleep_for(on, 100ms));
+        };
+        on.run(body());
+        CHECK(one.times == 1);
+        CHECK_FALSE(one.early);
+        CHECK(one.latest < 1ms);
     }
 }

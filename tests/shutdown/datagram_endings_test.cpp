@@ -153,8 +153,8 @@ TEST_CASE("datagrams: errors of datagrams are not the socket's end") {
 
 TEST_CASE("datagrams: an unreachable network loses one datagram, not the socket") {
     if (!has_own_network()) {
-        MESSAGE(
-            "skip: no network of its own, so nothing is unreachable: " << own_network_refused());
+        MESSAGE("skip: no network of its own, so nothing is unreachable: "
+                << std::string(own_network_refused()));
         return;
     }
     run([](rig& at) -> task<void> {

@@ -1,30 +1,14 @@
-#include <algorithm>
-#include <cstdlib>
-
 #include "rig.hpp"
 
 using namespace ringdown;
 using namespace ringdown::testing;
 
-// Deadlines are kept, however many are due at once.
+// Deadlines are kept, however many are due at once. How late a crowd is, is a figure of the bench
+// (`late`).
 
 namespace {
 
 constexpr std::size_t stuck = 1'000;
-
-struct lateness {
-    std::chrono::microseconds most{0};
-    std::chrono::microseconds median{0};
-};
-
-lateness lateness_of(const std::vector<teardown_report>& reports,
-                     std::chrono::microseconds within) {
-    std::vector<std::chrono::microseconds> all;
-    for (const auto& each : reports)
-        all.push_back(each.microseconds.total - within);
-    std::ranges::sort(all);
-    return {all.back(), all[all.size() / 2]};
-}
 
 task<void> end_one(stream& ended, const ending_policy& policy) {
     co_await graceful_close(ended, policy);
@@ -32,39 +16,33 @@ task<void> end_one(stream& ended, const ending_policy& policy) {
 
 } // namespace
 
-namespace {
-
-// How late the last of them was, less the time that others had the CPU.
-std::chrono::microseconds lateness_of_stuck() {
-    std::chrono::microseconds most{};
+TEST_CASE("deadline: 1,000 connections whose peers never read end at it, many in a turn") {
     std::vector<conversation> all;
     const auto answer = pattern(128 << 10);
     std::vector<sent> outcomes(stuck);
     run([&](rig& at) -> task<void> {
         for (std::size_t i = 0; i < stuck; ++i)
             all.push_back(at.connect({.our_send_buffer = 8192, .their_receive_buffer = 4096}));
-        const ending_policy policy{.within = 500ms};
-        std::optional<wait_for_cpu> delayed;
+        const auto due = at.on.now() + 1s;
+        const ending_policy policy{.within = 1h, .deadline = due};
+        std::uint64_t enters = 0;
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < stuck; ++i)
                 in.spawn(send_into(all[i].ours, answer, outcomes[i]));
             co_await pass(at, 50ms);
             for (auto& each : all)
                 in.spawn(end_one(each.ours, policy));
-            co_await pass(at, 450ms);
-            delayed.emplace();
+            co_await sleep_until(at.on, due - 1ms);
+            CHECK(at.reports().empty());
+            enters = at.on.statistics().enters;
         });
-        const auto late = lateness_of(at.reports(), 500ms);
-        MESSAGE("stuck connections: " << stuck << ", late by at most " << late.most.count()
-                                      << " us, half of them by " << late.median.count()
-                                      << " us; the thread waited " << delayed->time().count()
-                                      << " us for a CPU");
-        most = late.most - std::chrono::duration_cast<std::chrono::microseconds>(delayed->time());
-        CHECK(late.most.count() >= 0);
+        enters = at.on.statistics().enters - enters;
+        MESSAGE("enters from the deadline to the last report: " << enters);
+        CHECK(enters < stuck / 2);
+        CHECK(at.on.now() >= due);
         for (const auto& each : at.reports()) {
             CHECK(row(each) == "local deadline graceful degraded unacknowledged");
             CHECK(each.sent_bytes + each.unsent_bytes == answer.size());
-            CHECK(each.microseconds.total >= 500ms);
         }
         at.check_resets(stuck);
         for (std::size_t i = 0; i < stuck; ++i) {
@@ -74,22 +52,6 @@ std::chrono::microseconds lateness_of_stuck() {
         }
         all.clear();
     });
-    return most;
-}
-
-} // namespace
-
-TEST_CASE("deadline: 1,000 connections whose peers never read end within 10 ms of it") {
-    // What the machine does beside this only adds, so the best of a few tries is the library's.
-    auto least = lateness_of_stuck();
-    for (int more = 4; more > 0 && least >= 10ms; --more)
-        least = std::min(least, lateness_of_stuck());
-    if (sanitized() || std::getenv("RINGDOWN_DISABLE") || std::getenv("RINGDOWN_UNOPTIMIZED")) {
-        MESSAGE(
-            "skip: the promise of 10 ms is for optimised builds on a kernel that is not masked");
-        return;
-    }
-    CHECK(least < 10ms);
 }
 
 TEST_CASE("deadline: 1,000 idle connections whose peers never finish, each with its own deadline") {
@@ -97,22 +59,18 @@ TEST_CASE("deadline: 1,000 idle connections whose peers never finish, each with 
     run([&](rig& at) -> task<void> {
         for (std::size_t i = 0; i < stuck; ++i)
             all.push_back(at.connect());
-        const wait_for_cpu delayed;
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < stuck; ++i)
                 in.spawn(end_one(all[i].ours, {.within = 200ms + (i % 100) * 1ms}));
             co_return;
         });
-        std::chrono::microseconds most{0};
         for (std::size_t i = 0; i < stuck; ++i) {
             const auto& report = co_await ended(all[i].ours.connection_of());
             const auto late = report.microseconds.total - (200ms + (i % 100) * 1ms);
-            CHECK(late.count() >= 0);
-            most = std::max(most, std::chrono::duration_cast<std::chrono::microseconds>(late));
+            CHECK(late >= 0s);
+            CHECK(late < 30s);
             CHECK(row(report) == "local deadline graceful degraded acknowledged");
         }
-        MESSAGE("deadlines spread over 100 ms: late by at most " << most.count() << " us");
-        if (!sanitized()) CHECK(most < 10ms + delayed.time());
         at.check_resets(stuck);
         all.clear();
     });

@@ -19,7 +19,7 @@ TEST_CASE("delivered: nothing sent is delivered at once") {
         const auto asked = at.on.now();
         const auto delivery = co_await delivered(ours);
         CHECK(delivery.has_value());
-        CHECK(at.on.now() - asked < 20ms);
+        CHECK(at.on.now() - asked < 30s); // exact in punctual_test.cpp
         theirs.finish();
         co_await graceful_close(ours);
     });

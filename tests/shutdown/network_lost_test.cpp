@@ -48,7 +48,7 @@ TEST_CASE("network lost: where nothing is acknowledged what waits is told timed_
 
 TEST_CASE("network lost: where there is no way to the peer what waits is told so, by that name") {
     if (!has_own_network()) {
-        MESSAGE("skip: no network of its own to take down: " << own_network_refused());
+        MESSAGE("skip: no network of its own to take down: " << std::string(own_network_refused()));
         return;
     }
     run([](rig& at) -> task<void> {

@@ -189,7 +189,7 @@ TEST_CASE(
         CHECK(row(done) == "local none 1 1 0 0");
         CHECK(row(done.connection) == "local idle graceful degraded acknowledged");
         CHECK(done.connection.microseconds.total >= 250ms);
-        CHECK(done.connection.microseconds.total < 500ms);
+        CHECK(done.connection.microseconds.total < 30s); // exact in punctual_test.cpp
         CHECK(theirs.read() == "answer");
         at.check_resets(1);
     });

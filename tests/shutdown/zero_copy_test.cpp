@@ -103,7 +103,7 @@ TEST_CASE("zero-copy send, all accepted, to a deaf peer: an abort frees the buff
         CHECK(!outcome.error);
         CHECK(report.sent_bytes == 20'000);
         CHECK(report.unacknowledged_bytes == 20'000U);
-        CHECK(report.microseconds.total < 100ms);
+        CHECK(report.microseconds.total < 30s); // and not the network's patience
     });
 }
 

@@ -9,7 +9,6 @@
 #include <thread>
 #include <utility>
 
-#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -58,6 +57,18 @@ std::span<const std::byte> pattern_piece(std::uint64_t first, std::uint64_t most
     const std::uint64_t place = first % 256;
     const row& of = rows[static_cast<std::size_t>(pattern_at(first - place))];
     return std::span(of).subspan(place, std::min<std::uint64_t>(most, 256 - place));
+}
+
+// Drops what arrives with fewer hops left. No packet of this machine has 255, so that drops all; an
+// attached filter would as well, but takes CAP_NET_ADMIN on newer kernels.
+void take_hops_of_at_least(int fd, int hops) {
+    sockaddr_storage name{};
+    socklen_t bytes = sizeof name;
+    checked(::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &bytes), "getsockname");
+    const bool ipv6 = name.ss_family == AF_INET6;
+    checked(::setsockopt(fd, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_MINHOPCOUNT : IP_MINTTL,
+                         &hops, sizeof hops),
+            "IP_MINTTL");
 }
 
 void set_number(int fd, int level, int option, int value) {
@@ -193,17 +204,12 @@ void peer::close() {
 }
 
 void peer::go_deaf() {
-    sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
-    const sock_fprog program{.len = 1, .filter = drop_all};
-    checked(::setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program),
-            "SO_ATTACH_FILTER");
+    take_hops_of_at_least(fd_, 255);
     deaf_ = true;
 }
 
 void peer::hear() {
-    const int none = 0;
-    checked(::setsockopt(fd_, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none),
-            "SO_DETACH_FILTER");
+    take_hops_of_at_least(fd_, 0);
     deaf_ = false;
 }
 
@@ -246,6 +252,8 @@ peer_listener::peer_listener(bool ipv6, int receive_buffer)
 peer_listener::~peer_listener() { ::close(fd_); }
 
 address peer_listener::local() const { return local_of(fd_); }
+
+void peer_listener::go_deaf() { take_hops_of_at_least(fd_, 255); }
 
 int peer_listener::accept_descriptor() {
     return checked(uninterrupted([&] { return ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC); }),

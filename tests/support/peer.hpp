@@ -113,6 +113,7 @@ public:
     [[nodiscard]] address local() const;
     [[nodiscard]] int accept_descriptor();
     [[nodiscard]] peer accept() { return peer(accept_descriptor()); }
+    void go_deaf(); ///< Answers no SYN from now on.
 
 private:
     int fd_;

@@ -34,10 +34,23 @@ int sim_kernel::open(Arguments&&... arguments) {
 
 int sim_kernel::adopt_peer(const peer_script& script) {
     disturb();
+    return open_connection(script);
+}
+
+int sim_kernel::open_connection(const peer_script& script) {
     const auto port = static_cast<unsigned short>(20'000 + connections_.size());
     const int fd = open<tcp_socket>(world_, script, port);
     connections_.push_back(find<tcp_socket>(fd));
     return fd;
+}
+
+void sim_kernel::connect_peer(int listening, const peer_script& script) {
+    find<tcp_socket>(listening)->knock(script);
+}
+
+int sim_kernel::accept_from(tcp_socket& listening) {
+    const auto next = listening.next_in_queue();
+    return next ? open_connection(*next) : -EAGAIN;
 }
 
 sim::file* sim_kernel::find(int fd) const {
@@ -184,6 +197,14 @@ int sim_kernel::socket(int domain, int type, int) noexcept {
     constexpr int flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
     if (domain != AF_INET || (type & ~flags) != SOCK_STREAM) return -EAFNOSUPPORT;
     return open<tcp_socket>(world_);
+}
+
+int sim_kernel::bind(int fd, const sockaddr*, socklen_t) noexcept {
+    return on_socket(fd, [](tcp_socket&) { return 0; });
+}
+
+int sim_kernel::listen(int fd, int) noexcept {
+    return on_socket(fd, [](tcp_socket& on) { return on.listen(); });
 }
 
 int sim_kernel::connect(int fd, const sockaddr* address, socklen_t) noexcept {

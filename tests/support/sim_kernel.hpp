@@ -52,6 +52,8 @@ public:
 
     /// A connected socket whose other end follows the script from now on.
     int adopt_peer(const peer_script& script);
+    /// A peer that connects to what listens on this descriptor, and then follows the script.
+    void connect_peer(int listening, const peer_script& script);
     /// Begins with disturbances, and with counting completions.
     void disturb() { begun_ = true, world_.disturbed = options_.disturbed; }
     /// Lets time pass in the network alone, as after the last loop has ended.
@@ -88,8 +90,8 @@ public:
     void unmap(void*, std::size_t) noexcept override {}
 
     int socket(int domain, int type, int protocol) noexcept override;
-    int bind(int, const sockaddr*, socklen_t) noexcept override { return -EOPNOTSUPP; }
-    int listen(int, int) noexcept override { return -EOPNOTSUPP; }
+    int bind(int fd, const sockaddr* address, socklen_t bytes) noexcept override;
+    int listen(int fd, int backlog) noexcept override;
     int connect(int fd, const sockaddr* address, socklen_t bytes) noexcept override;
     int shutdown(int fd, int how) noexcept override;
     int close(int fd) noexcept override;
@@ -120,6 +122,9 @@ private:
     template <class Call>
     int on_socket(int fd, Call what);
     int close_descriptor(int fd, bool on_ring);
+    int open_connection(const peer_script& script);
+    /// The next who has connected, as accept4(2).
+    int accept_from(sim::tcp_socket& listening);
     bool count_completion(); ///< False for the one that is dropped.
     /// Goes to the next event or to `until`; false when there is neither.
     bool sleep(std::optional<time_point> until);

@@ -16,6 +16,7 @@ bool operation::is_zero_copy() const {
 
 bool operation::is_multishot() const {
     if (sqe.opcode == IORING_OP_POLL_ADD) return sqe.len & IORING_POLL_ADD_MULTI;
+    if (sqe.opcode == IORING_OP_ACCEPT) return sqe.ioprio & IORING_ACCEPT_MULTISHOT;
     return sqe.opcode == IORING_OP_RECV && sqe.ioprio & IORING_RECV_MULTISHOT;
 }
 
@@ -202,6 +203,8 @@ ring::outcome ring::run(operation& which) {
     switch (sqe.opcode) {
     case IORING_OP_RECV:
         return run_receive(which, *socket);
+    case IORING_OP_ACCEPT:
+        return run_accept(which, *socket);
     case IORING_OP_SHUTDOWN:
         return run_shutdown(which);
     case IORING_OP_URING_CMD:

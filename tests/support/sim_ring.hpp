@@ -81,6 +81,7 @@ private:
     outcome run_send(operation& which, tcp_socket& to);
     outcome run_receive(operation& which, tcp_socket& from);
     outcome run_poll(operation& which);
+    outcome run_accept(operation& which, tcp_socket& from);
     outcome run_command(const operation& which, tcp_socket& on);
     outcome run_shutdown(operation& which);
     outcome run_timeout(operation& which);

@@ -103,6 +103,24 @@ int tcp_socket::disconnect() {
     return 0;
 }
 
+int tcp_socket::listen() {
+    listens_ = true;
+    options_[{SOL_SOCKET, SO_ACCEPTCONN}] = 1;
+    return 0;
+}
+
+void tcp_socket::knock(const peer_script& script) {
+    queue_.push_back(script);
+    wake(POLLIN | POLLRDNORM);
+}
+
+std::optional<peer_script> tcp_socket::next_in_queue() {
+    if (queue_.empty()) return {};
+    peer_script next = std::move(queue_.front());
+    queue_.pop_front();
+    return next;
+}
+
 void tcp_socket::released() {
     if (state_ != closed && !incoming_.empty()) {
         send_reset("closed with unread data");
@@ -225,6 +243,7 @@ int tcp_socket::queued_out() const {
 }
 
 unsigned tcp_socket::poll_mask() {
+    if (listens_) return queue_.empty() ? 0U : POLLIN | POLLRDNORM;
     unsigned mask = error_ ? POLLERR : 0U;
     if (state_ == closed || (send_shutdown_ && receive_shutdown_)) mask |= POLLHUP;
     if (receive_shutdown_) mask |= POLLIN | POLLRDNORM | POLLRDHUP;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -60,6 +62,12 @@ public:
     int receive(char* to, std::size_t bytes, bool discard, bool peek);
     int shutdown(int how);
     int disconnect(); ///< connect(AF_UNSPEC)
+    int listen();
+    /// Puts one who has connected into the queue of what listens, or takes the first out of it.
+    /// @{
+    void knock(const peer_script& script);
+    std::optional<peer_script> next_in_queue();
+    /// @}
     int get_option(int level, int name, void* value, socklen_t& bytes);
     int set_option(int level, int name, const void* value, socklen_t bytes);
     [[nodiscard]] int queued_out() const;
@@ -98,6 +106,8 @@ private:
     peer_script script_;
     unsigned short peer_port_ = 0;
     state state_ = closed;
+    bool listens_ = false;
+    std::deque<peer_script> queue_; // of what listens
     bool send_shutdown_ = false;
     bool fin_queued_ = false;
     bool receive_shutdown_ = false;

@@ -90,6 +90,15 @@ ring::outcome ring::run_poll(operation& which) {
     return {};
 }
 
+ring::outcome ring::run_accept(operation& which, tcp_socket& from) {
+    for (;;) {
+        const int fd = kernel_.accept_from(from);
+        if (fd == -EAGAIN) return {};
+        if (!which.is_multishot() || crowded()) return completion{fd, 0};
+        append(which, {fd, IORING_CQE_F_MORE}, false);
+    }
+}
+
 ring::outcome ring::run_command(const operation& which, tcp_socket& on) {
     const io_uring_sqe& sqe = which.sqe;
     const auto command = static_cast<unsigned>(sqe.off);
