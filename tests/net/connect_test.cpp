@@ -1,7 +1,6 @@
 #include <chrono>
 #include <optional>
 
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
