@@ -194,7 +194,8 @@ TEST_CASE("connect: five hundred at once, through small queues") {
         const auto at = std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"));
         co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
             auto body = [](loop& turning, address to, int& count) -> task<void> {
-                if (co_await connect(turning, to)) ++count;
+                const auto made = co_await connect(turning, to);
+                if (made) ++count;
             };
             for (int i = 0; i < 500; ++i)
                 inside.spawn(body(on.loop, at->local(), connected));

@@ -1,5 +1,6 @@
 #include <atomic>
 #include <chrono>
+#include <latch>
 #include <optional>
 #include <string>
 #include <thread>
@@ -216,6 +217,7 @@ TEST_CASE("listener: two loops in two threads share one socket, and everyone is 
     const leak_guard unchanged;
     const auto shared = any_port();
     std::atomic<int> accepted = 0;
+    std::latch both_listen(2); // one that came when the other has stopped would find it closed
     struct worker {
         loop on;
         event asked_to_stop;
@@ -223,6 +225,7 @@ TEST_CASE("listener: two loops in two threads share one socket, and everyone is 
     };
     auto work = [&](worker& own) -> task<void> {
         listener from(own.on, shared);
+        both_listen.count_down();
         int served = 0;
         std::optional<std::error_code> end;
         co_await with_scope(own.on, [&](scope& inside) -> task<void> {
@@ -236,6 +239,7 @@ TEST_CASE("listener: two loops in two threads share one socket, and everyone is 
     worker workers[2];
     for (auto& each : workers)
         each.thread = std::thread([&] { each.on.run(work(each)); });
+    both_listen.wait();
     auto clients = connect_many(shared->local(), 200);
     for (auto& each : clients)
         each.write("x");

@@ -72,7 +72,8 @@ TEST_CASE("listener: several tasks may wait for it") {
         int served = 0;
         co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
             auto body = [](listener& of, int& count) -> task<void> {
-                if (co_await of.accept()) ++count;
+                const auto accepted = co_await of.accept();
+                if (accepted) ++count;
             };
             for (int i = 0; i < 10; ++i)
                 inside.spawn(body(from, served));

@@ -184,7 +184,9 @@ TEST_CASE("loop: a task that never waits for long does not keep others from thei
     bool ended = false;
     on.run([&]() -> task<void> {
         on.loop.spawn([](loop& turning, bool& done) -> task<void> {
-            while (co_await noop(turning)) {
+            for (bool goes_on = true; goes_on;) {
+                const auto done_nothing = co_await noop(turning);
+                goes_on = done_nothing.has_value();
             }
             done = true;
         }(on.loop, ended));

@@ -130,7 +130,8 @@ TEST_CASE("operation: one that had completed when it was cancelled answers what 
         for (int i = 0; i < 100; ++i) {
             co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
                 auto body = [](loop& turning, int fd, int& count) -> task<void> {
-                    if (co_await poll(turning, fd, POLLOUT)) ++count;
+                    const auto events = co_await poll(turning, fd, POLLOUT);
+                    if (events) ++count;
                 };
                 inside.spawn(body(on.loop, counter.fd, achieved));
                 on.loop.own_ring().submit();
@@ -150,7 +151,8 @@ TEST_CASE("operation: a thousand rounds of start and cancel in one turn confuse 
         for (int i = 0; i < 1000; ++i) {
             co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
                 auto body = [](loop& turning, int fd, int& count) -> task<void> {
-                    if (!co_await poll(turning, fd, POLLIN)) ++count;
+                    const auto events = co_await poll(turning, fd, POLLIN);
+                    if (!events) ++count;
                 };
                 for (int n = 0; n < 3; ++n)
                     inside.spawn(body(on.loop, counter.fd, canceled));

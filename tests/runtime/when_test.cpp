@@ -28,7 +28,8 @@ task<result<void>> for_ever(loop& on) { co_return co_await sleep_for(on, 1h); }
 /// Does half of its work and keeps it when it is cancelled.
 task<int> half(loop& on) {
     int done = 1;
-    if (co_await sleep_for(on, 1h)) ++done;
+    const auto slept = co_await sleep_for(on, 1h);
+    if (slept) ++done;
     co_return done;
 }
 

@@ -250,7 +250,8 @@ task<bool> eventually(rig& at, std::function<bool()> holds) {
     const auto until = at.on.now() + 30s;
     while (!holds()) {
         if (at.on.now() >= until) co_return false;
-        if (!co_await sleep_for(at.on, 1ms)) co_return false;
+        const auto slept = co_await sleep_for(at.on, 1ms);
+        if (!slept) co_return false;
     }
     co_return true;
 }

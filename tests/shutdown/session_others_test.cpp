@@ -155,7 +155,8 @@ TEST_CASE("session: a server's drain at its deadline aborts a request that takes
     run([](rig& at) -> task<void> {
         std::optional<session_report> done;
         sent answer{};
-        co_await serve_one(at, {}, 2s, {.within = 50ms}, done, answer);
+        const server_options plain{};
+        co_await serve_one(at, plain, 2s, {.within = 50ms}, done, answer);
         CHECK(answer.bytes == 0);
         CHECK(row(at.only_report()) == "local drain abort aborted acknowledged");
         at.check_resets(1);
@@ -166,7 +167,8 @@ TEST_CASE("session: a server's drain lets a request be answered, and ends the id
     run([](rig& at) -> task<void> {
         std::optional<session_report> done;
         sent answer{};
-        co_await serve_one(at, {}, 100ms, {.within = 1h}, done, answer);
+        const server_options plain{};
+        co_await serve_one(at, plain, 100ms, {.within = 1h}, done, answer);
         CHECK(answer.bytes == 6);
         REQUIRE(done.has_value());
         CHECK(row(*done) == "local graceful 1 1 0 0");

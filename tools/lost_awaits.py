@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Finds what g++ 12 compiles wrongly in coroutines.
+
+usage: lost_awaits.py -p BUILD [FOLDER or FILE...]
+
+Reads the sources that BUILD/compile_commands.json names, all of them or those given and below the
+folders given, and prints a line for each place:
+
+- a `co_await` in the condition of an `if`, `while`, `switch`, `for` or `do`: in a coroutine without
+  local declarations the wait is lost, and the coroutine never goes on;
+- a closure with captures, or an aggregate, that has members with destructors and is made inside a
+  `co_await` expression: its members are destroyed twice.
+
+Give the answer, or the object, a name first. Needs clang-query (Debian: clang-tools-19), which knows
+the language; CLANG_QUERY names another one. Exit status: 0 when there is no such place, 1 when
+there is one, 2 when the sources cannot be read.
+"""
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+IN_CONDITION = "co_await in a condition; give its answer a name first"
+DESTROYED_TWICE = "a temporary made inside a co_await expression; give it a name first"
+
+# A lambda inside the expression is another function, whose awaits are its own.
+AWAIT_OF_THE_SAME = 'coawaitExpr(forCallable(decl(equalsBoundNode("coroutine"))))'
+WITH_AWAIT = f"anyOf({AWAIT_OF_THE_SAME}, hasDescendant({AWAIT_OF_THE_SAME}))"
+MADE_AT_ONCE = ("anyOf(has(lambdaExpr()), has(initListExpr()), "
+                "has(cxxFunctionalCastExpr(has(initListExpr()))))")
+CONDITIONED = "anyOf(ifStmt(), whileStmt(), switchStmt(), forStmt(), doStmt())"
+QUERIES = [
+    (IN_CONDITION, f'stmt(unless(isExpansionInSystemHeader()), {CONDITIONED}, '
+                   f'forCallable(decl().bind("coroutine")), '
+                   f'anyOf(ifStmt(hasCondition({WITH_AWAIT})), '
+                   f'whileStmt(hasCondition({WITH_AWAIT})), '
+                   f'switchStmt(hasCondition({WITH_AWAIT})), '
+                   f'forStmt(hasCondition({WITH_AWAIT})), '
+                   f'doStmt(hasCondition({WITH_AWAIT})))).bind("place")'),
+    (DESTROYED_TWICE, f'cxxBindTemporaryExpr(unless(isExpansionInSystemHeader()), '
+                      f'forCallable(decl().bind("coroutine")), '
+                      f'{MADE_AT_ONCE}, hasAncestor({AWAIT_OF_THE_SAME})).bind("place")'),
+]
+PLACE = re.compile(r'^(?P<file>[^:\n]+):(?P<line>\d+):(?P<column>\d+): note: "place" binds here$')
+
+
+def fail(why):
+    print(f"lost_awaits: {why}", file=sys.stderr)
+    sys.exit(2)
+
+
+def clang_query():
+    named = os.environ.get("CLANG_QUERY")
+    for each in [named] if named else ["clang-query-19", "clang-query"]:
+        if shutil.which(each):
+            return each
+    fail(f"there is no {named or 'clang-query'}; install Debian's clang-tools-19")
+
+
+def without_precompiled(entry):
+    """The entry's command without headers that only another compiler has, precompiled."""
+    words = entry.get("arguments") or shlex.split(entry["command"])
+    folders = ["", *(word[2:] for word in words if word.startswith("-I"))]
+
+    def there(header):
+        return any(os.path.exists(os.path.join(entry["directory"], folder, header))
+                   for folder in folders)
+
+    kept = []
+    for before, word in zip(["", *words], words):
+        if before == "-include" and not there(word):
+            kept.pop()
+        else:
+            kept.append(word)
+    return kept
+
+
+def wanted_sources(build, wanted):
+    """The entries of the sources that are wanted, each once."""
+    try:
+        entries = json.loads((build / "compile_commands.json").read_text())
+    except (OSError, ValueError) as error:
+        fail(f"cannot read {build / 'compile_commands.json'}: {error}")
+    places = [pathlib.Path(each).resolve() for each in wanted]
+    found = {}
+    for entry in entries:
+        source = pathlib.Path(os.path.normpath(pathlib.Path(entry["directory"]) / entry["file"]))
+        if not places or any(source.is_relative_to(each) for each in places):
+            found[source] = {"directory": entry["directory"], "file": str(source),
+                             "arguments": without_precompiled(entry)}
+    if not found:
+        fail(f"{build / 'compile_commands.json'} names no source"
+             + (f" at or below {' '.join(wanted)}" if wanted else ""))
+    return list(found.values())
+
+
+def look(query, commands, entry):
+    """The places of one source, and what could not be read of it."""
+    words = [query, "-p", commands, "--extra-arg=-w", "--extra-arg=-Wno-error",
+             "-c", "set output diag", "-c", "set bind-root false"]
+    for _, matcher in QUERIES:
+        words += ["-c", f"match {matcher}"]
+    directory = entry["directory"]
+    done = subprocess.run([*words, entry["file"]], cwd=directory, text=True, capture_output=True,
+                          check=False)
+    places = set()
+    what = 0
+    for line in done.stdout.splitlines():
+        found = PLACE.match(line)
+        if found:
+            file = os.path.normpath(os.path.join(directory, found["file"]))
+            places.add((file, int(found["line"]), int(found["column"]), QUERIES[what][0]))
+        elif re.fullmatch(r"\d+ match(es)?\.", line):
+            what += 1
+    return places, "" if what == len(QUERIES) and not done.returncode else done.stderr
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].removeprefix("usage: "))
+    parser.add_argument("-p", dest="build", required=True, type=pathlib.Path)
+    parser.add_argument("wanted", nargs="*")
+    given = parser.parse_args()
+    build = given.build.resolve()
+    query = clang_query()
+    entries = wanted_sources(build, given.wanted)
+    with tempfile.TemporaryDirectory() as commands, \
+            concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        (pathlib.Path(commands) / "compile_commands.json").write_text(json.dumps(entries))
+        answers = list(pool.map(lambda entry: look(query, commands, entry), entries))
+    unread = "".join(complaint for _, complaint in answers)
+    if unread:
+        print(unread, end="", file=sys.stderr)
+        fail("not every source could be read (see above)")
+    here = pathlib.Path.cwd()
+    places = set().union(*(found for found, _ in answers))
+    for file, line, column, why in sorted(places):
+        shown = os.path.relpath(file, here) if pathlib.Path(file).is_relative_to(here) else file
+        print(f"{shown}:{line}:{column}: {why}")
+    sys.exit(bool(places))
+
+
+if __name__ == "__main__":
+    main()
