@@ -33,12 +33,23 @@ struct connect {
 
 namespace {
 
+// Where a unix socket's queue is full, the kernel waits in a worker, and EINTR is what the wait
+// answers both when it is cancelled and when the worker is woken for something else. So it is begun
+// again, which a task that has been cancelled is refused at once.
+task<result<void>> connect_patiently(loop& on, int fd, const address& to) {
+    for (;;) {
+        operation<operations::connect> connecting(on, {fd, &to});
+        const auto done = co_await connecting;
+        const bool interrupted = !done && done.error() == std::errc::interrupted;
+        if (!interrupted || to.family() != AF_UNIX) co_return done;
+    }
+}
+
 task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
                                       std::optional<loop::time_point> deadline) {
-    operation<operations::connect> connecting(on, {fd, &to});
+    auto connecting = connect_patiently(on, fd, to);
     if (!deadline) co_return co_await connecting;
-    auto timed = [](auto& operation) -> task<result<void>> { co_return co_await operation; };
-    co_return co_await with_deadline(on, *deadline, timed(connecting));
+    co_return co_await with_deadline(on, *deadline, std::move(connecting));
 }
 
 // A socket keeps the state of its last connection until it is told to forget it.
