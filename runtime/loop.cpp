@@ -62,7 +62,7 @@ loop::~loop() {
         }
     } catch (const std::system_error&) { // the ring is denied: they end with the process
     }
-    if (lost()) leave_behind();
+    if (lost() && enabled_) leave_behind();
 }
 
 // The kernel has been given the addresses of what is in flight, and tells no more when it is done

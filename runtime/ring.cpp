@@ -105,8 +105,9 @@ void ring::map(const io_uring_params& params) {
 // EBADFD to a call that is allowed.
 void ring::check_enter() {
     const int entered = calls_.ring_enter(fd_, 0, 0, 0, nullptr, 0);
-    if (entered < 0 && entered != -EBADFD && entered != -EINTR)
-        throw_ring_refused(ring_call::enter, entered);
+    if (entered >= 0 || entered == -EBADFD || entered == -EINTR) return;
+    refusal_ = entered;
+    throw_ring_refused(ring_call::enter, entered);
 }
 
 void ring::enable() {
