@@ -13,6 +13,7 @@
 #include <ringdown/net/address.hpp>
 #include <ringdown/net/refusal.hpp>
 #include <ringdown/net/stream.hpp>
+#include <ringdown/net/unix_path.hpp>
 #include <ringdown/runtime/event.hpp>
 
 namespace ringdown {
@@ -23,6 +24,7 @@ struct listen_options {
     bool reuse_address = true; ///< SO_REUSEADDR: a restart may take a port with TIME_WAIT on it.
     bool reuse_port = false;   ///< SO_REUSEPORT. Closing one of several resets its share.
     bool packets = false;      ///< SOCK_SEQPACKET, at a unix address, for a `packet_listener`.
+    unix_path_options path{};  ///< Of a unix address that is no abstract name: what becomes of it.
 };
 
 /// A listening descriptor, which several loops may accept from.
@@ -33,6 +35,8 @@ class listening_socket {
 public:
     /// Binds and listens.
     ///
+    /// A unix path is taken over where nobody has the socket open that it names; see
+    /// `unix_path_options`.
     /// Errors: throws `std::system_error` whose text names the address (`address_in_use`, …).
     explicit listening_socket(const address& at, const listen_options& options = {},
                               system& calls = kernel());
@@ -57,10 +61,13 @@ public:
     /// half-served. They act on the socket itself, whoever else holds a descriptor of it. From then
     /// on it stops listening, and its descriptor here is closed, when no listener accepts from it
     /// any more, or no longer than it takes to be destroyed: with this object kept, too, newcomers
-    /// are refused, not left hanging.
+    /// are refused, not left hanging. The path of a unix socket is given up at once.
     /// Errors: what the kernel said to the last way (`operation_not_permitted`); newcomers come as
     /// before then. A second call answers the same.
     result<refusal> refuse_newcomers() noexcept;
+    /// Removes the path of a unix socket, if this socket made it and it is still its own; which
+    /// the destructor does as well. See `unix_path_options`.
+    void give_up_path() noexcept { path_.remove(); }
 
     /// Listeners come and go; with several, none must take every connection.
     /// @{
@@ -95,7 +102,7 @@ private:
     std::atomic<int> fd_; // written while `changing_` is held
     connection_kind kind_ = connection_kind::tcp;
     address local_;
-    std::string unlink_path_;
+    unix_path path_;
     std::atomic<int> listeners_{0};
 
     std::mutex changing_;

@@ -49,8 +49,8 @@ public:
     std::vector<teardown_report> reports;
 };
 
-/// What a few turns and packets take. Nobody tells a loop what was acknowledged, it looks from time to
-/// time: what depends on that needs more.
+/// What a few turns and packets take. Nobody tells a loop what was acknowledged, it looks from time
+/// to time: what depends on that needs more.
 inline constexpr std::chrono::microseconds a_few_turns{150};
 
 /// Checks that something took its time and no more than a few turns beyond it.
