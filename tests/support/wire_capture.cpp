@@ -1,5 +1,6 @@
 #include "wire_capture.hpp"
 
+#include <algorithm>
 #include <span>
 
 #include <arpa/inet.h>
@@ -79,11 +80,16 @@ int packet_socket(bool ipv6, wire_capture::what captured) {
 wire_segment segment_of(const tcphdr& tcp, unsigned tcp_bytes) {
     return {.from = ntohs(tcp.source),
             .to = ntohs(tcp.dest),
+            .sequence = ntohl(tcp.seq),
             .payload = tcp_bytes - tcp.doff * 4U,
             .syn = tcp.syn != 0,
             .fin = tcp.fin != 0,
             .rst = tcp.rst != 0,
             .ack = tcp.ack != 0};
+}
+
+std::uint32_t end_of(const wire_segment& segment) {
+    return segment.sequence + segment.payload + (segment.fin ? 1 : 0);
 }
 
 } // namespace
@@ -112,6 +118,22 @@ wire_capture::~wire_capture() {
     kept_sockets(captured_).push_back(sockets_);
 }
 
+bool wire_capture::repeats(const wire_segment& segment) {
+    if (segment.rst || segment.syn || (segment.payload == 0 && !segment.fin)) return false;
+    const auto last = std::ranges::find_if(last_sent_, [&](const wire_segment& each) {
+        return each.from == segment.from && each.to == segment.to;
+    });
+    if (last == last_sent_.end()) {
+        last_sent_.push_back(segment);
+        return false;
+    }
+    // Farther away than any window is another connection of the same ports.
+    const auto ahead = static_cast<std::int32_t>(end_of(segment) - end_of(*last));
+    if (ahead <= 0 && ahead > -(1 << 26)) return true;
+    *last = segment;
+    return false;
+}
+
 std::vector<wire_segment> wire_capture::take() {
     std::vector<wire_segment> taken;
     alignas(8) unsigned char packet[128];
@@ -127,6 +149,7 @@ std::vector<wire_segment> wire_capture::take() {
         taken.push_back(
             segment_of(*reinterpret_cast<const tcphdr*>(packet + sizeof ip), ntohs(ip.ip6_plen)));
     }
+    std::erase_if(taken, [this](const wire_segment& each) { return repeats(each); });
     return taken;
 }
 

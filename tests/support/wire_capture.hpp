@@ -11,6 +11,7 @@ namespace ringdown::testing {
 struct wire_segment {
     std::uint16_t from = 0; ///< Ports.
     std::uint16_t to = 0;
+    std::uint32_t sequence = 0; ///< Of the first byte.
     std::uint32_t payload = 0;
     bool syn = false;
     bool fin = false;
@@ -32,12 +33,16 @@ public:
     /// False when packet sockets are not permitted.
     [[nodiscard]] bool works() const noexcept { return sockets_[0] >= 0 && sockets_[1] >= 0; }
 
-    /// What has been captured so far and not been taken before.
+    /// What has been captured so far and not been taken before, without what TCP sent once more: a
+    /// busy machine acknowledges so late that the kernel repeats itself.
     std::vector<wire_segment> take();
 
 private:
+    bool repeats(const wire_segment& segment);
+
     what captured_;
-    std::array<int, 2> sockets_; // IPv4, IPv6
+    std::vector<wire_segment> last_sent_; // the one that went furthest, of each pair of ports
+    std::array<int, 2> sockets_;          // IPv4, IPv6
 };
 
 /// The segments that `port` sent, as text: `syn`, `data`, `data+fin`, `fin`, `rst`; bare
