@@ -58,10 +58,11 @@ public:
     /// Refuses newcomers, while those that wait can still be accepted. Cannot be taken back.
     ///
     /// It takes the first way of `refusal` that the kernel permits, so that no late client is
-    /// half-served. They act on the socket itself, whoever else holds a descriptor of it. From then
-    /// on it stops listening, and its descriptor here is closed, when no listener accepts from it
-    /// any more, or no longer than it takes to be destroyed: with this object kept, too, newcomers
-    /// are refused, not left hanging. The path of a unix socket is given up at once.
+    /// half-served. Each way acts on the socket itself, whoever else holds a descriptor of it. When
+    /// the last listener has gone, the socket stops listening and the descriptor here is closed,
+    /// also while the program keeps this object: newcomers are refused then, not left hanging.
+    /// Without a listener that happens when this object is destroyed. The path of a unix socket is
+    /// given up at once.
     /// Errors: what the kernel said to the last way (`operation_not_permitted`); newcomers come as
     /// before then. A second call answers the same.
     result<refusal> refuse_newcomers() noexcept;

@@ -27,6 +27,7 @@ enum class refusal : std::uint8_t {
     denied,
 };
 
+/// Its name in English, the same as in the source. Lifetime: static.
 std::string_view name(refusal how) noexcept;
 
 /// What a listening socket demanded of its packets before `by_hop_limit`; accepted sockets inherit
@@ -34,11 +35,12 @@ std::string_view name(refusal how) noexcept;
 struct hop_limits {
     std::array<int, 2> before{}; // IP_MINTTL, IPV6_MINHOPCOUNT
 
-    /// Keeps the present limits, and demands the highest. Answers as setsockopt(2).
-    /// @{
+    /// Keeps the present limits in `before`; `-EPERM` when they are the highest already. Answers as
+    /// getsockopt(2).
     int read(system& calls, int listening) noexcept;
+    /// Answers as setsockopt(2).
     static int demand_highest(system& calls, int listening, bool ipv6) noexcept;
-    /// @}
+    /// Sets the limits of `before` on an accepted socket.
     void give_back(system& calls, int accepted) const noexcept;
 };
 

@@ -14,15 +14,17 @@ using namespace std::chrono_literals;
 namespace {
 
 // A shortage is the whole process's: what one worker has just told, the others need not.
-bool is_news(const worker& of) {
+bool is_news(const worker& of, const std::string& text) {
     static std::mutex mutex;
     static const worker* teller = nullptr;
     static loop::time_point told;
+    static std::string said;
     const std::lock_guard lock(mutex);
     const auto now = loop::time_point::clock::now();
-    if (teller && teller != &of && now < told + 1min) return false;
+    if (teller && teller != &of && text == said && now < told + 1min) return false;
     teller = &of;
     told = now;
+    said = text;
     return true;
 }
 
@@ -81,13 +83,20 @@ worker::~worker() = default;
 
 server_options worker::with_notices(server_options options) {
     options.on_accept_paused = [this](std::error_code why) {
-        const std::string text = "accepting pauses until connections end: " + why.message();
-        if (live_)
-            notice_ = text;
-        else if (is_news(*this))
-            std::fprintf(stderr, "%s\n", text.c_str());
+        tell("accepting pauses until connections end: " + why.message());
+    };
+    options.on_refusal_denied = [this](std::error_code why) {
+        tell("the kernel permits no way to refuse newcomers; late ones are reset: " +
+             why.message());
     };
     return options;
+}
+
+void worker::tell(std::string text) {
+    if (live_)
+        notice_ = std::move(text);
+    else if (is_news(*this, text))
+        std::fprintf(stderr, "%s\n", text.c_str());
 }
 
 task<void> worker::attend(stream peer) {

@@ -51,6 +51,7 @@ private:
 
     ringdown::task<void> attend(ringdown::stream peer);
     ringdown::server_options with_notices(ringdown::server_options options);
+    void tell(std::string text);
 
     bool live_;
     std::string notice_;
