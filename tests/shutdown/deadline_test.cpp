@@ -33,7 +33,7 @@ TEST_CASE("deadline: 1,000 connections whose peers never read end at it, many in
             for (auto& each : all)
                 in.spawn(end_one(each.ours, policy));
             co_await sleep_until(at.on, due - 1ms);
-            CHECK(at.reports().empty());
+            if (at.on.now() < due) CHECK(at.reports().empty()); // a busy machine may wake us later
             enters = at.on.statistics().enters;
         });
         enters = at.on.statistics().enters - enters;
