@@ -49,6 +49,7 @@ public:
 
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
     [[nodiscard]] bool pins_buffer() const noexcept override { return form_ == form::zero_copy; }
+    [[nodiscard]] bool only_pins() const noexcept override { return awaits_notification_; }
 
 protected:
     send_operation(connection& on, const char* name, std::size_t bytes) noexcept
@@ -82,6 +83,7 @@ private:
     bool concluded_ : 1 = false;
     bool canceled_ : 1 = false;
     bool resume_after_notification_ : 1 = false;
+    bool awaits_notification_ : 1 = false;
 };
 
 /// A send of several parts. Made by `stream::send_vectored`.
