@@ -156,12 +156,18 @@ std::error_code connection::refuses_receiving() const noexcept {
     return {};
 }
 
-void connection::request_fin() noexcept {
-    if (sending_ != sending_phase::open) return;
+bool connection::request_fin() noexcept {
+    if (sending_ != sending_phase::open) return true;
+    if (cut_short()) return false;
     enter(sending_phase::flushing);
     fin_operation*& fin = need_extras().fin;
     fin = new fin_operation(*this);
     sends_.push(*fin);
+    return true;
+}
+
+void connection::withdraw(queued_operation& waiting) noexcept {
+    send_queue::withdraw(waiting, sending_ == sending_phase::flushing ? extras_->fin : nullptr);
 }
 
 bool connection::cancels_in_flight() noexcept {
@@ -177,6 +183,13 @@ bool connection::pins_buffers() noexcept {
     in_flight_.for_each(
         [&found](connection_operation& operation) { found = found || operation.pins_buffer(); });
     return found;
+}
+
+bool connection::lets_go_of_descriptor() noexcept {
+    bool found = false;
+    in_flight_.for_each(
+        [&found](connection_operation& operation) { found = found || !operation.only_pins(); });
+    return !found;
 }
 
 void connection::cancel_after_reset() noexcept {

@@ -91,6 +91,7 @@ public:
     [[nodiscard]] first_end ended_first() const noexcept { return ended_first_; }
 
     [[nodiscard]] counters& bytes() noexcept { return bytes_; }
+    [[nodiscard]] const counters& bytes() const noexcept { return bytes_; }
     void note_received(std::uint64_t bytes) noexcept {
         bytes_.received += bytes;
         if (bytes > 0) marked_idle_ = false;
@@ -101,6 +102,8 @@ public:
     [[nodiscard]] bool cancels_in_flight() noexcept;
     /// True while an operation is in flight that the kernel may hold on to for as long as it likes.
     [[nodiscard]] bool pins_buffers() noexcept;
+    /// True when nothing in flight uses the descriptor any more: at most buffers are pinned.
+    [[nodiscard]] bool lets_go_of_descriptor() noexcept;
     /// Two receives in flight are not served in order, so a stream has one at a time.
     /// @{
     void require_no_receive() const noexcept {
@@ -194,8 +197,13 @@ public:
 
     /// Once it was requested.
     [[nodiscard]] fin_operation& fin() noexcept { return *extras_->fin; }
-    /// Puts FIN behind every byte that was handed over.
-    void request_fin() noexcept;
+    /// Puts FIN behind every byte that was handed over. Behind a send that was cut short it puts
+    /// none, and answers false, because the peer would take what came for the whole.
+    bool request_fin() noexcept;
+
+    /// Takes a send out of the queue that waits there, and with it the FIN that was asked for
+    /// behind it: without its bytes, FIN would make the stream look complete.
+    void withdraw(queued_operation& waiting) noexcept;
 
     /// Cancels what is in flight and neither flushes nor discards; all of it if `everything`.
     void cancel_operations(bool everything) noexcept;
@@ -210,7 +218,8 @@ public:
     [[nodiscard]] inbox* own_inbox() const noexcept { return through_inbox_ ? inbox_ : nullptr; }
     inbox& make_inbox();
 
-    /// From now on the application receives nothing: what arrives is dropped, up to so much.
+    /// From now on the application receives nothing: what arrives is dropped, up to so much. The
+    /// largest number is no limit.
     void stop_receiving(std::uint64_t discard_bytes_max);
     /// False once nothing is received for the application any more.
     [[nodiscard]] bool accepts_receives() const noexcept {

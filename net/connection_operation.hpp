@@ -26,6 +26,10 @@ public:
     /// it or the connection is gone.
     [[nodiscard]] virtual bool pins_buffer() const noexcept { return false; }
 
+    /// True once the kernel has answered and holds on to the buffer alone: the descriptor may be
+    /// closed, and where that close resets, it frees the buffer.
+    [[nodiscard]] virtual bool only_pins() const noexcept { return false; }
+
     void request_cancel() { ring_operation::request_cancel(ring_loop()); }
 
 protected:

@@ -22,10 +22,12 @@ public:
 
 } // namespace
 
-void prepare_discard(io_uring_sqe& sqe, connection& of, std::uint64_t bytes) noexcept {
+void prepare_discard(io_uring_sqe& sqe, connection& of, std::uint64_t allowed) noexcept {
+    // The limit may be the largest number that there is; one more would be 0, which reads nothing
+    // and looks like the peer's FIN.
+    const std::uint64_t bytes = std::min(allowed, discard_at_once - 1) + 1;
     if (of.from().kind == connection_kind::tcp) {
-        io_uring_prep_recv(&sqe, of.descriptor(), nullptr, std::min(bytes, discard_at_once),
-                           MSG_TRUNC);
+        io_uring_prep_recv(&sqe, of.descriptor(), nullptr, bytes, MSG_TRUNC);
     } else {
         auto& into = of.on().service<discard_buffer>().bytes;
         io_uring_prep_recv(&sqe, of.descriptor(), into, std::min(bytes, sizeof into), 0);
@@ -45,8 +47,8 @@ void discarder::look() noexcept {
     }
     // What a receive of the application still brings is older than what is dropped.
     if (in_flight() || of.receives() || of.receiving() != receiving_phase::discarding) return;
-    const std::uint64_t room = std::max(bytes_max_ - discarded, bytes_max_ - discarded + 1);
-    launch([&](io_uring_sqe& sqe) { prepare_discard(sqe, of, room); });
+    const std::uint64_t allowed = bytes_max_ - discarded;
+    launch([&](io_uring_sqe& sqe) { prepare_discard(sqe, of, allowed); });
 }
 
 void discarder::settled(completion what) noexcept {

@@ -8,9 +8,10 @@
 
 namespace ringdown {
 
-/// Prepares a receive that drops up to `bytes` that have arrived, without copying them where the
-/// socket can. Source: MSG_TRUNC in tcp(7).
-void prepare_discard(io_uring_sqe& sqe, connection& of, std::uint64_t bytes) noexcept;
+/// Prepares a receive that drops what has arrived, without copying it where the socket can: as
+/// much as may still be dropped and one byte more, so that the limit shows, but only so much at a
+/// time. Source: MSG_TRUNC in tcp(7).
+void prepare_discard(io_uring_sqe& sqe, connection& of, std::uint64_t allowed) noexcept;
 
 /// Drops and counts what arrives on an open connection whose application receives no more.
 ///

@@ -58,7 +58,7 @@ bool send_operation::hand_over() {
     const std::error_code refusal = to.refuses_sending();
     if (refusal || (data_.empty() && !message)) {
         error_ = refusal;
-        if (!refusal && form_ == form::last) to.request_fin();
+        if (!refusal && form_ == form::last && !to.request_fin()) error_ = canceled();
         stay();
         return false;
     }
@@ -102,10 +102,12 @@ void send_operation::prepare_piece(io_uring_sqe& sqe, std::span<const std::byte>
 }
 
 void send_operation::launch_rest() {
+    awaits_notification_ = false;
     launch([this](io_uring_sqe& sqe) { prepare(sqe); });
 }
 
 void send_operation::settled(completion what) noexcept {
+    awaits_notification_ = in_flight(); // it has been answered, and more is to come
     if (!(what.flags & IORING_CQE_F_NOTIF))
         advance(what.result);
     else if (resume_after_notification_)
@@ -194,8 +196,7 @@ void send_operation::cancel(cancel_reason reason) noexcept {
     if (in_flight()) {
         request_cancel();
     } else if (linked()) {
-        // No FIN without the bytes before it.
-        target().sends().withdraw(*this, form_ == form::last);
+        target().withdraw(*this);
         refuse();
     }
 }

@@ -49,6 +49,7 @@ public:
 
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
     [[nodiscard]] bool pins_buffer() const noexcept override { return form_ == form::zero_copy; }
+    [[nodiscard]] bool only_pins() const noexcept override { return awaits_notification_; }
 
 protected:
     send_operation(connection& on, const char* name, std::size_t bytes) noexcept
@@ -84,6 +85,7 @@ private:
     bool canceled_ : 1 = false;
     bool resume_after_notification_ : 1 = false;
     bool copies_ : 1 = false; // from now on, since the kernel has no memory to pin the buffer with
+    bool awaits_notification_ : 1 = false;
 };
 
 /// A send of several parts. Made by `stream::send_vectored`.

@@ -44,13 +44,13 @@ public:
         start_next();
     }
 
-    /// Takes one out that waits, and with it, on demand, everything behind it.
-    void withdraw(queued_operation& waiting, bool with_rest) noexcept {
-        while (queued_operation* next = with_rest ? waiting_.next(waiting) : nullptr) {
-            next->unlink();
-            next->refuse();
-        }
+    /// Takes one out that waits, and refuses `fin` if it waits as well: what was to be sent before
+    /// it is not complete any more.
+    static void withdraw(queued_operation& waiting, queued_operation* fin) noexcept {
         waiting.unlink();
+        if (!fin || !fin->linked() || fin->in_flight()) return;
+        fin->unlink();
+        fin->refuse();
     }
 
     void refuse_waiting() noexcept {

@@ -20,7 +20,7 @@ task<result<void>> connected_socket::shutdown_send() {
     const connection_ref kept(connection_of());
     connection& to = *kept;
     if (to.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
-    to.request_fin();
+    if (!to.request_fin()) co_return std::unexpected(canceled());
     const auto waited = co_await to.fin().settled_event().wait(to.on());
     if (!waited) co_return std::unexpected(waited.error());
     const int outcome = to.fin().result();

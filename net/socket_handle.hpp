@@ -87,7 +87,8 @@ public:
     ///
     /// The peer can still send; keep reading until end of stream.
     /// Errors: `not_connected` when the peer has already reset, `operation_canceled` when a send
-    /// before it was cut short, so that no FIN was sent.
+    /// before it was cut short, or taken out of the queue, so that no FIN was sent. Where that was
+    /// before the call, the application may send the rest, and call again.
     /// Cancellation: ends the wait; a FIN that was asked for is not recalled.
     /// Source: shutdown(2), RFC 9293 section 3.6, IORING_OP_SHUTDOWN (Linux 5.11).
     task<result<void>> shutdown_send();

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <climits>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -87,7 +89,8 @@ public:
     ///
     /// Answers when the kernel has accepted the data and FIN was asked for. Reading goes on; end
     /// the connection with `graceful_close`, whose report tells what arrived.
-    /// Errors, lifetime, cancellation: as `send`; no FIN follows data that was cut short.
+    /// Errors, lifetime, cancellation: as `send`; no FIN follows data that was cut short. Empty
+    /// `data` behind a send that was cut short is `operation_canceled`: it would be no rest of it.
     /// Source: MSG_MORE in send(2), shutdown(2).
     [[nodiscard]] send_operation send_last(std::span<const std::byte> data) noexcept {
         return {connection_of(), data, send_operation::form::last};
@@ -108,13 +111,14 @@ public:
 
     /// Configures kernel linger (SO_LINGER) for a close that the application does itself; a time
     /// below zero turns it off, zero makes that close abort, and above zero it would block there.
+    /// A time of more seconds than the option holds is the longest that it holds.
     ///
     /// The endings of the library never depend on it.
     /// Source: socket(7); a ring command since Linux 6.7.
     [[nodiscard]] auto set_linger(std::chrono::seconds time) noexcept {
         const bool on = time >= std::chrono::seconds::zero();
-        return set_option(SOL_SOCKET, SO_LINGER,
-                          linger{on, on ? static_cast<int>(time.count()) : 0});
+        const auto held = std::clamp<std::chrono::seconds::rep>(time.count(), 0, INT_MAX);
+        return set_option(SOL_SOCKET, SO_LINGER, linger{on, static_cast<int>(held)});
     }
 
     /// Says that this task waits for a request and holds nothing of one; or that it does no longer.

@@ -12,8 +12,12 @@ tcp_snapshot tcp_info_of(system& calls, int fd) noexcept {
     tcp_info info{};
     socklen_t bytes = sizeof info;
     if (calls.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) < 0) return {};
-    return {static_cast<tcp_state>(info.tcpi_state), info.tcpi_bytes_acked, info.tcpi_notsent_bytes,
-            info.tcpi_last_ack_recv, info.tcpi_rtt};
+    return {static_cast<tcp_state>(info.tcpi_state),
+            info.tcpi_bytes_acked,
+            info.tcpi_bytes_received,
+            info.tcpi_notsent_bytes,
+            info.tcpi_last_ack_recv,
+            info.tcpi_rtt};
 }
 
 int socket_error_of(system& calls, int fd) noexcept {

@@ -24,6 +24,7 @@ enum class tcp_state : std::uint8_t {
 struct tcp_snapshot {
     tcp_state state = tcp_state::unknown;     ///< `unknown` when the kernel did not answer.
     std::uint64_t acknowledged_bytes = 0;     ///< SYN and FIN count as one each.
+    std::uint64_t received_bytes = 0;         ///< In order; FIN counts as one, SYN does not.
     std::uint32_t unsent_bytes = 0;           ///< Accepted and never put on the wire.
     std::uint32_t acknowledgement_age_ms = 0; ///< Since the last acknowledgement of any kind.
     std::uint32_t round_trip_us = 0;          ///< Smoothed.

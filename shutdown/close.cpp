@@ -1,5 +1,7 @@
 #include <ringdown/shutdown/close.hpp>
 
+#include <limits>
+
 #include <ringdown/shutdown/ending.hpp>
 
 namespace ringdown {
@@ -74,7 +76,7 @@ task<std::optional<teardown_report>> close(connected_socket& ended, lingering ho
     request.policy.within = how.within();
     // The classic closes know one limit, their time.
     request.policy.idle = std::chrono::nanoseconds::max();
-    request.policy.discard_bytes_max = ~std::uint64_t{0} - 1;
+    request.policy.discard_bytes_max = std::numeric_limits<std::uint64_t>::max();
     if (how.how() == requested_ending::background) {
         begin_ending(ended, request);
         co_return std::nullopt;

@@ -83,8 +83,9 @@ ending_operation graceful_close(connected_socket& ended);
 /// TIME_WAIT. What the peer has not acknowledged is lost, and counted by the report.
 ///
 /// A graceful ending under way is cut short. Unix sockets know no RST: they are just closed.
-/// Cancellation: safe, it waits for the kernel alone.
-/// Source: connect(2) with AF_UNSPEC.
+/// Where the kernel refuses the reset, the close resets, provided that nobody else holds the
+/// socket; where it refuses that too, `reset_sent` is false and `error` says why. Cancellation:
+/// safe, it waits for the kernel alone. Source: connect(2) with AF_UNSPEC; SO_LINGER in socket(7).
 ending_operation abort_close(connected_socket& ended);
 
 /// One of the three classic closes, with the deadline that belongs to it.

@@ -38,6 +38,7 @@ delivery_sample take_sample(connection& of) noexcept {
         const tcp_snapshot info = tcp_info_of(calls, fd);
         sample.taken = info.state != tcp_state::unknown;
         sample.acknowledged = info.acknowledged_bytes - of.from().acknowledged_before;
+        sample.received = info.received_bytes;
         sample.acknowledgement_age_ms = info.acknowledgement_age_ms;
         sample.reset_on_abort = abort_sends_reset(info);
         sample.gone = info.gone();

@@ -10,6 +10,7 @@ namespace ringdown {
 struct delivery_sample {
     bool taken = false;
     std::uint64_t acknowledged = 0; ///< TCP: payload, and one more for FIN, since the beginning.
+    std::uint64_t received = 0;     ///< TCP: in order from the peer; its FIN counts as one.
     std::uint64_t queued = 0;       ///< Unix: memory that the peer has not read yet.
     std::uint32_t acknowledgement_age_ms = 0; ///< TCP: since anything was acknowledged.
     bool reset_on_abort = false; ///< TCP: the state is one in which an abort sends RST.

@@ -16,7 +16,7 @@ namespace ringdown {
 /// A connection that the library has ended without closing its descriptor.
 struct left_open {
     /// Empty where somebody else had begun to end the connection before: then that ending counts,
-    /// and this is its report.
+    /// and this is its report; and where the kernel resets by no call but the close.
     unique_descriptor descriptor;
     teardown_report report;
 };

@@ -168,8 +168,8 @@ void server::drain_run::end_idle() noexcept {
 void server::drain_run::look_again(loop::time_point now) noexcept {
     auto next = loop::time_point::max();
     if (!idle_.empty())
-        next = now + std::max<std::chrono::nanoseconds>(
-                         policy_.spread / static_cast<std::int64_t>(idle_at_first_), 1ms);
+        next = later(now, std::max<std::chrono::nanoseconds>(
+                              policy_.spread / static_cast<std::int64_t>(idle_at_first_), 1ms));
     if (!young_.empty())
         next = std::min(next,
                         std::max<loop::time_point>(grown_up_at(young_.front()), now + young_look));

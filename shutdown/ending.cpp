@@ -4,29 +4,12 @@
 #include <cerrno>
 #include <memory>
 
-#include <sys/socket.h>
-
 #include <ringdown/net/fin.hpp>
 #include <ringdown/net/inbox.hpp>
 #include <ringdown/runtime/assert.hpp>
 
 namespace ringdown {
 namespace {
-
-using namespace std::chrono_literals;
-
-void disconnect(connection& aborted) noexcept {
-    system& calls = aborted.on().calls();
-    const int fd = aborted.descriptor();
-    if (aborted.from().kind == connection_kind::datagram) return; // there is nobody to tell
-    if (aborted.from().kind != connection_kind::tcp) {
-        calls.shutdown(fd, SHUT_RDWR);
-        return;
-    }
-    // RST leaves at once, in spite of operations in flight, which end by themselves.
-    const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
-    calls.connect(fd, &unspecified, sizeof unspecified);
-}
 
 teardown_cause cause_of(abandonment why) noexcept {
     switch (why) {
@@ -132,12 +115,17 @@ void ending::let_go() noexcept {
 
 void ending::advance() noexcept {
     if (connection_.life() >= life_phase::joined) {
-        if (!close_.in_flight()) finish();
+        if (connection_.idle()) finish();
         return;
     }
     observe();
     if (!decided_) step();
-    if (decided_ && connection_.idle()) close();
+    if (decided_ && may_close()) close();
+}
+
+// Where the close resets, it does not wait for buffers that only the reset frees.
+bool ending::may_close() const noexcept {
+    return resets_at_close_ ? connection_.lets_go_of_descriptor() : connection_.idle();
 }
 
 // Times are those at which the loop saw the phase, unless it is known when that was.
@@ -212,31 +200,6 @@ void ending::decide(const delivery_sample& sample) noexcept {
         of.cancel_after_reset();
     else
         of.cancel_operations(true);
-}
-
-void ending::abort(teardown_cause why) noexcept {
-    connection& of = connection_;
-    if (decided_) return;
-    know_peer_name();
-    const delivery_sample sample = take_sample(of);
-    const bool nobody_wants_reset =
-        why == teardown_cause::deadline || why == teardown_cause::canceled;
-    if (releases() && nobody_wants_reset && !of.pins_buffers()) {
-        // The flush has taken too long; the connection is the application's all the same. Where
-        // the kernel holds a buffer, only a reset gives it back.
-        request_.cause = why;
-    } else if (sample.gone || of.end_errno() != 0) {
-        // There is nothing left to reset. By what it ended, completions still to come may tell.
-        if (of.life() == life_phase::open) of.enter(life_phase::ending);
-    } else {
-        aborted_by_ = why;
-        if (sample.peer_finished) of.note_end_of_stream();
-        observe();
-        of.enter(life_phase::aborting);
-        disconnect(of);
-    }
-    decide(sample);
-    if (of.idle()) close();
 }
 
 } // namespace ringdown

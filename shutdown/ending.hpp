@@ -73,9 +73,16 @@ private:
     void step_sending();
     void step_discarding();
     void decide(const delivery_sample& sample) noexcept;
+    void reset(const delivery_sample& sample) noexcept;
+    [[nodiscard]] std::uint64_t unread_before_reset(const delivery_sample& sample) noexcept;
+    [[nodiscard]] std::uint64_t unread() noexcept;
+    void sample_before_reset() noexcept;
     void settle_gone() noexcept;
     void drop_late_bytes() noexcept;
+    [[nodiscard]] bool may_hold_unread() const noexcept;
+    [[nodiscard]] bool may_close() const noexcept;
     void close();
+    void close_in_place();
     void finish();
 
     [[nodiscard]] bool receive_tells_first() const noexcept;
@@ -135,13 +142,15 @@ private:
     std::unique_ptr<step_operation<ending>> watch_;
     std::unique_ptr<step_operation<ending>> loss_;
     step_operation<ending> close_;
-    int unread_bytes_ = 0;      // in the kernel, at the close
-    bool queue_wanted_ = false; // something happened since SIOCOUTQ was last asked
-    bool crossed_ = false;      // the peer's FIN came before it had acknowledged ours
+    bool queue_wanted_ = false;    // something happened since SIOCOUTQ was last asked
+    bool crossed_ = false;         // the peer's FIN came before it had acknowledged ours
+    bool resets_at_close_ = false; // the kernel has refused to reset while the socket is open
+    bool reset_by_unread_ = false; // the close has met bytes that nobody had received
 
     // Absent while the ending may still take another turn.
     std::optional<delivery_sample> decided_;
     std::optional<teardown_cause> aborted_by_;
+    int reset_refused_ = 0; // at the close as well: the errno
     std::error_code error_;
     teardown_report report_;
     unique_descriptor left_;

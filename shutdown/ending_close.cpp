@@ -1,8 +1,6 @@
 #include <ringdown/shutdown/ending.hpp>
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
+#include <ringdown/net/tcp_state.hpp>
 #include <ringdown/shutdown/ledger.hpp>
 
 // The last steps, once every operation has been joined: close or hand out, and the report.
@@ -24,25 +22,43 @@ void ending::settle_gone() noexcept {
         of.note_error(-ECONNRESET);
 }
 
+// The peer's end is received behind every byte, and a reset by us has thrown away the rest.
+bool ending::may_hold_unread() const noexcept {
+    const connection& of = connection_;
+    const connection_kind kind = of.from().kind;
+    const bool handed_out = releases() && !aborted_by_;
+    if (kind == connection_kind::datagram || handed_out) return false;
+    if (kind != connection_kind::tcp) return of.receiving() != receiving_phase::finished;
+    if (of.life() != life_phase::ending) return false;
+    if (!decided_->taken) return of.receiving() != receiving_phase::finished;
+    const connection::counters& bytes = connection_.bytes();
+    return decided_->received > bytes.received + bytes.discarded;
+}
+
 void ending::close() {
     connection& of = connection_;
-    const bool closes = !request_.leaves_descriptor;
-    const auto peer_may_send = [&of, graceful = closes && of.life() == life_phase::ending] {
-        return graceful && of.receiving() == receiving_phase::discarding &&
+    if (resets_at_close_) sample_before_reset();
+    settle_gone();
+    const bool closes = !request_.leaves_descriptor || resets_at_close_;
+    const auto peer_may_send = [&] {
+        return closes && !aborted_by_ && of.life() == life_phase::ending &&
+               of.receiving() == receiving_phase::discarding &&
                of.from().kind == connection_kind::tcp;
     };
-    settle_gone();
     if (peer_may_send()) drop_late_bytes();
-    of.enter(life_phase::joined);
     if (peer_may_send()) {
-        // What came even later makes the close reset, so both happen in one breath, in place.
-        know_peer_name();
-        system& calls = of.on().calls();
-        calls.ioctl(of.descriptor(), SIOCINQ, unread_bytes_);
-        close_settled({calls.close(of.descriptor()), 0});
-        finish();
+        of.enter(life_phase::joined);
+        close_in_place();
         return;
     }
+    if (may_hold_unread()) {
+        // Whoever takes the descriptor finds nothing of this connection in it.
+        if (!closes && of.from().kind == connection_kind::tcp) drop_late_bytes();
+        const std::uint64_t bytes = unread();
+        of.bytes().discarded += bytes;
+        reset_by_unread_ = resets_at_close_ && bytes > 0;
+    }
+    of.enter(life_phase::joined);
     ask_peer_name();
     close_.launch_silently([&](io_uring_sqe& sqe) {
         if (closes)
@@ -50,6 +66,18 @@ void ending::close() {
         else
             io_uring_prep_nop(&sqe);
     });
+}
+
+// What came even later makes the close reset, so both happen in one breath.
+void ending::close_in_place() {
+    connection& of = connection_;
+    know_peer_name();
+    const std::uint64_t bytes = unread();
+    of.bytes().discarded += bytes;
+    reset_by_unread_ = bytes > 0 && !tcp_info_of(of.on().calls(), of.descriptor()).gone();
+    if (over_discard_limit()) request_.cause = teardown_cause::discard_limit;
+    close_settled({of.on().calls().close(of.descriptor()), 0});
+    finish();
 }
 
 void ending::close_settled(completion what) noexcept {
@@ -64,7 +92,8 @@ void ending::finish() {
     observe();
     complete_report();
     const connection_ref kept(connection_);
-    if (request_.leaves_descriptor) left_ = unique_descriptor(of.descriptor(), of.on().calls());
+    if (request_.leaves_descriptor && !resets_at_close_)
+        left_ = unique_descriptor(of.descriptor(), of.on().calls());
     connection_.closed();
     ledger(connection_.on()).enter(report_);
     // The reference that ends here may be the last: then the block goes, and this with it.

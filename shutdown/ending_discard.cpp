@@ -14,6 +14,8 @@ namespace ringdown {
 namespace {
 
 constexpr std::uint64_t discard_at_once = 1 << 20;
+// A peer that sends faster than this reads must not keep the loop.
+constexpr int discards_at_the_close = 64;
 
 } // namespace
 
@@ -27,14 +29,14 @@ void ending::step_discarding() {
     const bool through_inbox = of.own_inbox() && of.own_inbox()->in_flight();
     // What the application's own receive still brings is older than what is discarded.
     if (discard_.in_flight() || through_inbox || of.cancels_in_flight()) return;
-    const std::uint64_t room = discards_freely()
-                                   ? discard_at_once
-                                   : request_.policy.discard_bytes_max - counted_discards() + 1;
+    const std::uint64_t allowed = discards_freely()
+                                      ? discard_at_once
+                                      : request_.policy.discard_bytes_max - counted_discards();
     discard_.launch([&](io_uring_sqe& sqe) {
         if (of.from().kind == connection_kind::unix_packets)
             io_uring_prep_recvmsg(&sqe, of.descriptor(), &discarded_message_, MSG_TRUNC);
         else
-            prepare_discard(sqe, of, room);
+            prepare_discard(sqe, of, allowed);
     });
 }
 
@@ -59,7 +61,7 @@ void ending::discard_settled(completion what) noexcept {
 // close into a reset.
 void ending::drop_late_bytes() noexcept {
     connection& of = connection_;
-    for (;;) {
+    for (int left = discards_at_the_close; left > 0; --left) {
         const int dropped = of.on().calls().recv(of.descriptor(), nullptr, discard_at_once,
                                                  MSG_TRUNC | MSG_DONTWAIT);
         if (dropped == 0) of.note_end_of_stream();

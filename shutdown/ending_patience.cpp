@@ -36,12 +36,12 @@ std::chrono::nanoseconds ending::idle_time() const noexcept {
 void ending::schedule(time_point now) noexcept {
     const auto idle = idle_time();
     time_point next = deadline_;
-    if (idle > 0ns && idle < std::chrono::hours(24)) {
+    if (idle > 0ns) {
         // Acknowledgements have no event of their own, so while some are due they are looked for
         // several times within the idle time.
         const auto look = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
-        next = std::min(next, progress_at_ + idle);
-        if (waits_for_acknowledgement()) next = std::min(next, together(now + look, look));
+        next = std::min(next, later(progress_at_, idle));
+        if (waits_for_acknowledgement()) next = std::min(next, together(later(now, look), look));
         next = std::max(next, now + 100us);
     }
     if (waits_for_acknowledgement() && !acknowledged_before_)

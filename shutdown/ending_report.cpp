@@ -8,7 +8,9 @@ namespace ringdown {
 // Payload and FIN that the peer's kernel has, as far as the sample knows.
 std::uint64_t ending::acknowledged() const noexcept {
     if (decided_->taken) return decided_->acknowledged;
-    return connection_.bytes().sent + 1; // decided because the queue was empty behind FIN
+    // Decided because the queue was empty behind FIN; or the kernel did not answer.
+    const bool all = connection_.sending() == sending_phase::fin_acknowledged;
+    return all ? connection_.bytes().sent + 1 : 0;
 }
 
 actual_ending ending::outcome() const noexcept {
@@ -91,7 +93,7 @@ void ending::complete_report() noexcept {
     report.received_bytes = bytes.received;
     report.discarded_bytes = bytes.discarded;
     report.peer_finished = of.receiving() == receiving_phase::finished;
-    report.reset_sent = (aborted_by_ && decided_->reset_on_abort) || unread_bytes_ > 0;
+    report.reset_sent = (aborted_by_ && decided_->reset_on_abort) || reset_by_unread_;
     report.reset_received = of.was_reset();
     report.phase = phase_of(of);
     report.error = of.end_errno() != 0 ? system_error(-of.end_errno()) : error_;

@@ -13,7 +13,7 @@ namespace ringdown {
 inline timer::time_point together(timer::time_point earliest,
                                   std::chrono::nanoseconds apart) noexcept {
     const auto over = earliest.time_since_epoch() % apart;
-    return over.count() == 0 ? earliest : earliest + (apart - over);
+    return over.count() == 0 ? earliest : later(earliest, apart - over);
 }
 
 } // namespace ringdown

@@ -18,9 +18,10 @@ struct ending_policy {
     std::optional<system::time_point> deadline{};
     /// Longest time without a byte received or acknowledged; zero: no limit.
     std::chrono::nanoseconds idle = std::chrono::seconds(5);
-    /// Most bytes that are received and dropped. What arrived in the same turn of the loop as the
-    /// one byte too many is dropped, and counted, as well. While a session owes answers, what the
-    /// client sends is dropped without limit; the deadline holds.
+    /// Most bytes that are received and dropped; the largest number is no limit. What our kernel
+    /// holds beside the one byte too many is dropped, and counted, as well. A peer whose FIN has
+    /// come behind it is not reset any more: then the cause alone tells. While a session owes
+    /// answers, what the client sends is dropped without limit; the deadline holds.
     std::uint64_t discard_bytes_max = 16 << 20;
 };
 

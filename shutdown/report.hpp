@@ -96,10 +96,13 @@ struct teardown_report {
     std::uint64_t unsent_bytes = 0; ///< Handed to a send, never accepted by the kernel.
     /// Payload that the peer's kernel had not acknowledged; empty where no kernel tells (unix).
     std::optional<std::uint64_t> unacknowledged_bytes;
-    std::uint64_t received_bytes = 0;  ///< Given to the application.
-    std::uint64_t discarded_bytes = 0; ///< Received and dropped.
+    std::uint64_t received_bytes = 0; ///< Given to the application.
+    /// Received and dropped, or unread at the reset or the close, as far as the kernel tells.
+    std::uint64_t discarded_bytes = 0;
     bool peer_finished = false;
-    bool reset_sent = false; ///< By the connection's state, not by having asked.
+    /// By the connection's state, not by having asked. Where only the close could reset, it is
+    /// right if nobody else held the socket.
+    bool reset_sent = false;
     bool reset_received = false;
     teardown_phase phase = teardown_phase::open;
     std::error_code error;

@@ -1,5 +1,7 @@
 #include <vector>
 
+#include <netinet/tcp.h>
+
 #include <doctest/doctest.h>
 
 #include <ringdown/runtime/event.hpp>
@@ -73,12 +75,48 @@ TEST_CASE("send: a cancelled send tells how many bytes the kernel accepted, and 
             CHECK(cut.outcome.bytes > 0);
             CHECK(cut.outcome.bytes < data.size());
             CHECK(here.bytes().sent == cut.outcome.bytes);
-            CHECK(co_await here.shutdown_send());
-            const auto rest = there.read_to_end();
-            CHECK(rest.intact);
-            CHECK(rest.finished);
+            // By no verb does FIN follow half of it, and the rest can still be sent.
+            CHECK((co_await here.shutdown_send()).error() == std::errc::operation_canceled);
+            CHECK((co_await here.shutdown_both()).error() == std::errc::operation_canceled);
+            CHECK((co_await here.send_last({})).error == std::errc::operation_canceled);
+            const auto half =
+                there.read_to_end(cut.outcome.bytes - there.arrived() + there.unread());
+            CHECK(half.intact);
             CHECK(there.arrived() == cut.outcome.bytes);
+            CHECK(there.tcp_state() == TCP_ESTABLISHED);
+            const auto rest = std::span(data).subspan(cut.outcome.bytes).first(100);
+            CHECK(co_await here.send(rest));
+            CHECK(co_await here.shutdown_send());
+            CHECK(there.read_to_end().finished);
+            CHECK(there.arrived() == cut.outcome.bytes + 100);
         }
+    });
+}
+
+TEST_CASE("shutdown_send: behind a send that is cancelled in the queue, no FIN follows") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        auto [here, there] = over_tcp(on.loop, small_buffers);
+        const auto data = pattern(1 << 20);
+        sent first;
+        cancellable_send second;
+        result<void> fin;
+        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            inside.spawn(keep([&] { return here.send(data); }, first));
+            inside.spawn(second.run(on.loop, [&] { return here.send(bytes_of("the end")); }));
+            inside.spawn(keep([&] { return here.shutdown_send(); }, fin));
+            co_await turns(on.loop, 3);
+            second.cancel();
+            std::uint64_t bytes = 0;
+            while (bytes < data.size()) {
+                bytes += there.read_to_end(std::min<std::uint64_t>(there.unread(), 65536)).bytes;
+                co_await turns(on.loop, 1);
+            }
+        });
+        CHECK(first);
+        CHECK(second.outcome.bytes == 0);
+        CHECK(fin.error() == std::errc::operation_canceled);
+        CHECK(there.tcp_state() == TCP_ESTABLISHED);
     });
 }
 

@@ -31,13 +31,16 @@ struct options {
     std::uint64_t seed = 1;
     std::uint64_t drop_completion = 0; ///< A mutation: this one never comes.
     int close_error = 0;               ///< What the close of the connection answers.
+    int connect_error = 0;             ///< What connect(2), which is to reset, answers.
+    int setsockopt_error = 0;          ///< What setsockopt(2) answers.
 };
 
 struct outcome {
     std::vector<std::string> complaints; ///< What was not as promised; empty is what is wanted.
     std::vector<ringdown::teardown_report> reports;
     std::uint64_t completions = 0;
-    std::string peer; ///< What the peer did, for a person who looks into a failure.
+    bool exact = false; ///< Nothing came between the last questions and the end.
+    std::string peer;   ///< What the peer did, for a person who looks into a failure.
 };
 
 /// Drives one connection through one order of events, on the simulated kernel: an application that

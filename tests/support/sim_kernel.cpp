@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
@@ -165,21 +166,29 @@ int sim_kernel::close_descriptor(int fd, bool on_ring) {
         world_.violation("close of descriptor " + std::to_string(fd) + ", which is not open");
         return -EBADF;
     }
+    auto* const closed = dynamic_cast<tcp_socket*>(file);
+    // Where the close resets, it gives back the buffers of zero-copy sends that wait for that only.
+    const bool frees = closed && closed->resets_when_closed();
+    const auto uses = [frees](const sim::operation* each) {
+        return !frees || each->stage != sim::operation::phase::notification;
+    };
     // On the ring it may come right behind an operation that has ended and is yet to be told.
-    const std::size_t in_use = file->watchers().size() + (on_ring ? 0 : file->unposted);
+    const std::size_t in_use =
+        static_cast<std::size_t>(std::ranges::count_if(file->watchers(), uses)) +
+        (on_ring ? 0 : file->unposted);
     if (in_use > 0)
         world_.violation("descriptor " + std::to_string(fd) + " was closed with " +
                          std::to_string(in_use) + " operations in flight on it");
     if (std::ranges::find(registered_, file) != registered_.end())
         world_.violation("a ring was closed while it was registered");
-    if (auto* socket = dynamic_cast<tcp_socket*>(file)) {
-        socket->truth.closed = true;
-        socket->truth.closed_at = world_.now();
-        socket->truth.closed_in_use = in_use > 0;
+    if (closed) {
+        closed->truth.closed = true;
+        closed->truth.closed_at = world_.now();
+        closed->truth.closed_in_use = in_use > 0;
     }
     descriptors_.erase(fd);
     file->closed();
-    return dynamic_cast<tcp_socket*>(file) ? -options_.close_error : 0;
+    return closed ? -options_.close_error : 0;
 }
 
 int sim_kernel::close(int fd) noexcept { return close_descriptor(fd, false); }
@@ -209,6 +218,7 @@ int sim_kernel::listen(int fd, int) noexcept {
 
 int sim_kernel::connect(int fd, const sockaddr* address, socklen_t) noexcept {
     if (address->sa_family != AF_UNSPEC) return -EOPNOTSUPP;
+    if (options_.connect_error) return -options_.connect_error;
     return on_socket(fd, [](tcp_socket& on) { return on.disconnect(); });
 }
 
@@ -229,11 +239,14 @@ int sim_kernel::getsockname(int fd, sockaddr* address, socklen_t* bytes) noexcep
 }
 
 int sim_kernel::getsockopt(int fd, int level, int name, void* value, socklen_t* bytes) noexcept {
+    if (level == IPPROTO_TCP && name == TCP_INFO && options_.tcp_info_error)
+        return -options_.tcp_info_error;
     return on_socket(fd, [&](tcp_socket& on) { return on.get_option(level, name, value, *bytes); });
 }
 
 int sim_kernel::setsockopt(int fd, int level, int name, const void* value,
                            socklen_t bytes) noexcept {
+    if (options_.setsockopt_error) return -options_.setsockopt_error;
     return on_socket(fd, [&](tcp_socket& on) { return on.set_option(level, name, value, bytes); });
 }
 

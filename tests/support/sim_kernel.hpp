@@ -24,6 +24,13 @@ struct sim_options {
     capability_set missing = {}; ///< What this kernel is too old for.
     /// What closing a socket answers, although it closes, as close(2) may; 0 is success.
     int close_error = 0;
+    /// What these calls answer instead of doing anything, as under a filter of system calls; 0:
+    /// they are done. `tcp_info` is getsockopt(2) with TCP_INFO.
+    int connect_error = 0;
+    int setsockopt_error = 0;
+    int tcp_info_error = 0;
+    /// What every receive that drops what it receives answers; 0: as usual.
+    int discard_error = 0;
 
     /// Faults for mutation tests: a completion that never comes (1 is the first after `disturb`),
     /// and operations that end this long after they were cancelled.

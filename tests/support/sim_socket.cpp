@@ -65,7 +65,7 @@ int tcp_socket::receive(char* to, std::size_t bytes, bool discard, bool peek) {
         peer_.outward.carry([this] { peer_.window_opened(); });
         return static_cast<int>(bytes);
     }
-    if (peer_done_) return 0;
+    if (peer_done_) return truth.finish_told = true, 0;
     if (error_) return take_error();
     if (receive_shutdown_) return 0;
     return state_ == closed ? -ENOTCONN : -EAGAIN;
@@ -96,7 +96,7 @@ int tcp_socket::disconnect() {
     }
     state_ = closed;
     send_shutdown_ = receive_shutdown_ = peer_done_ = false;
-    incoming_.clear();
+    drop_unread();
     disconnected_ = true;
     notify();
     wake(POLLERR);
@@ -125,13 +125,14 @@ void tcp_socket::released() {
     if (state_ != closed && !incoming_.empty()) {
         send_reset("closed with unread data");
         end(0);
-    } else if (state_ != closed && linger_ && linger_seconds_ == 0) {
+    } else if (state_ != closed && resets_when_closed()) {
         disconnect();
     } else if (state_ != closed) {
         if (linger_)
             world_.violation("close with a linger time blocks the loop (kernel.md, fact 5)");
         shutdown(SHUT_RDWR);
     }
+    drop_unread();
     orphaned_ = true;
 }
 

@@ -21,6 +21,7 @@ struct sim_truth {
     std::uint64_t acknowledged = 0; ///< Of these, what our kernel learned of before RST or end.
     std::uint64_t from_peer = 0;    ///< Payload bytes of the peer that our kernel took.
     std::uint64_t taken = 0;        ///< Of these, received or discarded by the library.
+    std::uint64_t dropped = 0;      ///< Of these, thrown away unread by a reset or the close.
     bool fin_sent = false;          ///< It left, behind every byte; queued is not sent.
     bool fin_with_data = false;     ///< In one segment with the last bytes.
     bool fin_arrived = false;
@@ -29,6 +30,8 @@ struct sim_truth {
     bool reset_sent = false;
     bool reset_received = false; ///< While the connection existed.
     bool timed_out = false;      ///< Given up by our kernel, ETIMEDOUT.
+    bool finish_told = false;    ///< A receive of the library has answered the peer's FIN.
+    bool reset_told = false;     ///< Some call of the library has answered the peer's reset.
     bool peer_finished_later = false;
     bool reset_sent_later = false;
     bool reset_received_later = false;
@@ -82,6 +85,7 @@ public:
     [[nodiscard]] bool needs(std::uint64_t end) const { return state_ != closed && acked_ < end; }
     [[nodiscard]] std::string_view stream() const { return stream_; }
     [[nodiscard]] state now() const { return state_; }
+    [[nodiscard]] bool resets_when_closed() const { return linger_ && linger_seconds_ == 0; }
 
     // From the network.
     void acknowledged(std::uint64_t bytes, bool fin, std::uint64_t window_edge);
@@ -97,7 +101,14 @@ private:
     void transmit();
     void send_reset(const char* cause);
     void end(int error);
-    int take_error() { return -std::exchange(error_, 0); }
+    int take_error() {
+        truth.reset_told |= error_ && truth.reset_received && !disconnected_;
+        return -std::exchange(error_, 0);
+    }
+    void drop_unread() {
+        truth.dropped += incoming_.size();
+        incoming_.clear();
+    }
     [[nodiscard]] bool outstanding() const;
     void fill_info(void* value, socklen_t& bytes) const;
     void notify();

@@ -50,6 +50,8 @@ ring::outcome ring::run_receive(operation& which, tcp_socket& from) {
     const bool discard = sqe.msg_flags & MSG_TRUNC;
     if (multishot && kernel_.options_.missing.has(capability::multishot_recv))
         return completion{-EINVAL, 0};
+    if (discard && kernel_.options_.discard_error)
+        return completion{-kernel_.options_.discard_error, 0};
     for (;;) {
         // The buffer is picked first: without one not even the end of the stream is seen.
         const io_uring_buf* buffer = selects ? next_buffer(sqe.buf_group) : nullptr;
