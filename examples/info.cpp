@@ -1,6 +1,10 @@
-// ringdown-info: what the kernel here offers, what of it is masked, and how FIN is sent.
+// ringdown-info: what the kernel here offers, what of it is masked, how FIN is sent, and what is
+// permitted.
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <optional>
+#include <system_error>
 
 #include <sys/utsname.h>
 
@@ -9,6 +13,7 @@
 #include <ringdown/shutdown/supervisor.hpp>
 
 #include "support/options.hpp"
+#include "support/permits.hpp"
 
 namespace {
 
@@ -17,13 +22,16 @@ const char* name_of(ringdown::fin_method method) {
                                                      : "system_call (shutdown(2) in place)";
 }
 
-int print_info() {
-    utsname system{};
-    uname(&system);
+void print_permits() {
+    std::printf("what is permitted, and behind a ! what is not:\n");
+    for (const examples::permit& each : examples::permits())
+        std::printf("%c %-22s %s\n", each.granted ? ' ' : '!', each.what.c_str(),
+                    each.detail.c_str());
+}
+
+void print_capabilities(const ringdown::loop& on) {
     const auto offered = ringdown::probe_capabilities(ringdown::kernel());
-    const ringdown::loop on;
-    std::printf("%s %s\n\n%-24s %-8s %s\n", system.sysname, system.release, "capability", "kernel",
-                "used");
+    std::printf("%-24s %-8s %s\n", "capability", "kernel", "used");
     for (const auto which : ringdown::all_capabilities())
         std::printf("%-24s %-8s %s\n", ringdown::name(which).data(),
                     offered.has(which) ? "yes" : "no",
@@ -37,6 +45,23 @@ int print_info() {
                 ringdown::supervisor::built_in() ? "yes" : "no (meson option systemd)");
     std::printf("\nRINGDOWN_DISABLE=name,name masks capabilities; RINGDOWN_FIN=system_call, "
                 "operation or probe chooses how FIN is sent.\n");
+}
+
+int print_info() {
+    std::optional<ringdown::loop> on;
+    std::exception_ptr denied;
+    try {
+        on.emplace();
+    } catch (const std::system_error&) {
+        denied = std::current_exception();
+    }
+    utsname system{};
+    uname(&system);
+    std::printf("%s %s\n\n", system.sysname, system.release);
+    print_permits();
+    if (denied) std::rethrow_exception(denied);
+    std::printf("\n");
+    print_capabilities(*on);
     return 0;
 }
 

@@ -1,5 +1,7 @@
 #include <ringdown/net/connect.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <netinet/in.h>
@@ -9,6 +11,7 @@
 #include <ringdown/net/tcp_state.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/operation.hpp>
+#include <ringdown/runtime/sleep.hpp>
 
 namespace ringdown {
 
@@ -33,12 +36,34 @@ struct connect {
 
 namespace {
 
+constexpr std::chrono::milliseconds longest_wait{10};
+
+task<result<void>> connect_once(loop& on, int fd, const address& to) {
+    operation<operations::connect> connecting(on, {fd, &to});
+    co_return co_await connecting;
+}
+
+// Where a unix socket's queue is full nothing tells of room. A descriptor that blocks would wait in
+// a worker thread of the kernel's, and a cancellation that comes while it is given to the worker
+// finds nothing (ENOENT) and is lost. So it does not block, and is tried again.
+task<result<void>> connect_unix(loop& on, int fd, const address& to) {
+    on.calls().set_nonblocking(fd, true);
+    for (std::chrono::milliseconds wait{1};; wait = std::min(2 * wait, longest_wait)) {
+        const auto done = co_await connect_once(on, fd, to);
+        if (done || done.error() != std::errc::resource_unavailable_try_again) {
+            on.calls().set_nonblocking(fd, false);
+            co_return done;
+        }
+        const auto slept = co_await sleep_for(on, wait);
+        if (!slept) co_return std::unexpected(slept.error());
+    }
+}
+
 task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
                                       std::optional<loop::time_point> deadline) {
-    operation<operations::connect> connecting(on, {fd, &to});
+    auto connecting = to.family() == AF_UNIX ? connect_unix(on, fd, to) : connect_once(on, fd, to);
     if (!deadline) co_return co_await connecting;
-    auto timed = [](auto& operation) -> task<result<void>> { co_return co_await operation; };
-    co_return co_await with_deadline(on, *deadline, timed(connecting));
+    co_return co_await with_deadline(on, *deadline, std::move(connecting));
 }
 
 // A socket keeps the state of its last connection until it is told to forget it.

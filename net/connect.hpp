@@ -17,6 +17,8 @@ struct connect_options {
 
 /// Connects to `to`, over TCP or a unix stream socket.
 ///
+/// Where a unix socket's queue is full it waits for room: it tries again after 1 to 10 ms, because
+/// nothing tells of it.
 /// Errors: `connection_refused`, `network_unreachable`, `timed_out` (the kernel gave up),
 /// `errc::deadline_passed`, `operation_canceled`, those of socket(2) and bind(2).
 /// Cancellation: safe; the half-made connection is given up.

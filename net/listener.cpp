@@ -52,10 +52,13 @@ public:
     void cancel() { request_cancel(on_); }
     void disown() {
         owner_ = nullptr;
-        if (in_flight())
-            request_cancel(on_);
-        else
+        if (!in_flight()) {
             delete this;
+            return;
+        }
+        request_cancel(on_);
+        // The socket stays open until the accept has ended; nobody shall come by its path any more.
+        if (from_.use_count() == 1) from_->give_up_path();
     }
 
 private:
@@ -89,6 +92,7 @@ listener::listener(loop& on, std::shared_ptr<listening_socket> from, bool packet
 }
 
 listener::~listener() {
+    from_.reset(); // so that the accept sees whether it is the last to have it
     if (accepting_) accepting_->disown();
 }
 
@@ -188,8 +192,8 @@ task<void> listener::accept_and_cancel() {
 void listener::close() noexcept {
     if (phase_ == phase::stopped) return;
     phase_ = phase::stopped;
-    std::exchange(accepting_, nullptr)->disown();
     from_.reset();
+    std::exchange(accepting_, nullptr)->disown();
     changed_.set();
 }
 

@@ -10,6 +10,7 @@
 
 #include <ringdown/net/address.hpp>
 #include <ringdown/net/stream.hpp>
+#include <ringdown/net/unix_path.hpp>
 #include <ringdown/runtime/event.hpp>
 
 namespace ringdown {
@@ -20,6 +21,7 @@ struct listen_options {
     bool reuse_address = true; ///< SO_REUSEADDR: a restart may take a port with TIME_WAIT on it.
     bool reuse_port = false;   ///< SO_REUSEPORT. Closing one of several resets its share.
     bool packets = false;      ///< SOCK_SEQPACKET, at a unix address, for a `packet_listener`.
+    unix_path_options path{};  ///< Of a unix address that is no abstract name: what becomes of it.
 };
 
 /// A listening descriptor, which several loops may accept from.
@@ -30,6 +32,8 @@ class listening_socket {
 public:
     /// Binds and listens.
     ///
+    /// A unix path is taken over where nobody has the socket open that it names; see
+    /// `unix_path_options`.
     /// Errors: throws `std::system_error` whose text names the address (`address_in_use`, …).
     explicit listening_socket(const address& at, const listen_options& options = {},
                               system& calls = kernel());
@@ -50,8 +54,11 @@ public:
     /// Refuses newcomers, while those that wait can still be accepted. Cannot be taken back.
     ///
     /// TCP: a filter drops segments that open a connection, so no late client is half-served.
-    /// Unix: shutdown(2) of the receiving direction.
+    /// Unix: shutdown(2) of the receiving direction, and the path is given up.
     void refuse_newcomers() noexcept;
+    /// Removes the path of a unix socket, if this socket made it and it is still its own; which
+    /// the destructor does as well. See `unix_path_options`.
+    void give_up_path() noexcept { path_.remove(); }
 
     /// Listeners come and go; with several, none must take every connection.
     /// @{
@@ -76,7 +83,7 @@ private:
     system& calls_;
     int fd_;
     connection_kind kind_ = connection_kind::tcp;
-    std::string unlink_path_;
+    unix_path path_;
     std::atomic<int> listeners_{0};
 };
 

@@ -4,7 +4,6 @@
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <unistd.h>
 
 #include <ringdown/net/listener.hpp>
 #include <ringdown/net/peer_name.hpp>
@@ -20,7 +19,7 @@ connection_kind kind_of(int family, int type) noexcept {
 } // namespace
 
 listening_socket::listening_socket(const address& at, const listen_options& options, system& calls)
-    : calls_(calls) {
+    : calls_(calls), path_(calls) {
     const int type = options.packets ? SOCK_SEQPACKET : SOCK_STREAM;
     kind_ = kind_of(at.family(), type);
     // An IP family with this type would be SCTP.
@@ -34,13 +33,11 @@ listening_socket::listening_socket(const address& at, const listen_options& opti
     if (options.no_delay && kind_ == connection_kind::tcp)
         calls_.setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.reuse_port) calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    close_on_failure(calls_.bind(fd_, at.data(), at.size()), "cannot listen on " + at.text());
-    if (at.family() == AF_UNIX && at.text().find("unix:@") != 0)
-        unlink_path_ = at.text().substr(sizeof "unix:" - 1);
+    close_on_failure(path_.bind(fd_, at, options.path), "cannot listen on " + at.text());
     close_on_failure(calls_.listen(fd_, options.backlog), "cannot listen on " + at.text());
 }
 
-listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(fd) {
+listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(fd), path_(calls) {
     int listens = 0;
     socklen_t bytes = sizeof listens;
     const int refused = calls_.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes);
@@ -66,13 +63,14 @@ listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(f
 
 void listening_socket::close_on_failure(int refused, const std::string& what) {
     if (refused >= 0) return;
+    path_.remove();
     if (fd_ >= 0) calls_.close(fd_);
     throw std::system_error(system_error(refused), what);
 }
 
 listening_socket::~listening_socket() {
+    path_.remove();
     calls_.close(fd_);
-    if (!unlink_path_.empty()) ::unlink(unlink_path_.c_str());
 }
 
 address listening_socket::local() const { return local_name(calls_, fd_); }
@@ -80,6 +78,7 @@ address listening_socket::local() const { return local_name(calls_, fd_); }
 void listening_socket::refuse_newcomers() noexcept {
     if (kind_ != connection_kind::tcp) {
         calls_.shutdown(fd_, SHUT_RD); // connect(2) is refused; who waits can still be accepted
+        path_.remove();                // so that a successor can start at once
         return;
     }
     // The filter sees the TCP header: byte 13 holds the flags. SYN without ACK opens a connection.

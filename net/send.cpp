@@ -31,6 +31,13 @@ bool refused_by_us(connection& by, int result) noexcept {
            !tcp_info_of(by.on().calls(), by.descriptor()).gone();
 }
 
+// A zero-copy send pins its buffer, which counts against the user's limit on locked memory (ENOMEM,
+// ENOBUFS); and not every protocol that looks like TCP has it. What a plain send would be refused
+// for as well, it tells itself.
+bool lacks_zero_copy(int result) noexcept {
+    return result == -ENOMEM || result == -ENOBUFS || result == -EOPNOTSUPP || result == -EPERM;
+}
+
 } // namespace
 
 send_operation::send_operation(connection& on, std::span<const std::byte> data, form how) noexcept
@@ -117,6 +124,11 @@ void send_vectored_operation::accepted(std::size_t bytes) noexcept {
 
 void send_operation::advance(int result) noexcept {
     connection& to = target();
+    if (form_ == form::zero_copy && lacks_zero_copy(result)) {
+        copies_ = true;
+        go_on_when_released();
+        return;
+    }
     if (result < 0) {
         if (!refused_by_us(to, result)) to.note_error(result);
         conclude(to.error_of(result));
@@ -126,17 +138,23 @@ void send_operation::advance(int result) noexcept {
     accepted(static_cast<std::size_t>(result));
     if (bytes_ == data_.size()) {
         conclude({});
-    } else if (!in_flight()) {
-        go_on();
     } else {
-        // A zero-copy send goes on when the kernel has let go of its first part.
-        resume_after_notification_ = true;
+        go_on_when_released();
     }
+}
+
+// A zero-copy send goes on when the kernel has let go of its first part.
+void send_operation::go_on_when_released() noexcept {
+    if (in_flight())
+        resume_after_notification_ = true;
+    else
+        go_on();
 }
 
 void send_operation::go_on() noexcept {
     connection& to = target();
     resume_after_notification_ = false;
+    if (copies_) form_ = form::plain;
     if (canceled_)
         conclude(canceled());
     else if (to.sends_stopped())

@@ -65,6 +65,7 @@ private:
     bool hand_over();
     void launch_rest();
     void advance(int result) noexcept;
+    void go_on_when_released() noexcept;
     void go_on() noexcept;
     void conclude(std::error_code error) noexcept;
     void note_failure() noexcept;
@@ -82,6 +83,7 @@ private:
     bool concluded_ : 1 = false;
     bool canceled_ : 1 = false;
     bool resume_after_notification_ : 1 = false;
+    bool copies_ : 1 = false; // from now on, since the kernel has no memory to pin the buffer with
 };
 
 /// A send of several parts. Made by `stream::send_vectored`.

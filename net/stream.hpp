@@ -77,7 +77,8 @@ public:
     /// As `send`, without copying; ends when the kernel has let go of `data`, which can be as late
     /// as the peer's acknowledgement. An abort frees it at once.
     ///
-    /// Source: IORING_OP_SEND_ZC (Linux 6.0); plain `send` where the kernel has none.
+    /// Source: IORING_OP_SEND_ZC (Linux 6.0). What the kernel has no zero copy for, or the user's
+    /// limit on locked memory does not allow, is copied, as by `send`.
     [[nodiscard]] send_operation send_zero_copy(std::span<const std::byte> data) noexcept {
         return {connection_of(), data, send_operation::form::zero_copy};
     }

@@ -86,7 +86,8 @@ private:
     static constexpr std::size_t bytes_of(std::size_t size_class) noexcept {
         return size_class * granule - heap_header;
     }
-    static free_lists& own();
+    // This thread's; null when its end has freed them, or there is no memory for them.
+    static free_lists* own() noexcept;
     static void* allocate_from_heap(std::size_t size_class);
     static void release_slowly(void* block, std::size_t size_class) noexcept;
 

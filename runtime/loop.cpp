@@ -49,19 +49,35 @@ loop::loop(const loop_options& options)
         throw std::invalid_argument("loop_options: buffers is a power of two up to 32768, "
                                     "buffer_bytes is at least 1");
     options_.fin = decide_fin(options.fin, calls_);
+    options_.ring.entries = ring_.entries();
+    options_.ring.completion_entries = ring_.completion_entries();
 }
 
 loop::~loop() {
     // What was adopted and never run: ends as at the end of a run.
-    if (!enabled_ && (!residents_.empty() || !ending_residents_.empty())) {
-        begin_run();
-        end_run();
+    try {
+        if (!enabled_ && !lost() && (!residents_.empty() || !ending_residents_.empty())) {
+            begin_run();
+            end_run();
+        }
+    } catch (const std::system_error&) { // the ring is denied: they end with the process
     }
+    if (lost() && enabled_) leave_behind();
+}
+
+// The kernel has been given the addresses of what is in flight, and tells no more when it is done
+// with them: so nothing is freed that they may be part of.
+void loop::leave_behind() noexcept {
+    static_cast<void>(root_.release());
+    static_cast<void>(mailbox_.release());
+    static_cast<void>(alarm_.release());
+    for (auto& [type, made] : services_)
+        static_cast<void>(made.release());
 }
 
 void loop::spawn(task<void> child) {
-    require(root_.has_value(), "loop::spawn was called while the loop does not run; "
-                               "spawn from the task given to run");
+    require(root_ != nullptr, "loop::spawn was called while the loop does not run; "
+                              "spawn from the task given to run");
     root_->spawn(std::move(child));
 }
 
@@ -76,6 +92,7 @@ std::size_t loop::operations_in_flight() const noexcept {
 }
 
 void loop::begin_run() {
+    if (lost()) ring_.enter(false); // throws
     require(!root_, "loop::run was called inside itself");
     require(!enabled_ || ring_.thread() == std::this_thread::get_id(),
             "a loop was run by another thread than the first time");
@@ -83,7 +100,7 @@ void loop::begin_run() {
     enabled_ = true;
     mailbox_->open();
     alarm_->open();
-    root_.emplace(*this, nullptr);
+    root_ = std::make_unique<scope>(*this, nullptr);
 }
 
 void loop::run_until(const bool& ended) {

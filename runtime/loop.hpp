@@ -74,7 +74,10 @@ public:
     /// Runs until `main` has ended, then cancels what else was spawned, ends every connection
     /// that is still open, and returns when the last operation has been joined.
     ///
-    /// Errors: an exception that leaves `main`, or a task spawned on the loop, is thrown.
+    /// Errors: an exception that leaves `main`, or a task spawned on the loop, is thrown. So is the
+    /// `std::system_error` that io_uring_enter is denied, which a seccomp profile may do at any
+    /// time. The loop is lost then: nothing on it can be joined, so its tasks are never resumed
+    /// and never freed, connections end with the process, and each later `run` throws it again.
     template <class T>
     T run(task<T> main);
 
@@ -98,6 +101,7 @@ public:
         if (!seen_at_) seen_at_ = now();
         return *seen_at_;
     }
+    /// As given, but for what was decided or was not to be had: `fin`, and the sizes in `ring`.
     [[nodiscard]] const loop_options& options() const noexcept { return options_; }
     [[nodiscard]] bool has(capability which) const noexcept { return ring_.has(which); }
     [[nodiscard]] const capability_set& capabilities() const noexcept {
@@ -106,6 +110,8 @@ public:
     /// How FIN is sent here: never `probe`, which has been decided.
     [[nodiscard]] fin_method fin() const noexcept { return options_.fin; }
     [[nodiscard]] const ring::counters& statistics() const noexcept { return ring_.statistics(); }
+    /// The kernel has denied io_uring_enter: see `run`.
+    [[nodiscard]] bool lost() const noexcept { return ring_.lost(); }
     /// Operations that the kernel has not completed for the last time, the loop's own not counted.
     [[nodiscard]] std::size_t operations_in_flight() const noexcept;
 
@@ -139,6 +145,7 @@ private:
     void end_silence(ring_operation& failed) noexcept;
     void resume_ready();
     void end_residents() noexcept;
+    void leave_behind() noexcept;
 
     loop_options options_;
     system& calls_;
@@ -154,7 +161,7 @@ private:
     std::unique_ptr<alarm_clock> alarm_;
     bool alarm_wanted_ = false; // by the next turn: what the tasks do first takes time
     std::unique_ptr<mailbox> mailbox_;
-    std::optional<scope> root_;
+    std::unique_ptr<scope> root_; // while it runs; null between runs
     bool enabled_ = false;
     bool stopping_ = false;
     bool reaping_ = false;

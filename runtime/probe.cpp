@@ -1,7 +1,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
-#include <system_error>
 #include <thread>
 
 #include <linux/sockios.h>
@@ -15,38 +14,15 @@
 
 namespace ringdown {
 
-unsigned setup_flags(const capability_set& has) noexcept {
-    // SUBMIT_ALL: one entry that fails must not hold back the entries behind it.
-    unsigned flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
-                     IORING_SETUP_SUBMIT_ALL;
-    if (has.has(capability::single_issuer)) flags |= IORING_SETUP_SINGLE_ISSUER;
-    if (has.has(capability::single_issuer) && has.has(capability::defer_taskrun))
-        flags |= IORING_SETUP_DEFER_TASKRUN;
-    if (has.has(capability::coop_taskrun)) flags |= IORING_SETUP_COOP_TASKRUN;
-    if (has.has(capability::no_sqarray)) flags |= uapi::setup_no_sqarray;
-    return flags;
-}
-
-void throw_ring_refused(int negated_errno) {
-    const char* advice = "the kernel refused an io_uring";
-    if (negated_errno == -ENOSYS)
-        advice = "this kernel has no io_uring; Linux 6.1 or newer is needed";
-    if (negated_errno == -EPERM)
-        advice = "io_uring is not permitted here; see sysctl kernel.io_uring_disabled";
-    if (negated_errno == -ENOMEM) advice = "no memory for an io_uring; see ulimit -l";
-    if (negated_errno == -EMFILE) advice = "no descriptor left for an io_uring; see ulimit -n";
-    throw std::system_error(system_error(negated_errno), advice);
-}
-
 namespace {
 
 // Each set-up flag is tried by itself; only DEFER_TASKRUN needs another beside it.
 capability_set probe_setup_flags(system& calls) {
     capability_set found;
     auto attempt = [&](capability which, unsigned flags) {
-        io_uring_params params{};
-        params.flags = flags | IORING_SETUP_R_DISABLED;
-        const int fd = calls.ring_setup(4, params);
+        io_uring_params params;
+        ring_size size{.entries = 4, .completion_entries = 8};
+        const int fd = set_up_ring(calls, flags | IORING_SETUP_R_DISABLED, size, params);
         if (fd < 0) return;
         calls.close(fd);
         found.add(which);

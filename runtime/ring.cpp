@@ -9,6 +9,24 @@
 #include <ringdown/runtime/ring_setup.hpp>
 
 namespace ringdown {
+namespace {
+
+// What io_uring_enter answers of the moment, and not because it is denied.
+bool passes(int negated_errno) noexcept {
+    switch (negated_errno) {
+    case -EINTR:
+    case -EAGAIN:
+    case -EBUSY:
+    case -ETIME: // nothing came in time
+    case -EBADR: // the kernel had no memory for a completion
+        return true;
+    default:
+        return false;
+    }
+}
+
+} // namespace
+
 ring::ring(system& calls, const ring_options& options)
     : ring(calls,
            probe_capabilities(calls)
@@ -18,14 +36,17 @@ ring::ring(system& calls, const ring_options& options)
 
 ring::ring(system& calls, const capability_set& exactly, const ring_options& options)
     : calls_(calls), capabilities_(exactly) {
-    io_uring_params params{};
-    params.flags = setup_flags(capabilities_);
-    params.cq_entries = std::max(options.completion_entries, options.entries);
-    fd_ = calls_.ring_setup(options.entries, params);
-    if (fd_ < 0) throw_ring_refused(fd_);
+    io_uring_params params;
+    ring_size size{options.entries, std::max(options.completion_entries, options.entries)};
+    fd_ = set_up_ring(calls_, setup_flags(capabilities_), size, params);
+    if (fd_ < 0) throw_ring_refused(ring_call::setup, fd_);
     features_ = params.features;
+    entries_taken_ = size.entries;
+    completion_entries_taken_ = size.completion_entries;
+    counters_.memory_waits = size.waits;
     try {
         map(params);
+        check_enter();
     } catch (...) {
         release();
         throw;
@@ -80,10 +101,20 @@ void ring::map(const io_uring_params& params) {
             at(params.sq_off.array)[i] = i;
 }
 
+// A seccomp profile may allow making a ring and not using it. One that is not enabled yet answers
+// EBADFD to a call that is allowed.
+void ring::check_enter() {
+    const int entered = calls_.ring_enter(fd_, 0, 0, 0, nullptr, 0);
+    if (entered >= 0 || entered == -EBADFD || entered == -EINTR) return;
+    refusal_ = entered;
+    throw_ring_refused(ring_call::enter, entered);
+}
+
 void ring::enable() {
     require(enter_fd_ < 0, "a ring is enabled once, by the thread that runs it");
     const int enabled = calls_.ring_register(fd_, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-    if (enabled < 0) throw_ring_refused(enabled);
+    if (enabled < 0) throw_ring_refused(ring_call::registering, enabled);
+    check_enter();
     enter_fd_ = fd_;
     enabled_by_ = std::this_thread::get_id();
     if (!has(capability::registered_ring)) return;
@@ -133,6 +164,7 @@ int ring::call_enter(unsigned submit, unsigned wait, unsigned flags,
 
 void ring::submit() {
     store(submission_tail_, tail_);
+    if (refusal_ != 0) return give_up(refusal_);
     while (const unsigned left = unsubmitted()) {
         const int consumed = call_enter(left, 0, 0, {});
         if (consumed > 0) {
@@ -140,10 +172,18 @@ void ring::submit() {
         } else if (consumed == -EBUSY || consumed == -EAGAIN || consumed == 0) {
             // The kernel wants room for completions, or the memory of finished requests, first.
             spill_completions();
-        } else {
-            require(consumed == -EINTR, "io_uring_enter refused a submission");
+        } else if (consumed != -EINTR) {
+            return give_up(consumed);
         }
     }
+}
+
+// Entries that the kernel will not take are dropped, because whoever fills the next one cannot be
+// told; `enter` tells.
+void ring::give_up(int refusal) noexcept {
+    refusal_ = refusal;
+    tail_ = load(submission_head_);
+    store(submission_tail_, tail_);
 }
 
 void ring::enter(bool wait, std::optional<time_point> until) {
@@ -151,10 +191,15 @@ void ring::enter(bool wait, std::optional<time_point> until) {
     const unsigned left = unsubmitted();
     const int consumed =
         call_enter(left, wait && spilled_.empty() ? 1 : 0, IORING_ENTER_GETEVENTS, until);
-    if (consumed > 0) counters_.submitted += static_cast<unsigned>(consumed);
+    if (consumed > 0)
+        counters_.submitted += static_cast<unsigned>(consumed);
+    else if (consumed < 0 && !passes(consumed))
+        give_up(consumed);
     // A completion is only handled when every entry before it has been submitted: a cancel request
     // must not reach the kernel after the operation that it names was reaped and its place reused.
     if (unsubmitted() > 0) submit();
+    if (refusal_ != 0) [[unlikely]]
+        throw_ring_refused(ring_call::enter, refusal_);
 }
 
 bool ring::fetch_overflowed() {

@@ -41,7 +41,10 @@ class ring {
 public:
     using time_point = system::time_point;
 
-    /// Throws `std::system_error` when the kernel refuses a ring, saying what to check.
+    /// Where the user's limit on locked memory is reached it waits, a quarter of a second at most,
+    /// and then takes smaller queues; `entries`, `completion_entries` and `counters::memory_waits`
+    /// tell. Throws `std::system_error` when the kernel refuses a ring, or to enter it, saying
+    /// what to check.
     explicit ring(system& calls, const ring_options& options = {});
     /// A ring with exactly these capabilities, unprobed; `options.disabled` is not looked at.
     ring(system& calls, const capability_set& exactly, const ring_options& options);
@@ -71,6 +74,10 @@ public:
     void submit();
 
     /// Submits everything, then waits for a completion until `until` (absent: for ever) if `wait`.
+    ///
+    /// Errors: throws `std::system_error` when the kernel denies io_uring_enter, as a seccomp
+    /// profile may at any time. Then the ring is lost: what is in flight never completes here,
+    /// and nothing more is submitted.
     void enter(bool wait, std::optional<time_point> until = {});
 
     /// Calls `handle(user_data, completion)` for every completion that has arrived.
@@ -105,6 +112,13 @@ public:
     /// The IORING_FEAT_* bits that the kernel answered with.
     [[nodiscard]] unsigned features() const noexcept { return features_; }
     [[nodiscard]] int descriptor() const noexcept { return fd_; }
+    /// The sizes of its queues: fewer than asked for where locked memory was short.
+    /// @{
+    [[nodiscard]] unsigned entries() const noexcept { return entries_taken_; }
+    [[nodiscard]] unsigned completion_entries() const noexcept { return completion_entries_taken_; }
+    /// @}
+    /// The kernel has denied io_uring_enter.
+    [[nodiscard]] bool lost() const noexcept { return refusal_ != 0; }
     [[nodiscard]] system& calls() noexcept { return calls_; }
 
     struct counters {
@@ -113,6 +127,8 @@ public:
         std::uint64_t completions = 0; ///< Completions reaped.
         std::uint64_t queue_full = 0;  ///< Times that a full submission queue was submitted early.
         std::uint64_t overflows = 0;   ///< Times that completions had overflowed their queue.
+        /// Waits for locked memory that the kernel had not given back yet, when it was made.
+        std::uint64_t memory_waits = 0;
     };
     [[nodiscard]] const counters& statistics() const noexcept { return counters_; }
 
@@ -146,6 +162,8 @@ private:
 
     [[nodiscard]] unsigned unsubmitted() const noexcept { return tail_ - load(submission_head_); }
     int call_enter(unsigned submit, unsigned wait, unsigned flags, std::optional<time_point> until);
+    void check_enter();
+    void give_up(int refusal) noexcept;
     void look_for_room();
     void make_room();
     bool fetch_overflowed();
@@ -168,6 +186,9 @@ private:
     int fd_ = -1;
     int enter_fd_ = -1; // the registered index where the kernel has that, else fd_
     unsigned enter_flags_ = 0;
+    unsigned entries_taken_ = 0;
+    unsigned completion_entries_taken_ = 0;
+    int refusal_ = 0; // of io_uring_enter, a negated errno; then the ring is lost
     std::thread::id enabled_by_;
 
     mapping queues_;

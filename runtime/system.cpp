@@ -2,13 +2,20 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
+#include <limits>
+#include <new>
+#include <thread>
 
 #include <fcntl.h>
 #include <liburing.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace ringdown {
@@ -19,7 +26,16 @@ int checked(long returned) noexcept { return returned < 0 ? -errno : static_cast
 class linux_kernel final : public system {
 public:
     time_point now() noexcept override { return std::chrono::steady_clock::now(); }
+    void pause(std::chrono::nanoseconds time) noexcept override {
+        std::this_thread::sleep_for(time);
+    }
 
+    std::uint64_t locked_memory_max() noexcept override {
+        rlimit limit{};
+        if (::getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+            return std::numeric_limits<std::uint64_t>::max();
+        return limit.rlim_cur;
+    }
     int ring_setup(unsigned entries, io_uring_params& params) noexcept override {
         return io_uring_setup(entries, &params);
     }
@@ -77,6 +93,23 @@ public:
         return checked(::fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
     }
 
+    int process_id() noexcept override { return ::getpid(); }
+    int working_folder(char* into, std::size_t bytes) noexcept override {
+        return checked(::syscall(SYS_getcwd, into, bytes));
+    }
+    int look_at(const char* path, struct stat& into) noexcept override {
+        return checked(::lstat(path, &into));
+    }
+    int unlink(const char* path) noexcept override { return checked(::unlink(path)); }
+    int chmod(const char* path, mode_t mode) noexcept override {
+        return checked(::chmod(path, mode));
+    }
+    int fchmod(int fd, mode_t mode) noexcept override { return checked(::fchmod(fd, mode)); }
+    int open_folder(const char* path) noexcept override {
+        return checked(::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+    int flock(int fd, int operation) noexcept override { return checked(::flock(fd, operation)); }
+
     int eventfd() noexcept override { return checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
     int signalfd(std::uint64_t mask) noexcept override {
         sigset_t set;
@@ -96,7 +129,9 @@ public:
 } // namespace
 
 system& kernel() noexcept {
-    static linux_kernel instance;
+    // Never destroyed: what the program keeps in static storage closes by it at the very end.
+    alignas(linux_kernel) static std::byte place[sizeof(linux_kernel)];
+    static system& instance = *::new (place) linux_kernel;
     return instance;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 struct io_uring_params;
 
@@ -30,7 +31,11 @@ public:
     virtual ~system() = default;
 
     virtual time_point now() noexcept = 0;
+    /// Lets the thread sleep. Only set-up does, and the end of a listening socket.
+    virtual void pause(std::chrono::nanoseconds time) noexcept = 0;
 
+    /// RLIMIT_MEMLOCK in bytes, which a privileged process may exceed.
+    virtual std::uint64_t locked_memory_max() noexcept = 0;
     virtual int ring_setup(unsigned entries, io_uring_params& params) noexcept = 0;
     virtual int ring_enter(int ring, unsigned to_submit, unsigned min_complete, unsigned flags,
                            const void* argument, std::size_t argument_bytes) noexcept = 0;
@@ -56,6 +61,20 @@ public:
     virtual int recvmsg(int fd, msghdr& message, int flags) noexcept = 0;
     /// Sets or clears O_NONBLOCK.
     virtual int set_nonblocking(int fd, bool on) noexcept = 0;
+
+    /// What a unix socket's path needs.
+    /// @{
+    virtual int process_id() noexcept = 0;
+    /// getcwd(2): the number of bytes, the zero at the end included.
+    virtual int working_folder(char* into, std::size_t bytes) noexcept = 0;
+    /// lstat(2).
+    virtual int look_at(const char* path, struct stat& into) noexcept = 0;
+    virtual int unlink(const char* path) noexcept = 0;
+    virtual int chmod(const char* path, mode_t mode) noexcept = 0;
+    virtual int fchmod(int fd, mode_t mode) noexcept = 0;
+    virtual int open_folder(const char* path) noexcept = 0;
+    virtual int flock(int fd, int operation) noexcept = 0;
+    /// @}
 
     virtual int eventfd() noexcept = 0;
     /// signalfd(2) for the signals in `mask` (bit n-1 is signal n), which the caller has blocked.

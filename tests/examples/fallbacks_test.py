@@ -1,4 +1,5 @@
 """The same programs where the kernel offers less: everything that is used has a fallback."""
+import os
 import re
 import socket
 import time
@@ -42,6 +43,19 @@ class Fallbacks(Case):
         self.assertIn('shutdown(2)', out)
         _, out, _ = run([program('ringdown-info')], {'RINGDOWN_FIN': 'operation'})
         self.assertIn('IORING_OP_SHUTDOWN)', out)
+
+    def test_info_says_what_is_permitted(self):
+        _, out, _ = run([program('ringdown-info')])
+        for each in ('io_uring_setup', 'io_uring_enter', 'io_uring_register'):
+            self.assertRegex(out, rf'(?m)^  {each} +yes$')
+        small = ['prlimit', '--memlock=65536:65536', '--nofile=1000:1000']
+        if os.getuid() == 0:  # whom the limit on memory does not bind
+            small = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all',
+                     *small]
+        status, out, err = run([*small, program('ringdown-info')])
+        self.assertEqual((status, err), (0, ''))
+        self.assertRegex(out, r'(?m)^! locked memory +64 KiB.*LimitMEMLOCK=8M.*CAP_IPC_LOCK')
+        self.assertRegex(out, r'(?m)^! descriptors +1000.*LimitNOFILE=')
 
     def test_every_kind_of_connection_ends_right(self):
         def test(environment):

@@ -10,6 +10,7 @@
 #include <ringdown/runtime/scope.hpp>
 
 #include "support/fixture_net.hpp"
+#include "support/scratch.hpp"
 
 using namespace ringdown;
 using namespace ringdown::testing;
@@ -33,6 +34,26 @@ public:
 
 private:
     listening_socket from_;
+};
+
+/// A unix socket whose queue is full.
+class full_listener {
+public:
+    explicit full_listener(const std::string& path)
+        : at_(*address::parse("unix:" + path)),
+          fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        REQUIRE(::bind(fd_, at_.data(), at_.size()) == 0);
+        REQUIRE(::listen(fd_, 0) == 0);
+        waiting_ = connect_peer(at_);
+    }
+    ~full_listener() { ::close(fd_); }
+    [[nodiscard]] const address& local() const { return at_; }
+    void make_room() const { ::close(::accept(fd_, nullptr, nullptr)); }
+
+private:
+    address at_;
+    int fd_;
+    peer waiting_;
 };
 
 } // namespace
@@ -202,4 +223,44 @@ TEST_CASE("connect: five hundred at once, through small queues") {
         });
     });
     CHECK(connected == 500);
+}
+
+TEST_CASE("connect: to a unix socket whose queue is full it waits for room") {
+    test_loop on;
+    const scratch folder;
+    const full_listener at(folder.socket());
+    on.run([&]() -> task<void> {
+        std::optional<result<stream>> made;
+        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            inside.spawn(store(connect(on.loop, at.local()), made));
+            co_await turns(on.loop, 5);
+            CHECK(!made);
+            at.make_room();
+        });
+        REQUIRE(made);
+        CHECK_MESSAGE(*made, made->error().message());
+    });
+}
+
+TEST_CASE("connect: to a unix socket whose queue is full it ends at the deadline, or cancelled") {
+    test_loop on;
+    const scratch folder;
+    const full_listener at(folder.socket());
+    on.run([&]() -> task<void> {
+        const auto enters = on.loop.statistics().enters;
+        const auto late =
+            co_await connect(on.loop, at.local(), {.deadline = on.loop.now() + 50ms, .from = {}});
+        CHECK(late.error() == errc::deadline_passed);
+        CHECK(on.loop.statistics().enters - enters < 50);
+        std::error_code told;
+        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            auto body = [](loop& turning, address to, std::error_code& why) -> task<void> {
+                why = (co_await connect(turning, to)).error();
+            };
+            inside.spawn(body(on.loop, at.local(), told));
+            co_await turns(on.loop, 3);
+            inside.cancel();
+        });
+        CHECK(told == std::errc::operation_canceled);
+    });
 }

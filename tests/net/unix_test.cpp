@@ -1,4 +1,3 @@
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -11,26 +10,12 @@
 #include <ringdown/net/listener.hpp>
 
 #include "support/fixture_net.hpp"
+#include "support/scratch.hpp"
 
 using namespace ringdown;
 using namespace ringdown::testing;
 
 namespace {
-
-/// A folder of its own, gone at the end of the block.
-class scratch {
-public:
-    scratch() {
-        std::string name = (std::filesystem::temp_directory_path() / "ringdown-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()));
-        path_ = name;
-    }
-    ~scratch() { std::filesystem::remove_all(path_); }
-    [[nodiscard]] std::string socket() const { return (path_ / "socket").string(); }
-
-private:
-    std::filesystem::path path_;
-};
 
 task<void> talk(loop& on, address at) {
     listener from(on, std::make_shared<listening_socket>(at));

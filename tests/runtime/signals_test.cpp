@@ -1,5 +1,7 @@
 #include <csignal>
 
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -87,4 +89,30 @@ TEST_CASE("signals: a number that is no signal is refused") {
     CHECK_THROWS_AS(signals(on.loop, {0}), std::exception);
     CHECK_THROWS_AS(signals(on.loop, {65}), std::exception);
     CHECK_THROWS_AS(signals(on.loop, {-1}), std::exception);
+}
+
+TEST_CASE("signals: a program started with child_attributes can be ended by what they block") {
+    const mask_kept kept;
+    test_loop on;
+    const int unwatched = SIGRTMIN + 7; // that no other test has had blocked
+    sigset_t before;
+    ::sigemptyset(&before);
+    ::sigaddset(&before, unwatched);
+    ::pthread_sigmask(SIG_BLOCK, &before, nullptr);
+    const signals watched(on.loop, {SIGTERM, unwatched});
+    // Blocked before, so it stays so.
+    const sigset_t mask = child_signal_mask();
+    CHECK(::sigismember(&mask, SIGTERM) == 0);
+    CHECK(::sigismember(&mask, unwatched) == 1);
+
+    child_attributes attributes;
+    char program[] = "sleep", time[] = "60";
+    char* arguments[] = {program, time, nullptr};
+    pid_t child = 0;
+    REQUIRE(::posix_spawnp(&child, program, nullptr, attributes.get(), arguments, environ) == 0);
+    ::kill(child, SIGTERM);
+    int status = 0;
+    CHECK(::waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGTERM);
 }

@@ -25,7 +25,13 @@ public:
     }
 
     time_point now() noexcept override { return kernel().now(); }
+    void pause(std::chrono::nanoseconds time) noexcept override {
+        count("nanosleep"), kernel().pause(time);
+    }
 
+    std::uint64_t locked_memory_max() noexcept override {
+        return count("getrlimit"), kernel().locked_memory_max();
+    }
     int ring_setup(unsigned entries, io_uring_params& params) noexcept override {
         return count("ring_setup"), kernel().ring_setup(entries, params);
     }
@@ -81,6 +87,28 @@ public:
     }
     int set_nonblocking(int fd, bool on) noexcept override {
         return count("fcntl"), kernel().set_nonblocking(fd, on);
+    }
+    int process_id() noexcept override { return count("getpid"), kernel().process_id(); }
+    int working_folder(char* into, std::size_t bytes) noexcept override {
+        return count("getcwd"), kernel().working_folder(into, bytes);
+    }
+    int look_at(const char* path, struct stat& into) noexcept override {
+        return count("lstat"), kernel().look_at(path, into);
+    }
+    int unlink(const char* path) noexcept override {
+        return count("unlink"), kernel().unlink(path);
+    }
+    int chmod(const char* path, mode_t mode) noexcept override {
+        return count("chmod"), kernel().chmod(path, mode);
+    }
+    int fchmod(int fd, mode_t mode) noexcept override {
+        return count("fchmod"), kernel().fchmod(fd, mode);
+    }
+    int open_folder(const char* path) noexcept override {
+        return count("open"), kernel().open_folder(path);
+    }
+    int flock(int fd, int operation) noexcept override {
+        return count("flock"), kernel().flock(fd, operation);
     }
     int eventfd() noexcept override { return count("eventfd"), kernel().eventfd(); }
     int signalfd(std::uint64_t mask) noexcept override {

@@ -10,6 +10,8 @@
 class forwarding_system : public ringdown::system {
 public:
     time_point now() noexcept override { return linux_.now(); }
+    void pause(std::chrono::nanoseconds time) noexcept override { linux_.pause(time); }
+    std::uint64_t locked_memory_max() noexcept override { return linux_.locked_memory_max(); }
     int ring_setup(unsigned entries, io_uring_params& params) noexcept override {
         return linux_.ring_setup(entries, params);
     }
@@ -58,6 +60,18 @@ public:
     int set_nonblocking(int fd, bool on) noexcept override {
         return linux_.set_nonblocking(fd, on);
     }
+    int process_id() noexcept override { return linux_.process_id(); }
+    int working_folder(char* into, std::size_t bytes) noexcept override {
+        return linux_.working_folder(into, bytes);
+    }
+    int look_at(const char* path, struct stat& into) noexcept override {
+        return linux_.look_at(path, into);
+    }
+    int unlink(const char* path) noexcept override { return linux_.unlink(path); }
+    int chmod(const char* path, mode_t mode) noexcept override { return linux_.chmod(path, mode); }
+    int fchmod(int fd, mode_t mode) noexcept override { return linux_.fchmod(fd, mode); }
+    int open_folder(const char* path) noexcept override { return linux_.open_folder(path); }
+    int flock(int fd, int operation) noexcept override { return linux_.flock(fd, operation); }
     int eventfd() noexcept override { return linux_.eventfd(); }
     int signalfd(std::uint64_t mask) noexcept override { return linux_.signalfd(mask); }
     int read(int fd, void* buffer, std::size_t bytes) noexcept override {

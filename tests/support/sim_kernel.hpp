@@ -80,6 +80,8 @@ public:
     [[nodiscard]] std::uint64_t completions_posted() const { return posted_; }
 
     time_point now() noexcept override { return world_.now(); }
+    void pause(std::chrono::nanoseconds time) noexcept override { pass(time); }
+    std::uint64_t locked_memory_max() noexcept override { return ~std::uint64_t{}; }
     int ring_setup(unsigned entries, io_uring_params& params) noexcept override;
     int ring_enter(int ring, unsigned to_submit, unsigned min_complete, unsigned flags,
                    const void* argument, std::size_t argument_bytes) noexcept override;
@@ -101,6 +103,15 @@ public:
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override;
     int recvmsg(int, msghdr&, int) noexcept override { return -EOPNOTSUPP; }
     int set_nonblocking(int fd, bool on) noexcept override;
+    // No files here, so no unix socket has a path.
+    int process_id() noexcept override { return 1; }
+    int working_folder(char*, std::size_t) noexcept override { return -EOPNOTSUPP; }
+    int look_at(const char*, struct stat&) noexcept override { return -ENOENT; }
+    int unlink(const char*) noexcept override { return -ENOENT; }
+    int chmod(const char*, mode_t) noexcept override { return -ENOENT; }
+    int fchmod(int, mode_t) noexcept override { return -EOPNOTSUPP; }
+    int open_folder(const char*) noexcept override { return -ENOENT; }
+    int flock(int, int) noexcept override { return -EOPNOTSUPP; }
     int eventfd() noexcept override;
     int signalfd(std::uint64_t mask) noexcept override;
     int read(int fd, void* buffer, std::size_t bytes) noexcept override;
