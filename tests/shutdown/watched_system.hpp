@@ -38,7 +38,7 @@ public:
         look_at_completions();
         const unsigned head = load(params_.sq_off.head);
         for (unsigned i = 0; i < to_submit; ++i)
-            look_at(entries_[(head + i) & submission_mask()]);
+            look_at_entry(entries_[(head + i) & submission_mask()]);
         const int entered =
             counting_system::ring_enter(ring, to_submit, min_complete, flags, argument, bytes);
         look_at_completions();
@@ -57,7 +57,7 @@ private:
         return load(params_.sq_off.ring_mask);
     }
 
-    void look_at(const io_uring_sqe& entry) {
+    void look_at_entry(const io_uring_sqe& entry) {
         if (entry.opcode == IORING_OP_CLOSE) check_close(entry.fd);
         const bool tells = !(entry.flags & IOSQE_CQE_SKIP_SUCCESS);
         if (entry.user_data != 0 && tells) in_flight_[entry.user_data] = {entry.fd, entry.opcode};
