@@ -117,6 +117,8 @@ public:
     void end_receive() noexcept { receive_ = nullptr; }
     /// True while one is in flight, of either kind.
     [[nodiscard]] bool receives() const noexcept;
+    /// True while the application waits for bytes; an inbox may receive without that.
+    [[nodiscard]] bool awaits_bytes() const noexcept;
     /// @}
 
     /// The errno that told of a reset or of a lost network; 0 before. Remembered, because the
@@ -263,6 +265,11 @@ public:
     void mark_idle(bool idle) noexcept {
         marked_idle_ = idle;
         if (idle && idle_watcher_) idle_watcher_->marked_idle();
+    }
+    /// False when nobody keeps an idle time of this connection.
+    bool set_idle(std::chrono::nanoseconds time) {
+        if (idle_watcher_) idle_watcher_->set_idle(time);
+        return idle_watcher_ != nullptr;
     }
     /// Requests are in progress: the peer waits for us, so its silence is no idleness.
     /// @{

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include <ringdown/net/address.hpp>
@@ -38,11 +39,13 @@ public:
     virtual void connection_ends() noexcept = 0;
 };
 
-/// Told when a connection's handler marks it as idle.
+/// Told what a connection's handler says about its idleness.
 class idle_watcher {
 public:
-    /// May end the connection.
+    /// It is idle. May end the connection.
     virtual void marked_idle() noexcept = 0;
+    /// It is ended when nothing moves for this long from now on; zero: never.
+    virtual void set_idle(std::chrono::nanoseconds time) = 0;
 
 protected:
     ~idle_watcher() = default;

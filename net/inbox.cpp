@@ -109,8 +109,9 @@ void inbox::prepare(io_uring_sqe& sqe) noexcept {
         return;
     }
     // One that stays armed takes all that has come, at once: good for messages, but a stream
-    // whose reader lags behind would hold every buffer of the loop.
-    if (target().on().has(capability::multishot_recv) && small_in_a_row_ >= small_enough)
+    // whose reader lags behind would take every buffer that is left.
+    const bool messages = small_in_a_row_ >= small_enough && !pool_.is_short();
+    if (messages && target().on().has(capability::multishot_recv))
         io_uring_prep_recv_multishot(&sqe, fd, nullptr, 0, 0);
     else
         io_uring_prep_recv(&sqe, fd, nullptr, pool_.buffer_bytes(), 0);
@@ -154,7 +155,7 @@ void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
         pool_.give_back(buffer);
         return;
     }
-    put(buffer, bytes);
+    put(pool_.keep(buffer, bytes), bytes);
     if (reader_)
         tell_reader();
     else if (queued_ >= queued_max(pool_))
@@ -176,7 +177,7 @@ std::error_code inbox::tell_end() noexcept {
     return why;
 }
 
-void inbox::put(std::uint16_t buffer, std::size_t bytes) noexcept {
+void inbox::put(std::uint32_t buffer, std::size_t bytes) noexcept {
     pool_.link(buffer).bytes = static_cast<std::uint32_t>(bytes);
     if (queued_++ == 0)
         first_ = buffer;
@@ -185,8 +186,8 @@ void inbox::put(std::uint16_t buffer, std::size_t bytes) noexcept {
     last_ = buffer;
 }
 
-std::uint16_t inbox::pop() noexcept {
-    const std::uint16_t buffer = first_;
+std::uint32_t inbox::pop() noexcept {
+    const std::uint32_t buffer = first_;
     first_ = pool_.link(buffer).next;
     offset_ = 0;
     --queued_;
@@ -195,7 +196,7 @@ std::uint16_t inbox::pop() noexcept {
 
 lease inbox::take() noexcept {
     const std::uint32_t taken_before = offset_;
-    const std::uint16_t buffer = pop();
+    const std::uint32_t buffer = pop();
     const std::size_t bytes = pool_.link(buffer).bytes;
     target().note_received(bytes - taken_before);
     return pool_.make_lease(buffer, taken_before, bytes);
@@ -220,7 +221,7 @@ void inbox::seal() noexcept {
     }
     while (queued_ > 0) {
         const std::uint32_t taken_before = offset_;
-        const std::uint16_t buffer = pop();
+        const std::uint32_t buffer = pop();
         target().bytes().discarded += pool_.link(buffer).bytes - taken_before;
         pool_.give_back(buffer);
     }

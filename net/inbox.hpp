@@ -15,8 +15,9 @@ namespace ringdown {
 /// What a connection has received into the loop's buffers and the application has not taken.
 ///
 /// One receive stays armed and completes many times. A reader that lags behind stops it after a
-/// few buffers, so that one connection cannot take them all. When the connection ends, the
-/// receive stays armed and what it brings is dropped.
+/// few buffers, or after one where the loop is short of them; what the kernel brings before it
+/// sees that comes on top. When the connection ends, the receive stays armed and what it brings is
+/// dropped.
 class inbox final : public pooled, public connection_operation {
 public:
     explicit inbox(connection& from);
@@ -42,6 +43,10 @@ public:
 
     /// True when something has arrived that the application has not taken.
     [[nodiscard]] bool holds_data() const noexcept { return queued_ > 0 || data_waits_; }
+    /// How many arrivals wait to be taken.
+    [[nodiscard]] std::uint32_t queued() const noexcept { return queued_; }
+    /// True while the application waits for bytes.
+    [[nodiscard]] bool has_reader() const noexcept { return reader_ != nullptr; }
 
     /// Nobody receives any more: tells the reader, and drops everything from now on.
     void seal() noexcept;
@@ -55,8 +60,8 @@ private:
     void end(completion what) noexcept;
     void buffer_returned() noexcept;
     void received(std::uint16_t buffer, std::size_t bytes) noexcept;
-    void put(std::uint16_t buffer, std::size_t bytes) noexcept;
-    std::uint16_t pop() noexcept;
+    void put(std::uint32_t buffer, std::size_t bytes) noexcept;
+    std::uint32_t pop() noexcept;
     void tell_reader() noexcept;
     [[nodiscard]] bool sealed() const noexcept;
 
@@ -69,9 +74,9 @@ private:
     shortage* shortage_ = nullptr; // from the first one on
     packed_error end_;             // set once the stream has ended
     std::uint32_t offset_ = 0;     // bytes of the first buffer that were copied out already
-    std::uint16_t queued_ = 0;     // there are at most 32,768 buffers
-    std::uint16_t first_ = 0;
-    std::uint16_t last_ = 0;
+    std::uint32_t queued_ = 0;     // buffers, and copies of what was in some
+    std::uint32_t first_ = 0;
+    std::uint32_t last_ = 0;
     std::uint16_t picked_ = 0; // the buffer in flight, where the kernel does not select
     bool data_waits_ = false;  // in the kernel, as the last look has shown
     bool picked_in_flight_ = false;

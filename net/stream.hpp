@@ -45,7 +45,15 @@ public:
     /// Receives at least one byte into a buffer of the loop, which goes back when the lease ends.
     ///
     /// An idle connection holds no buffer this way. One receive at a time; `recv` may follow it.
-    /// Errors, cancellation: as `recv`. Waits while every buffer of the loop is out on lease.
+    /// When three quarters of the loop's buffers are held, what arrives is copied into memory of
+    /// its own size and the lease owns that: leases that are kept, for a peer that does not read
+    /// its answer, cost memory and never another connection its service.
+    ///
+    /// A connection that nobody reads holds eight buffers at most, or one where less than half of
+    /// them are left, and what the kernel brings before it is stopped: of messages smaller than a
+    /// buffer one turn's, never more than the loop has buffers. Beside these it holds the leases
+    /// that you keep.
+    /// Errors, cancellation: as `recv`. Where memory has run out too, it waits for a buffer.
     /// Source: IORING_RECV_MULTISHOT (Linux 6.0), IORING_REGISTER_PBUF_RING (Linux 5.19).
     [[nodiscard]] lease_operation recv_lease() noexcept { return lease_operation(connection_of()); }
 
@@ -62,7 +70,8 @@ public:
         return {connection_of(), data, send_operation::form::plain};
     }
 
-    /// Sends what a lease holds, which stays until the operation has ended.
+    /// Sends what a lease holds, which stays until the operation has ended. A peer that does not
+    /// read makes that late, but costs nobody else a buffer (`recv_lease`).
     template <std::same_as<lease> Lease> // so that `{}` is no lease
     [[nodiscard]] send_operation send(const Lease& data) noexcept {
         return send(data.data());
@@ -125,9 +134,19 @@ public:
     ///
     /// A server that drains ends such a connection, beside its handler: the receive then answers
     /// `operation_canceled` or `errc::ending`. It looks for bytes first, in the kernel as well, so
-    /// a request that has arrived is served. What is received takes the mark away, too. Not for a
-    /// connection whose peer waits for us: an answer, or the rest of one, may be due.
+    /// a request that has arrived is served. What is received takes the mark away, too. A server's
+    /// idle time ends such a connection in the same way, and resets one that stands still without
+    /// the mark. Not for a connection whose peer waits for us: an answer, or the rest of one, may
+    /// be due.
     void mark_idle(bool idle = true) noexcept { connection_of().mark_idle(idle); }
+
+    /// Gives this connection an idle time of its own, from now on, instead of its server's
+    /// (`server_options::idle`, which says what is idle and what becomes of it); zero: none.
+    ///
+    /// For a handler that makes its peer wait longer than others do, or that waits for its peer
+    /// longer. May be called at any time and again. Answers false where no server serves the
+    /// connection: then nobody keeps the time.
+    bool set_idle(std::chrono::nanoseconds time) { return connection_of().set_idle(time); }
 };
 
 /// Marks a connection idle from its making to its end; put it around the wait for a request.

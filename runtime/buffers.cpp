@@ -1,7 +1,9 @@
 #include <ringdown/runtime/buffers.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include <ringdown/runtime/assert.hpp>
@@ -11,11 +13,14 @@ namespace {
 
 constexpr std::size_t page = 4096;
 
+// Enough that those who receive in one turn seldom find none, and the most of them can be leased.
+constexpr unsigned part_kept_back = 4;
+
 } // namespace
 
 buffer_pool::buffer_pool(loop& on)
-    : on_(on), count_(on.options().buffers), bytes_each_(on.options().buffer_bytes),
-      available_(count_), links_(count_) {
+    : on_(on), count_(on.options().buffers), kept_back_(std::max(count_ / part_kept_back, 1U)),
+      bytes_each_(on.options().buffer_bytes), available_(count_), links_(count_) {
     memory_ = std::make_unique_for_overwrite<std::byte[]>(count_ * bytes_each_);
 
     if (on_.has(capability::buffer_ring)) {
@@ -39,7 +44,7 @@ buffer_pool::buffer_pool(loop& on)
 }
 
 buffer_pool::~buffer_pool() {
-    require(available_ == count_,
+    require(available_ == count_ && copies() == 0,
             "a lease outlived its loop; let every lease end before the loop is destroyed");
     if (!ring_) return;
     io_uring_buf_reg request{};
@@ -57,9 +62,40 @@ bool buffer_pool::pick(std::uint16_t& id) noexcept {
     return true;
 }
 
-void buffer_pool::give_back(std::uint16_t id) noexcept {
+// Where memory has run out the buffer stays away after all.
+std::uint32_t buffer_pool::keep_copy(std::uint16_t id, std::size_t bytes) noexcept {
+    std::uint32_t copy = id;
+    try {
+        auto block = std::make_unique_for_overwrite<std::byte[]>(bytes);
+        if (unused_.empty()) make_place();
+        copy = unused_.back();
+        unused_.pop_back();
+        std::memcpy(block.get(), memory(id), bytes);
+        copies_[copy - count_] = std::move(block);
+    } catch (const std::bad_alloc&) {
+        return id;
+    }
+    give_back(id);
+    return copy;
+}
+
+// For one copy more; that it comes back needs no memory.
+void buffer_pool::make_place() {
+    const auto places = copies_.size() + 1;
+    if (unused_.capacity() < places) unused_.reserve(2 * places);
+    links_.resize(count_ + places);
+    copies_.resize(places);
+    unused_.push_back(static_cast<std::uint32_t>(count_ + places - 1));
+}
+
+void buffer_pool::give_back(std::uint32_t id) noexcept {
+    if (id >= count_) [[unlikely]] {
+        copies_[id - count_].reset();
+        unused_.push_back(id);
+        return;
+    }
     ++available_;
-    offer(id);
+    offer(static_cast<std::uint16_t>(id));
     while (!waiters_.empty() && available_ > 0)
         waiters_.pop_front().buffer_returned();
 }

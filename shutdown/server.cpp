@@ -84,7 +84,7 @@ void server::serve_accepted(loop::time_point at, scope& inside) {
 // While its handler runs, a connection costs the handler's frame and `tracked`; what its end needs
 // is in the frame of `conclude`.
 void server::serve(stream accepted, loop::time_point at, scope& inside) {
-    tracked& here = tracked::make(*this, accepted.connection_of(), at);
+    tracked& here = *new tracked(*this, accepted.connection_of(), at);
     std::exception_ptr failure;
     if (phase_ == server_phase::aborting) {
         abort_one(here, teardown_cause::drain);

@@ -26,8 +26,16 @@ struct server_options {
     /// Called with the report of each connection that was accepted; must not wait.
     std::function<void(const teardown_report&)> on_report{};
     /// A connection on which no byte is received, accepted by the kernel or acknowledged for this
-    /// long is ended as `when_idle` asks, beside its handler. Zero: never.
+    /// long is ended beside its handler, cause `idle`. Zero: never. `stream::set_idle` gives a
+    /// connection a time of its own.
+    ///
+    /// One that is idle is ended as `when_idle` asks: its handler marked it so
+    /// (`stream::mark_idle`), or its peer has sent nothing yet. Any other stands still in the
+    /// middle of a request or an answer and is reset, also when it is the handler that makes its
+    /// peer wait, because FIN would make half an answer look whole. A session with requests in
+    /// progress never stands still.
     std::chrono::nanoseconds idle{0};
+    /// How an idle one is ended; the report names `idle` as the cause, whatever this says.
     ending_request when_idle{};
     /// Accepting has paused, because descriptors or memory have run out; it resumes by itself.
     /// Called once for each shortage, not for each attempt.
@@ -119,7 +127,6 @@ public:
 
 private:
     class tracked;
-    class tracked_to_idle;
     class drain_run;
     template <class Visit>
     void summarize(server_summary& into, Visit visit);

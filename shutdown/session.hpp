@@ -178,6 +178,9 @@ public:
     /// of the peer's in between is `truncated`.
     void inside_message(bool inside) noexcept { shared()->inside_message(inside); }
 
+    /// As `stream::set_idle`. While requests are in progress no time passes.
+    bool set_idle(std::chrono::nanoseconds time) { return connection_of().set_idle(time); }
+
     /// Lets the session see the peer's end while the application does not receive, because enough
     /// requests are in progress or because nothing is to come: a reset at once, a FIN when
     /// everything before it has been received. To be spawned beside the handler; ends with it.

@@ -1,28 +1,19 @@
 #include <ringdown/shutdown/tracked.hpp>
 
-#include <algorithm>
-
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
 #include <ringdown/net/inbox.hpp>
-#include <ringdown/shutdown/delivery_sample.hpp>
 #include <ringdown/shutdown/drain_run.hpp>
 #include <ringdown/shutdown/ending.hpp>
-#include <ringdown/shutdown/looks.hpp>
 
 namespace ringdown {
 
 using namespace std::chrono_literals;
 
-server::tracked& server::tracked::make(server& by, connection& served,
-                                       loop::time_point accepted_at) {
-    if (by.options_.idle > 0ns) return *new tracked_to_idle(by, served, accepted_at);
-    return *new tracked(by, served, accepted_at);
-}
-
-server::tracked::tracked(server& by, connection& served, loop::time_point accepted_at) noexcept
+server::tracked::tracked(server& by, connection& served, loop::time_point accepted_at)
     : by_(by), served_(served), accepted_at_(accepted_at) {
+    if (by.options_.idle > 0ns) set_idle(by.options_.idle);
     ++by_.taken_;
     ++by_.open_;
     by_.tracked_.push_back(*this);
@@ -60,50 +51,9 @@ void server::tracked::marked_idle() noexcept {
     if (by_.under_way_) by_.under_way_->marked_idle(*this);
 }
 
-server::tracked_to_idle::tracked_to_idle(server& by, connection& served,
-                                         loop::time_point accepted_at)
-    : tracked(by, served, accepted_at), timer(by.on_.timers()), progress_at_(accepted_at) {
-    look_again();
-}
-
-// A few looks within the idle time, since bytes do not ring.
-void server::tracked_to_idle::look_again() {
-    const auto idle = by().options_.idle;
-    const auto apart = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
-    const auto next = together(by().on_.now() + apart / 2, apart);
-    set(std::min(next, later(progress_at_, idle)));
-}
-
-// Changes with every byte received, accepted by the kernel, acknowledged, or (unix) read.
-std::uint64_t server::tracked_to_idle::bytes_through() noexcept {
-    connection& of = served();
-    if (acknowledged_ < of.bytes().sent || !of.sends().empty()) {
-        const delivery_sample sample = take_sample(of);
-        queued_ = sample.queued;
-        acknowledged_ = of.from().kind == connection_kind::tcp ? sample.acknowledged
-                                                               : of.bytes().sent - (queued_ > 0);
-    }
-    return of.bytes().received + of.bytes().sent + acknowledged_ - queued_;
-}
-
-void server::tracked_to_idle::expired() noexcept {
-    connection& of = served();
-    if (of.life() != life_phase::open) return;
-    const auto now = of.on().now();
-    const auto through = bytes_through();
-    if (through != std::exchange(through_, through) || of.requests_in_progress())
-        progress_at_ = now;
-    if (now - progress_at_ >= by().options_.idle)
-        end_idle();
-    else
-        look_again();
-}
-
-void server::tracked_to_idle::end_idle() {
-    ending_request how = by().options_.when_idle;
-    // A graceful end was asked for by whoever chose the idle time; a reset was made by it.
-    if (how.requested == requested_ending::abort) how.cause = teardown_cause::idle;
-    ending::begin(served(), how);
+void server::tracked::set_idle(std::chrono::nanoseconds time) {
+    limit_.reset();
+    if (time > 0ns) limit_ = std::make_unique<idle_limit>(*served_, by_.options_.when_idle, time);
 }
 
 // A request that has arrived waits in the kernel, or in a completion that nobody has seen, or in

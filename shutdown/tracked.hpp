@@ -1,6 +1,9 @@
 #pragma once
 
+#include <memory>
+
 #include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/shutdown/idle_limit.hpp>
 #include <ringdown/shutdown/server.hpp>
 
 // Internal to server.cpp and drain.cpp.
@@ -8,14 +11,14 @@
 namespace ringdown {
 
 /// A connection that is being served; owns its handler's task, and then belongs to `conclude`.
-class server::tracked : public pooled,
-                        public child_owner,
-                        public list_hook<server::tracked>,
-                        public list_hook<server::drain_run>,
-                        private idle_watcher {
+class server::tracked final : public pooled,
+                              public child_owner,
+                              public list_hook<server::tracked>,
+                              public list_hook<server::drain_run>,
+                              private idle_watcher {
 public:
-    static tracked& make(server& by, connection& served, loop::time_point accepted_at);
-    virtual ~tracked();
+    tracked(server& by, connection& served, loop::time_point accepted_at);
+    ~tracked();
 
     [[nodiscard]] connection& served() noexcept { return *served_; }
     [[nodiscard]] loop::time_point accepted_at() const noexcept { return accepted_at_; }
@@ -40,38 +43,18 @@ public:
     /// What it is at this moment; the kernel is asked what has arrived.
     idleness look(loop::time_point grown_up_at) noexcept;
 
-protected:
-    tracked(server& by, connection& served, loop::time_point accepted_at) noexcept;
-
-    [[nodiscard]] server& by() noexcept { return by_; }
-
 private:
     void child_finished(std::coroutine_handle<> handler,
                         std::exception_ptr failure) noexcept override;
     void marked_idle() noexcept override;
+    void set_idle(std::chrono::nanoseconds time) override;
 
     server& by_;
     connection_ref served_;
     loop::time_point accepted_at_;
+    std::unique_ptr<idle_limit> limit_; // null while it has no idle time
     bool handled_ = false;
     bool straggles_ = false;
-};
-
-/// One on a server that has an idle time.
-class server::tracked_to_idle final : public tracked, private timer {
-public:
-    tracked_to_idle(server& by, connection& served, loop::time_point accepted_at);
-
-private:
-    void look_again();
-    void end_idle();
-    [[nodiscard]] std::uint64_t bytes_through() noexcept;
-    void expired() noexcept override;
-
-    loop::time_point progress_at_;
-    std::uint64_t through_ = 0;
-    std::uint64_t acknowledged_ = 0; // when the kernel was last asked
-    std::uint64_t queued_ = 0;       // unix: then, as memory
 };
 
 } // namespace ringdown

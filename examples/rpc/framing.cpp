@@ -29,10 +29,13 @@ std::expected<std::optional<frame>, std::string> framing::next() {
     if (scanner_.found() != flaw::none) return std::unexpected(what_is_wrong());
     const std::size_t rest = whole ? scanner_.nonparsed_size() : 0;
     const std::size_t bytes = bytes_.size() - begun_at_ - rest;
-    if (bytes > frame_max_)
+    const std::uint64_t announced =
+        whole ? bytes : lengths_.at_least(std::span(bytes_).subspan(begun_at_));
+    if (announced > frame_max_)
         return std::unexpected("message of more than " + std::to_string(frame_max_) + " bytes");
     if (!whole) return std::nullopt;
     scanner_.reset();
+    lengths_.reset();
     return decode(bytes);
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lengths.hpp"
 #include "scanner.hpp"
 
 namespace rpc {
@@ -20,8 +21,9 @@ struct frame {
 
 /// Cuts a stream of bytes into MessagePack values, and keeps no more of it than its limits allow.
 ///
-/// Of a message that is too large no more is kept than the limit and what was read beyond it in one
-/// go, whatever lengths it announces: nothing is decoded before all of it is there. Decoded, a
+/// A message is refused as soon as what it announces, in whatever depth, exceeds the limit: nobody
+/// waits for the rest of it, and no more is kept than the limit and what was read beyond it in one
+/// go. Nothing is decoded before all of it is there. Decoded, a
 /// message takes up to 24 times its bytes, since each of them may be a value.
 /// After an error there is no telling where the next message begins: the conversation is over.
 class framing {
@@ -46,6 +48,7 @@ private:
 
     std::uint64_t frame_max_;
     scanner scanner_;
+    lengths lengths_;          // of the message that has begun
     std::vector<char> bytes_;  // that have arrived, from some message's first on
     std::size_t begun_at_ = 0; // of these, those of messages that have been handed out
 };

@@ -119,6 +119,33 @@ class Bounds(RpcCase):
             self.drained(server, errors=f'rpc: {client.name}: message of more than 1000 bytes\n',
                          bad_messages=1, answered=2)
 
+    def test_refuse_a_length_when_it_is_read(self):
+        # The client sends nothing behind the length, and waits.
+        gib = (2 << 30).to_bytes(4, 'big')
+        small = (1000).to_bytes(2, 'big')
+        size = 'message of more than 1000 bytes'
+        count = 'array or map of more values than fit into 1000 bytes'
+        heads = [(first + gib, size) for first in (b'\xdb', b'\xc6', b'\xc9')]
+        heads += [(first + small, size) for first in (b'\xda', b'\xc5', b'\xc8')]
+        heads += [(first + gib, count) for first in (b'\xdd', b'\xdf')]
+        nestings = (b'', b'\x94\x00\x01\xa4echo\x91', b'\x94\x00\x01\xa4echo\x91\x82\xa1a\x93'
+                    b'\xcb12345678\xc4\x03abc\xc7\x02\x05xy\xd8\x011234567890123456\xa1b\xdc\x00\x02\x01')
+        with Server('rpc serve', '--frame-max', '1000') as server:
+            for nesting in nestings:
+                for head, why in heads:
+                    for pieces in ([nesting + head], [nesting + head[:2], head[2:]]):
+                        client = Client(server)
+                        for piece in pieces:
+                            client.send(piece)
+                            time.sleep(0.005)
+                        client.receive_to_end()
+                        self.assertEqual((client.answers, client.end), ({None: (why, None)}, 'FIN'))
+                        client.close()
+            times = 2 * len(nestings) * len(heads)
+            server.wait_reports(times)
+            self.drained(server, errors=r'(rpc: 127\.0\.0\.1:\d+: [^\n]+ 1000 bytes\n){%d}' % times,
+                         bad_messages=times, answered=times)
+
     def test_of_nesting_are_to_the_level(self):
         def nested(levels):
             return b'\x94\x00\x01\xa4echo\x91' + b'\x91' * levels + b'\xc0'

@@ -18,20 +18,6 @@ std::string text_of(const lease& held) {
     return {reinterpret_cast<const char*>(held.data().data()), held.size()};
 }
 
-/// Receives into all buffers of the loop and keeps them.
-task<std::vector<lease>> take_every_buffer(loop& on, conversation& through) {
-    std::vector<lease> held;
-    auto& pool = on.service<buffer_pool>();
-    while (held.size() < pool.count()) {
-        through.there.write("x");
-        auto got = co_await through.here.recv_lease();
-        if (!got) throw std::system_error(got.error());
-        held.push_back(std::move(*got));
-    }
-    CHECK(pool.available() == 0);
-    co_return held;
-}
-
 } // namespace
 
 TEST_CASE("recv_lease: hands out what came, and takes the buffer back by itself") {
@@ -125,56 +111,6 @@ TEST_CASE("recv_lease: recv after it takes the rest, in order, whatever the size
     });
 }
 
-TEST_CASE("recv_lease: every buffer out on lease makes it wait, and one that returns wakes it") {
-    test_loop on({.buffers = 4, .buffer_bytes = 64});
-    on.run([&]() -> task<void> {
-        auto greedy = over_tcp(on.loop);
-        auto [here, there] = over_tcp(on.loop);
-        auto held = co_await take_every_buffer(on.loop, greedy);
-        std::optional<std::string> got;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            inside.spawn(store(lease_some(here), got));
-            there.write("waiting");
-            co_await turns(on.loop, 5);
-            CHECK_FALSE(got);
-            held.pop_back();
-            while (!got)
-                co_await turns(on.loop, 1);
-        });
-        CHECK(*got == "waiting");
-    });
-}
-
-TEST_CASE("recv_lease: the end of the stream comes when a buffer has returned") {
-    test_loop on({.buffers = 4, .buffer_bytes = 64});
-    on.run([&]() -> task<void> {
-        for (const bool reset : {false, true}) {
-            auto greedy = over_tcp(on.loop);
-            auto [here, there] = over_tcp(on.loop);
-            auto held = co_await take_every_buffer(on.loop, greedy);
-            std::optional<result<lease>> got;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                auto body = [](stream& from, auto& into) -> task<void> {
-                    into.emplace(co_await from.recv_lease());
-                };
-                inside.spawn(body(here, got));
-                co_await turns(on.loop, 2);
-                if (reset)
-                    there.reset();
-                else
-                    there.finish();
-                co_await turns(on.loop, 2);
-                held.clear();
-                for (int i = 0; i < 50 && !got; ++i)
-                    co_await turns(on.loop, 1);
-            });
-            REQUIRE(got);
-            CHECK(got->error() == (reset ? std::make_error_code(std::errc::connection_reset)
-                                         : make_error_code(errc::end_of_stream)));
-        }
-    });
-}
-
 TEST_CASE("recv_lease: many readers share few buffers, and all of them get everything") {
     test_loop on({.buffers = 2, .buffer_bytes = 500});
     int intact = 0;
@@ -263,23 +199,6 @@ TEST_CASE("recv_lease: a cancellation that races with data loses no byte") {
         all += co_await read_all(here);
         CHECK(all == pattern_text(rounds * 10));
         CHECK(canceled > 0);
-    });
-}
-
-TEST_CASE("recv_lease: cancelled while it waits for a buffer it ends at once") {
-    test_loop on({.buffers = 2, .buffer_bytes = 64});
-    on.run([&]() -> task<void> {
-        auto greedy = over_tcp(on.loop);
-        auto [here, there] = over_tcp(on.loop);
-        const auto held = co_await take_every_buffer(on.loop, greedy);
-        there.write("kept");
-        result<lease> got;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            inside.spawn(keep([&] { return here.recv_lease(); }, got));
-            co_await turns(on.loop, 3);
-            inside.cancel();
-        });
-        CHECK(got.error() == std::errc::operation_canceled);
     });
 }
 

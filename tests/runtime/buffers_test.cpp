@@ -108,6 +108,31 @@ TEST_CASE("buffer_pool: none is picked twice, and an exhausted pool says so") {
     CHECK(pool.available() == 16);
 }
 
+TEST_CASE(
+    "buffer_pool: a quarter is kept back: then what arrives is copied and its buffer returns") {
+    test_loop on(picked(8));
+    auto& pool = on.loop.service<buffer_pool>();
+    std::vector<lease> held;
+    for (unsigned i = 0; i < 40; ++i) {
+        std::uint16_t id = 0;
+        REQUIRE(pool.pick(id));
+        std::ranges::fill_n(pool.memory(id), 10, static_cast<std::byte>(i));
+        held.push_back(pool.make_lease(pool.keep(id, 10), 2, 10));
+        CHECK(pool.copies() == (i < 6 ? 0 : i - 5));
+        CHECK(pool.available() == (i < 6 ? 7 - i : 2));
+    }
+    for (unsigned i = 0; i < 40; ++i) {
+        CHECK(held[i].size() == 8);
+        CHECK(std::ranges::all_of(
+            held[i].data(), [i](std::byte each) { return each == static_cast<std::byte>(i); }));
+    }
+    held.erase(held.begin(), held.begin() + 20); // buffers, and copies
+    CHECK(pool.available() == 8);
+    CHECK(pool.copies() == 20);
+    held.clear();
+    CHECK(pool.copies() == 0);
+}
+
 TEST_CASE("buffer_pool: waiters are told once that a buffer has come back") {
     test_loop on(picked(1));
     auto& pool = on.loop.service<buffer_pool>();

@@ -229,6 +229,7 @@ void run(const std::function<task<void>(rig&)>& body, const loop_options& option
         CHECK(ledger(at.on).counters().reports == at.made());
         at.check_reported_resets();
         CHECK(at.on.service<buffer_pool>().available() == at.on.service<buffer_pool>().count());
+        CHECK(at.on.service<buffer_pool>().copies() == 0);
         std::vector<std::uint64_t> numbers;
         for (const teardown_report& each : at.reports()) {
             const std::string said = row(each);

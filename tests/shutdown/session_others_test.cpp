@@ -190,7 +190,7 @@ TEST_CASE("session: a server's idle time does not run while a request is in prog
         REQUIRE(done.has_value());
         CHECK(row(*done) == "local graceful 1 1 0 0");
         // After the answer it did run: long before the drain asked anybody.
-        CHECK(row(at.only_report()) == "local application graceful graceful acknowledged");
+        CHECK(row(at.only_report()) == "local idle graceful graceful acknowledged");
         at.check_resets(0);
     });
 }

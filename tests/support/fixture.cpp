@@ -11,6 +11,7 @@ test_loop::~test_loop() {
     CHECK_MESSAGE(loop.operations_in_flight() == 0, "operations are in flight");
     const auto& buffers = loop.service<ringdown::buffer_pool>();
     CHECK_MESSAGE(buffers.available() == buffers.count(), "provided buffers are out");
+    CHECK_MESSAGE(buffers.copies() == 0, "copies of what was in buffers are out");
 }
 
 ringdown::task<void> turns(ringdown::loop& on, int count) {
