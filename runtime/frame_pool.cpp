@@ -33,12 +33,19 @@ void* frame_pool::allocate_from_heap(std::size_t size_class) {
     return ::operator new(bytes_of(size_class));
 }
 
-// What is large, or the first that this thread releases, or comes after the lists' end.
+// What is large, or the first that this thread releases, or comes after the lists' end, or is one
+// of too many that another thread has made.
 void frame_pool::release_slowly(void* block, std::size_t size_class) noexcept {
     free_lists& lists = own();
     free_list& list = lists.of[size_class < classes ? size_class : 0];
+    const bool keeps = RINGDOWN_POOLED && own_ && size_class < classes;
+    if (keeps && list.live <= -foreign_max) {
+        ++lists.surplus;
+        ::operator delete(block);
+        return;
+    }
     --list.live;
-    if (RINGDOWN_POOLED && own_ && size_class < classes)
+    if (keeps)
         list.head = ::new (block) free_block{list.head};
     else
         ::operator delete(block);
@@ -46,7 +53,7 @@ void frame_pool::release_slowly(void* block, std::size_t size_class) noexcept {
 
 frame_pool::counters frame_pool::statistics() noexcept {
     const free_lists& lists = own();
-    counters made{0, lists.from_heap};
+    counters made{-lists.surplus, lists.from_heap};
     for (const free_list& each : lists.of)
         made.live += each.live;
     return made;

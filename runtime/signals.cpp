@@ -14,7 +14,7 @@
 
 namespace ringdown {
 
-signals::signals(loop& on, std::initializer_list<int> which) : on_(on) {
+signals::signals(loop& on, std::initializer_list<int> which) : on_(on), calls_(on.calls()) {
     std::uint64_t mask = 0;
     sigset_t blocked;
     sigemptyset(&blocked);
@@ -25,16 +25,16 @@ signals::signals(loop& on, std::initializer_list<int> which) : on_(on) {
     }
     if (const int refused = pthread_sigmask(SIG_BLOCK, &blocked, nullptr))
         throw std::system_error(refused, std::system_category(), "cannot block signals");
-    fd_ = on_.calls().signalfd(mask);
+    fd_ = calls_.signalfd(mask);
     if (fd_ < 0) throw std::system_error(system_error(fd_), "cannot watch signals");
 }
 
-signals::~signals() { on_.calls().close(fd_); }
+signals::~signals() { calls_.close(fd_); }
 
 task<result<int>> signals::next() {
     for (;;) {
         signalfd_siginfo info;
-        const int got = on_.calls().read(fd_, &info, sizeof info);
+        const int got = calls_.read(fd_, &info, sizeof info);
         if (got == static_cast<int>(sizeof info)) co_return static_cast<int>(info.ssi_signo);
         if (got != -EAGAIN && got != -EINTR) co_return std::unexpected(system_error(got));
         const auto ready = co_await poll(on_, fd_, POLLIN);

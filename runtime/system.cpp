@@ -95,8 +95,9 @@ public:
 
 } // namespace
 
+// Never destroyed: what has static storage may close its descriptors after everything else.
 system& kernel() noexcept {
-    static linux_kernel instance;
+    static linux_kernel& instance = *new linux_kernel;
     return instance;
 }
 

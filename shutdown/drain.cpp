@@ -166,7 +166,11 @@ task<void> server::run_hook(drain_run& of, server_phase entered) {
     hook_ = nullptr;
     no_hook_.set();
     of.stir();
-    if (failure && options_.on_hook_failed) options_.on_hook_failed(entered, failure);
+    if (!failure) co_return;
+    if (options_.on_hook_failed)
+        on_.call_back(options_.on_hook_failed, entered, failure);
+    else
+        on_.keep(std::move(failure));
 }
 
 void server::cancel_hook() noexcept {
@@ -187,7 +191,7 @@ void server::abort_all(teardown_cause for_graceful) {
 void server::abort_one(tracked& left, teardown_cause for_graceful) {
     if (left.over() || left.straggles()) return;
     left.straggle();
-    stragglers_.push_back(left.now(on_.now()));
+    stragglers_.push_back(left.asked(on_.now()));
     connection& open = left.served();
     if (open.life() == life_phase::closed) return;
     if (open.ending())
