@@ -11,4 +11,8 @@ void note_thread() noexcept;
 /// What has static storage is destroyed after that, beneath whatever the thread was doing.
 [[nodiscard]] bool exiting() noexcept;
 
+/// Keeps what is never used or destroyed again where leak detectors find it. Threads: the one that
+/// called exit(3).
+void leave_behind(const void* kept) noexcept;
+
 } // namespace ringdown

@@ -74,11 +74,13 @@ loop::~loop() {
 // ever, and what else has static storage may still be destroyed after this, streams among it.
 void loop::leave_to_exit() noexcept {
     end_residents();
-    (void)root_.release();
+    while (!ending_residents_.empty())
+        leave_behind(&ending_residents_.pop_front());
+    leave_behind(root_.release());
     for (auto& [type, made] : services_)
-        (void)made.release();
-    (void)mailbox_.release();
-    (void)alarm_.release();
+        leave_behind(made.release());
+    leave_behind(mailbox_.release());
+    leave_behind(alarm_.release());
 }
 
 void loop::spawn(task<void> child) {

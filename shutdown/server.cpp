@@ -41,6 +41,7 @@ server::server(loop& on, std::shared_ptr<listening_socket> from, handler serve,
 server::~server() {
     const bool runs = open_ > 0 || handlers_ || under_way_;
     require(!runs || exiting(), "a server was destroyed while it ran; await its run");
+    tracked_.for_each([](tracked& left) { leave_behind(&left); });
 }
 
 task<result<void>> server::run() {

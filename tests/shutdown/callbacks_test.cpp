@@ -150,11 +150,12 @@ TEST_CASE("callbacks: accepting goes on where on_accept_paused throws") {
     };
     server_rig server(at, echo, options);
     const auto body = [&]() -> task<void> {
-        at.on.spawn(server.run());
-        co_await pass(at, 5ms);
-        peer client = server.connect();
+        peer client;
         {
-            const descriptor_limit none(0);
+            const descriptor_limit one(1); // the client's
+            at.on.spawn(server.run());     // the limit of an accept is that of its beginning
+            co_await pass(at, 5ms);
+            client = server.connect();
             const bool told = co_await eventually(at, [&] { return paused > 0; });
             CHECK(told);
         }
