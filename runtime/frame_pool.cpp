@@ -35,11 +35,21 @@ void* frame_pool::allocate_from_heap(std::size_t size_class) {
     return ::operator new(bytes_of(size_class));
 }
 
-// What is large, or the first that this thread releases, or comes after the lists' end.
+// What is large, or the first that this thread releases, or comes after the lists' end, or is one
+// of too many that another thread has made.
 void frame_pool::release_slowly(void* block, std::size_t size_class) noexcept {
     free_lists* lists = own();
-    if (lists) --lists->of[size_class < classes ? size_class : 0].live;
-    if (!RINGDOWN_POOLED || !lists || size_class >= classes) {
+    const bool keeps = RINGDOWN_POOLED && lists && size_class < classes;
+    if (lists) {
+        free_list& list = lists->of[size_class < classes ? size_class : 0];
+        if (keeps && list.live <= -foreign_max) {
+            ++lists->surplus;
+            ::operator delete(block);
+            return;
+        }
+        --list.live;
+    }
+    if (!keeps) {
         ::operator delete(block);
         return;
     }
@@ -50,7 +60,7 @@ void frame_pool::release_slowly(void* block, std::size_t size_class) noexcept {
 frame_pool::counters frame_pool::statistics() noexcept {
     const free_lists* lists = own();
     if (!lists) return {};
-    counters made{0, lists->from_heap};
+    counters made{-lists->surplus, lists->from_heap};
     for (const free_list& each : lists->of)
         made.live += each.live;
     return made;

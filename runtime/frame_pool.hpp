@@ -22,7 +22,9 @@ namespace ringdown {
 
 /// Recycles the memory of coroutine frames and state blocks, one free list per size and thread.
 ///
-/// Private to the runtime: a block freed on another thread simply joins that thread's lists.
+/// Private to the runtime: a block freed on another thread joins that thread's lists, up to
+/// `foreign_max` of a size more than that thread has handed out itself. The heap takes the others
+/// back, so that memory stays bounded where one thread makes what another ends.
 class frame_pool {
 public:
     static void* allocate(std::size_t bytes) {
@@ -39,6 +41,8 @@ public:
         if (!RINGDOWN_POOLED || !own_ || size_class >= classes)
             return release_slowly(block, size_class);
         free_list& list = own_->of[size_class];
+        if (list.live <= -foreign_max) [[unlikely]]
+            return release_slowly(block, size_class);
         --list.live;
         list.head = ::new (block) free_block{list.head};
     }
@@ -51,10 +55,13 @@ public:
 
     /// What a block of so many bytes takes from the heap, with what the heap itself adds.
     static std::size_t footprint(std::size_t bytes) noexcept { return class_of(bytes) * granule; }
-    /// How many blocks of that footprint are handed out, on this thread.
+    /// How many blocks of that footprint are handed out, on this thread; of those that it gave back
+    /// to the heap for others, nothing is known here.
     static std::int64_t live_of(std::size_t footprint) noexcept;
     static constexpr std::size_t footprint_step = 16;
     static constexpr std::size_t footprint_max = 8192;
+    /// Blocks of one size that a list keeps beyond those of its own thread.
+    static constexpr std::int64_t foreign_max = 256;
 
 private:
     // What the heap hands out: sixteen bytes at a time, less the eight in which it keeps the size.
@@ -77,6 +84,7 @@ private:
     struct free_lists {
         std::array<free_list, classes> of{};
         std::uint64_t from_heap = 0;
+        std::int64_t surplus = 0; // released to the heap, and not counted by any list
     };
     struct owner;
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <ringdown/runtime/alarm_clock.hpp>
+#include <ringdown/runtime/exit.hpp>
 #include <ringdown/runtime/mailbox.hpp>
 #include <ringdown/runtime/ring_operation.hpp>
 
@@ -54,25 +55,45 @@ loop::loop(const loop_options& options)
 }
 
 loop::~loop() {
-    // What was adopted and never run: ends as at the end of a run.
-    try {
-        if (!enabled_ && !lost() && (!residents_.empty() || !ending_residents_.empty())) {
-            begin_run();
-            end_run();
-        }
-    } catch (const std::system_error&) { // the ring is denied: they end with the process
+    if (lost()) {
+        leave_all_behind();
+        return;
     }
-    if (lost() && enabled_) leave_behind();
+    if (root_) {
+        require(exiting() && ring_.thread() == std::this_thread::get_id(),
+                "a loop was destroyed while it runs, by its own run, or at the end of main beside "
+                "the thread that runs it; stop it, and let its run return first");
+        leave_to_exit();
+        return;
+    }
+    mailbox_->drop();
+    if (residents_.empty()) return;
+    // What was adopted outside of any run ends as at the end of one.
+    try {
+        begin_run();
+        end_run();
+    } catch (...) { // of a callback, or the ring is denied; there is nobody left to be told
+    }
+    if (lost()) leave_all_behind();
 }
 
-// The kernel has been given the addresses of what is in flight, and tells no more when it is done
-// with them: so nothing is freed that they may be part of.
-void loop::leave_behind() noexcept {
-    static_cast<void>(root_.release());
-    static_cast<void>(mailbox_.release());
-    static_cast<void>(alarm_.release());
+// The kernel has been given the addresses of what is in flight, and may tell no more when it is
+// done with them: so nothing is freed that they may be part of.
+void loop::leave_all_behind() noexcept {
+    leave_behind(root_.release());
     for (auto& [type, made] : services_)
-        static_cast<void>(made.release());
+        leave_behind(made.release());
+    leave_behind(mailbox_.release());
+    leave_behind(alarm_.release());
+}
+
+// exit(3) was called within the run, and never returns to it. Whoever is suspended stays so for
+// ever, and what else has static storage may still be destroyed after this, streams among it.
+void loop::leave_to_exit() noexcept {
+    end_residents();
+    while (!ending_residents_.empty())
+        leave_behind(&ending_residents_.pop_front());
+    leave_all_behind();
 }
 
 void loop::spawn(task<void> child) {
@@ -84,7 +105,10 @@ void loop::spawn(task<void> child) {
 void loop::post(std::move_only_function<void()> call) { mailbox_->post(std::move(call)); }
 
 void loop::stop() {
-    post([this] { stopping_ = true; });
+    const std::uint64_t meant = std::max<std::uint64_t>(runs_.load(std::memory_order_relaxed), 1);
+    post([this, meant] {
+        if (meant == runs_.load(std::memory_order_relaxed)) stopping_ = true;
+    });
 }
 
 std::size_t loop::operations_in_flight() const noexcept {
@@ -95,11 +119,14 @@ void loop::begin_run() {
     if (lost()) ring_.enter(false); // throws
     require(!root_, "loop::run was called inside itself");
     require(!enabled_ || ring_.thread() == std::this_thread::get_id(),
-            "a loop was run by another thread than the first time");
+            "a loop was run, or destroyed with connections left on it, by another thread than the "
+            "one that ran it first");
+    note_thread();
     if (!enabled_) ring_.enable();
     enabled_ = true;
     mailbox_->open();
     alarm_->open();
+    runs_.fetch_add(1, std::memory_order_relaxed);
     root_ = std::make_unique<scope>(*this, nullptr);
 }
 
@@ -124,13 +151,9 @@ void loop::end_run() {
     alarm_->close();
     while (in_flight_ > 0)
         turn();
-    const scope& ended = *root_;
-    std::exception_ptr failure;
-    try {
-        ended.rethrow();
-    } catch (...) {
-        failure = std::current_exception();
-    }
+    const std::exception_ptr of_task = root_->failure();
+    const std::exception_ptr of_callback = std::exchange(kept_, nullptr);
+    const std::exception_ptr failure = of_callback ? of_callback : of_task;
     root_.reset();
     stopping_ = false;
     if (failure) std::rethrow_exception(failure);
@@ -142,6 +165,12 @@ void loop::end_residents() noexcept {
         ending_residents_.push_back(guest);
         guest.loop_ends();
     }
+}
+
+void loop::keep(std::exception_ptr failure) noexcept {
+    ++callback_failures_;
+    const bool first = !kept_ && !(root_ && root_->failed());
+    if (first) kept_ = std::move(failure);
 }
 
 void loop::reap(std::size_t silently_submitted) {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <coroutine>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -69,13 +71,21 @@ public:
     explicit loop(const loop_options& options = {});
     loop(const loop&) = delete;
     loop& operator=(const loop&) = delete;
+    /// Ends and reports the connections that were adopted since the last run, as a run would at its
+    /// end. Calls that were posted since then are destroyed, and not run. What callbacks throw
+    /// meanwhile is thrown nowhere.
+    ///
+    /// A loop is not destroyed while it runs, with one exception: where its own thread calls
+    /// exit(3) within the run, a loop with static storage resets its connections and lets the
+    /// program end.
     ~loop();
 
     /// Runs until `main` has ended, then cancels what else was spawned, ends every connection
     /// that is still open, and returns when the last operation has been joined.
     ///
-    /// Errors: an exception that leaves `main`, or a task spawned on the loop, is thrown. So is the
-    /// `std::system_error` that io_uring_enter is denied, which a seccomp profile may do at any
+    /// Errors: throws the first exception that left `main`, a task spawned on the loop, or a
+    /// callback; one of a task ends the run, one of a callback does not. Throws
+    /// `std::system_error` when io_uring_enter is denied, which a seccomp profile may do at any
     /// time. The loop is lost then: nothing on it can be joined, so its tasks are never resumed
     /// and never freed, connections end with the process, and each later `run` throws it again.
     template <class T>
@@ -87,11 +97,23 @@ public:
     void spawn(task<void> child);
 
     /// Runs `call` on the loop's thread, soon. May be called from any thread.
+    ///
+    /// Between runs it waits for the next one. What it throws is kept, see `callback_failures`.
     void post(std::move_only_function<void()> call);
 
     /// Ends the run as if the main task had ended, and cancels that one too. May be called from
     /// any thread.
+    ///
+    /// Before the first run it ends that one as it begins. One that comes when its run is over, or
+    /// between two runs, does nothing.
     void stop();
+
+    /// How many callbacks have thrown so far. Such an exception stops nothing of what the library
+    /// does; the first one is kept, and `run` throws it as it ends, this run or else the next.
+    ///
+    /// This holds for whatever the library is given to call and is no task: posted calls, and what
+    /// ledgers and servers call. Threads: the loop's.
+    [[nodiscard]] std::uint64_t callback_failures() const noexcept { return callback_failures_; }
 
     [[nodiscard]] time_point now() const noexcept { return calls_.now(); }
     /// When the loop took note of the completion that is being handled: the same for all that it
@@ -129,6 +151,17 @@ public:
     void submit_unawaited(Prepare prepare);
     template <class Service>
     Service& service();
+    /// Calls what the program has given the library to call, and keeps what it throws.
+    template <class Callback, class... Arguments>
+    void call_back(Callback& callback, const Arguments&... arguments) noexcept {
+        try {
+            callback(arguments...);
+        } catch (...) {
+            keep(std::current_exception());
+        }
+    }
+    /// Keeps what has left a callback.
+    void keep(std::exception_ptr failure) noexcept;
     /// @}
 
 private:
@@ -139,13 +172,14 @@ private:
     void reap(std::size_t silently_submitted);
     void run_until(const bool& ended);
     void end_run();
+    void leave_to_exit() noexcept;
     void turn();
     void expire_timers();
     void complete_silent(std::size_t submitted);
     void end_silence(ring_operation& failed) noexcept;
     void resume_ready();
     void end_residents() noexcept;
-    void leave_behind() noexcept;
+    void leave_all_behind() noexcept;
 
     loop_options options_;
     system& calls_;
@@ -162,6 +196,9 @@ private:
     bool alarm_wanted_ = false; // by the next turn: what the tasks do first takes time
     std::unique_ptr<mailbox> mailbox_;
     std::unique_ptr<scope> root_; // while it runs; null between runs
+    std::exception_ptr kept_;     // the first that left a callback
+    std::uint64_t callback_failures_ = 0;
+    std::atomic<std::uint64_t> runs_{0}; // begun
     bool enabled_ = false;
     bool stopping_ = false;
     bool reaping_ = false;

@@ -57,8 +57,14 @@ void mailbox::run_posted() {
         running_.swap(posted_);
     }
     for (auto& call : running_)
-        call();
+        on_.call_back(call);
     running_.clear();
+}
+
+void mailbox::drop() noexcept {
+    std::vector<std::move_only_function<void()>> dropped; // outside of the lock
+    const std::lock_guard lock(mutex_);
+    dropped.swap(posted_);
 }
 
 } // namespace ringdown

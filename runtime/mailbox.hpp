@@ -19,6 +19,8 @@ public:
 
     /// From any thread.
     void post(std::move_only_function<void()> call);
+    /// Destroys the calls that have not run.
+    void drop() noexcept;
 
 private:
     void completed(completion what) noexcept override;

@@ -51,6 +51,7 @@ public:
 
     [[nodiscard]] std::size_t children() const noexcept { return children_; }
     [[nodiscard]] bool failed() const noexcept { return failure_ != nullptr; }
+    [[nodiscard]] std::exception_ptr failure() const noexcept { return failure_; }
     [[nodiscard]] cancellation& governing() noexcept { return governing_; }
 
     /// Waits until every child has ended; `with_scope` does.

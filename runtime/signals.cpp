@@ -23,7 +23,7 @@ std::atomic<std::uint64_t> blocked_here{0};
 
 } // namespace
 
-signals::signals(loop& on, std::initializer_list<int> which) : on_(on) {
+signals::signals(loop& on, std::initializer_list<int> which) : on_(on), calls_(on.calls()) {
     std::uint64_t mask = 0;
     sigset_t blocked;
     sigemptyset(&blocked);
@@ -38,16 +38,16 @@ signals::signals(loop& on, std::initializer_list<int> which) : on_(on) {
     for (const int signal : which)
         if (sigismember(&before, signal) == 0)
             blocked_here.fetch_or(std::uint64_t{1} << (signal - 1), std::memory_order_relaxed);
-    fd_ = on_.calls().signalfd(mask);
+    fd_ = calls_.signalfd(mask);
     if (fd_ < 0) throw std::system_error(system_error(fd_), "cannot watch signals");
 }
 
-signals::~signals() { on_.calls().close(fd_); }
+signals::~signals() { calls_.close(fd_); }
 
 task<result<int>> signals::next() {
     for (;;) {
         signalfd_siginfo info;
-        const int got = on_.calls().read(fd_, &info, sizeof info);
+        const int got = calls_.read(fd_, &info, sizeof info);
         if (got == static_cast<int>(sizeof info)) co_return static_cast<int>(info.ssi_signo);
         if (got != -EAGAIN && got != -EINTR) co_return std::unexpected(system_error(got));
         const auto ready = co_await poll(on_, fd_, POLLIN);

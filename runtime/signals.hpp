@@ -11,13 +11,15 @@
 namespace ringdown {
 
 class loop;
+class system;
 
 /// Signals as something that a task awaits, instead of as interruptions.
 ///
 /// Blocks the signals in the calling thread, so construct it before the program starts other
 /// threads: they inherit the mask. Programs that are started inherit it as well, and would ignore
 /// a SIGTERM; see `child_attributes` and `child_signal_mask`.
-/// Lifetime: outlived by its loop. The signals stay blocked after its destruction.
+/// Lifetime: `next` is awaited on its loop, which may be destroyed first. The signals stay blocked
+/// after its destruction.
 /// Errors: the constructor throws `std::invalid_argument` for a number that is no signal, and
 /// `std::system_error`.
 class signals {
@@ -35,6 +37,7 @@ public:
 
 private:
     loop& on_;
+    system& calls_; // the loop may be gone before this is
     int fd_;
 };
 

@@ -128,8 +128,8 @@ public:
 
 } // namespace
 
+// Never destroyed: what has static storage may close its descriptors after everything else.
 system& kernel() noexcept {
-    // Never destroyed: what the program keeps in static storage closes by it at the very end.
     alignas(linux_kernel) static std::byte place[sizeof(linux_kernel)];
     static system& instance = *::new (place) linux_kernel;
     return instance;

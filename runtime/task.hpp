@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <coroutine>
 #include <exception>
 #include <optional>
@@ -84,7 +85,7 @@ template <class T>
 class promise final : public promise_base {
 public:
     task<T> get_return_object() noexcept;
-    template <class U>
+    template <std::convertible_to<T> U = T> // T, so that a list in braces makes one
     void return_value(U&& value) {
         value_.emplace(std::forward<U>(value));
     }
@@ -111,6 +112,7 @@ public:
 ///
 /// Resumes its parent without growing the stack, at every optimisation level. Its frame comes
 /// from the thread's pool.
+/// `co_return` takes what converts to `T`, and a list in braces that makes one: `co_return {}`.
 /// Lifetime: only a task that has not started, or has ended, may be destroyed.
 /// Errors: an exception that leaves the coroutine is thrown where it is awaited.
 /// Cancellation: that of the awaiting task.

@@ -182,7 +182,11 @@ task<void> server::run_hook(drain_run& of, server_phase entered) {
     hook_ = nullptr;
     no_hook_.set();
     of.stir();
-    if (failure && options_.on_hook_failed) options_.on_hook_failed(entered, failure);
+    if (!failure) co_return;
+    if (options_.on_hook_failed)
+        on_.call_back(options_.on_hook_failed, entered, failure);
+    else
+        on_.keep(std::move(failure));
 }
 
 void server::cancel_hook() noexcept {
@@ -212,14 +216,14 @@ void server::note_refusal(drain_run& of) {
     of.newcomers = listener_.refuse();
     if (of.newcomers == refusal::denied && !of.told_of_refusal && options_.on_refusal_denied) {
         of.told_of_refusal = true;
-        options_.on_refusal_denied(listener_.denied_by());
+        on_.call_back(options_.on_refusal_denied, listener_.denied_by());
     }
 }
 
 void server::abort_one(tracked& left, teardown_cause for_graceful) {
     if (left.over() || left.straggles()) return;
     left.straggle();
-    stragglers_.push_back(left.now(on_.now()));
+    stragglers_.push_back(left.asked(on_.now()));
     connection& open = left.served();
     if (open.life() == life_phase::closed) return;
     if (open.ending())

@@ -36,9 +36,9 @@ public:
     /// The application is done with what the ending allowed it: goes on to the end.
     void let_go() noexcept;
 
-    /// Asks whether FIN was acknowledged meanwhile, for those who want to know now: the ending
-    /// itself learns it by the peer's FIN, or at its next look.
-    void look() noexcept;
+    /// Whether FIN was acknowledged by now, for those who look on; the kernel is asked, and nothing
+    /// is noted. The ending itself learns it by the peer's FIN, or at its next look.
+    [[nodiscard]] bool fin_is_acknowledged() const noexcept;
 
     /// Makes the deadline no later than this.
     void tighten(time_point deadline) noexcept;

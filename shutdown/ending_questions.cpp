@@ -21,12 +21,13 @@ bool ending::receive_tells_first() const noexcept {
            (discard_.in_flight() || of.receives());
 }
 
-void ending::look() noexcept {
-    connection& of = connection_;
-    if (of.from().kind != connection_kind::tcp || of.sending() != sending_phase::fin_sent) return;
+bool ending::fin_is_acknowledged() const noexcept {
+    const connection& of = connection_;
+    if (of.sending() != sending_phase::fin_sent) return of.sending() > sending_phase::fin_sent;
+    if (of.from().kind != connection_kind::tcp) return false;
     int queued = 0;
     const int refused = of.on().calls().ioctl(of.descriptor(), SIOCOUTQ, queued);
-    if (refused >= 0 && queued == 0) queue_settled({0, 0});
+    return refused >= 0 && queued == 0;
 }
 
 void ending::ask_queue() {

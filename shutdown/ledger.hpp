@@ -64,19 +64,22 @@ struct teardown_counters {
 /// Every report of one loop: also those of connections that nobody waits for.
 class teardown_ledger final : public loop_service {
 public:
-    explicit teardown_ledger(loop&) noexcept {}
+    explicit teardown_ledger(loop& counted) noexcept : loop_(counted) {}
 
     [[nodiscard]] const teardown_counters& counters() const noexcept { return counters_; }
 
-    /// Called with each report as its connection ends; must not wait. Replaces the one before.
+    /// Called with each report as its connection ends; must not wait. Replaces the one before, and
+    /// is not replaced from within itself. What it throws is kept, see `loop::callback_failures`:
+    /// the report has been counted, and goes to whoever else is to have it.
     void on_report(std::function<void(const teardown_report&)> sink) { sink_ = std::move(sink); }
 
-    void enter(const teardown_report& report) {
+    void enter(const teardown_report& report) noexcept {
         counters_.add(report);
-        if (sink_) sink_(report);
+        if (sink_) loop_.call_back(sink_, report);
     }
 
 private:
+    loop& loop_;
     teardown_counters counters_;
     std::function<void(const teardown_report&)> sink_;
 };
@@ -88,7 +91,8 @@ inline teardown_ledger& ledger(loop& of) { return of.service<teardown_ledger>();
 ///
 /// A ledger belongs to its loop and has no atomics, so its numbers are taken where they are made;
 /// `got` copies what it wants and must not wait. To merge several loops, let each `got` post its
-/// copy to the loop that adds them up.
+/// copy to the loop that adds them up. What `got` throws is kept by the loop that is read, see
+/// `loop::callback_failures`.
 /// A loop that has ended its run calls nothing any more: once its thread is joined, read
 /// `ledger(of).counters()` directly. Threads: any.
 void read_counters(loop& of, std::move_only_function<void(const teardown_counters&)> got);

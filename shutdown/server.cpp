@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include <ringdown/runtime/deadline.hpp>
+#include <ringdown/runtime/exit.hpp>
 #include <ringdown/runtime/sleep.hpp>
 #include <ringdown/shutdown/close.hpp>
 #include <ringdown/shutdown/drain_run.hpp>
@@ -38,7 +39,10 @@ server::server(loop& on, std::shared_ptr<listening_socket> from, handler serve,
 }
 
 server::~server() {
-    require(open_ == 0 || on_.lost(), "a server was destroyed while it ran; await its run");
+    const bool runs = open_ > 0 || handlers_ || under_way_;
+    require(!runs || exiting() || on_.lost(),
+            "a server was destroyed while it ran; await its run");
+    tracked_.for_each([](tracked& left) { leave_behind(&left); });
 }
 
 task<result<void>> server::run() {
@@ -102,24 +106,24 @@ void server::serve(stream accepted, loop::time_point at, scope& inside) {
 
 task<void> server::conclude(tracked& handled, std::exception_ptr failure) {
     std::unique_ptr<tracked> here(&handled);
-    if (failure && options_.on_handler_failed) options_.on_handler_failed(failure);
+    if (failure && options_.on_handler_failed) on_.call_back(options_.on_handler_failed, failure);
     here->handled();
     auto ending = ended(here->served());
     (void)co_await ending;
     report(std::move(here));
 }
 
-void server::report(std::unique_ptr<tracked> closed) {
+void server::report(std::unique_ptr<tracked> closed) noexcept {
     const teardown_report& report = ending::of(closed->served()).report();
     counters_.add(report);
-    if (options_.on_report) options_.on_report(report);
+    if (options_.on_report) on_.call_back(options_.on_report, report);
 }
 
 // Until a descriptor of ours comes back, or for a while.
 task<result<void>> server::pause(std::error_code why) {
     const auto now = on_.now();
     if (options_.on_accept_paused && (!last_shortage_ || now > *last_shortage_ + shortage_quiet))
-        options_.on_accept_paused(why);
+        on_.call_back(options_.on_accept_paused, why);
     last_shortage_ = now;
     connection_closed_.reset();
     auto wait = wait_for(on_, connection_closed_);
@@ -130,31 +134,32 @@ void server::note_progress() noexcept {
     if (under_way_ && nothing_left()) under_way_->stir();
 }
 
-template <class Visit>
-void server::summarize(server_summary& into, Visit visit) {
+void server::summarize(server_summary& into) const noexcept {
     into.phase = phase_;
     into.ready = ready();
     into.accepts = accepts();
     into.reports = counters_.reports;
-    // Each is looked at before it is counted, so that the counts are those of the list.
-    if (!tracked_.empty()) into.oldest = tracked_.front().now(on_.now());
-    tracked_.for_each([&](tracked& each) {
-        visit(each);
-        ++into.by_activity[static_cast<std::size_t>(activity_of(each.served()))];
-    });
 }
 
 server_summary server::summary() {
     server_summary made;
-    summarize(made, [](tracked&) {});
+    summarize(made);
+    if (!tracked_.empty()) made.oldest = tracked_.front().now(on_.now());
+    tracked_.for_each([&made](tracked& each) {
+        ++made.by_activity[static_cast<std::size_t>(activity_of(each.served()))];
+    });
     return made;
 }
 
 server_snapshot server::snapshot() {
     server_snapshot made;
+    summarize(made);
     made.connections.reserve(open_);
-    summarize(made,
-              [&, at = on_.now()](tracked& each) { made.connections.push_back(each.now(at)); });
+    tracked_.for_each([&made, at = on_.now()](tracked& each) {
+        made.connections.push_back(each.asked(at));
+        ++made.by_activity[static_cast<std::size_t>(made.connections.back().activity)];
+    });
+    if (!made.connections.empty()) made.oldest = made.connections.front();
     return made;
 }
 

@@ -22,6 +22,8 @@
 
 namespace ringdown {
 
+/// What callbacks throw is kept, see `loop::callback_failures`: the server goes on, and no report
+/// is lost. `on_phase` is a task, and so is a handler; each has a callback that is told.
 struct server_options {
     /// Called with the report of each connection that was accepted; must not wait.
     std::function<void(const teardown_report&)> on_report{};
@@ -43,16 +45,18 @@ struct server_options {
     /// The kernel permits a drain no way to refuse newcomers (`refusal::denied`), and says why:
     /// those who connect as the listening socket is closed are reset. Called once at most.
     std::function<void(std::error_code)> on_refusal_denied{};
-    /// A handler has thrown; its connection was dropped, and nothing else is harmed.
+    /// A handler has thrown; its connection was dropped, and nothing else is harmed. Where this is
+    /// not set, nobody is told.
     std::function<void(std::exception_ptr)> on_handler_failed{};
     /// Runs beside each phase of a drain, from its beginning; the next phase waits until it has
     /// ended. So is `serving`, when a drain was called off. One runs at a time.
     ///
     /// It is cancelled at the drain's deadline, and when somebody escalates or calls the drain off;
     /// one that begins after the deadline is cancelled already. One that does not mind keeps the
-    /// drain's answer waiting, but no connection. The drain goes on when it throws.
+    /// drain's answer waiting, but no connection. The drain goes on when it throws:
+    /// `on_hook_failed` is told, or else the exception is kept like one of a callback.
     std::function<task<void>(server_phase)> on_phase{};
-    /// `on_phase` has thrown. Must not throw itself.
+    /// `on_phase` has thrown.
     std::function<void(server_phase, std::exception_ptr)> on_hook_failed{};
 };
 
@@ -60,8 +64,8 @@ struct server_options {
 ///
 /// Reports always equal accepts: each connection that was accepted is reported once, however it
 /// ended, and `run` does not end before the last one was.
-/// Lifetime: outlives its `run` and `drain`. Threads: one loop's; servers on several loops share
-/// one `listening_socket`.
+/// Lifetime: outlives its `run` and `drain` (an assertion). Threads: one loop's; servers on several
+/// loops share one `listening_socket`.
 class server {
 public:
     using handler = std::function<task<void>(stream)>;
@@ -120,22 +124,23 @@ public:
     [[nodiscard]] std::size_t open() const noexcept { return open_; }
     [[nodiscard]] const teardown_counters& counters() const noexcept { return counters_; }
 
-    /// What the connections are doing, all in all; makes one system call at most.
+    /// What the connections are doing, all in all. Makes one system call at most, for the name of
+    /// the oldest one's peer, and changes nothing that a report tells.
     [[nodiscard]] server_summary summary();
-    /// The same and each connection.
+    /// The same and each connection. Makes two system calls for each at most, for the peer's name,
+    /// once, and to see whether FIN was acknowledged; changes nothing that a report tells either.
     [[nodiscard]] server_snapshot snapshot();
 
 private:
     class tracked;
     class drain_run;
-    template <class Visit>
-    void summarize(server_summary& into, Visit visit);
+    void summarize(server_summary& into) const noexcept;
 
     task<result<void>> accept_all(scope& inside);
     void serve(stream accepted, loop::time_point at, scope& inside);
     void serve_accepted(loop::time_point at, scope& inside);
     task<void> conclude(tracked& handled, std::exception_ptr failure);
-    void report(std::unique_ptr<tracked> closed);
+    void report(std::unique_ptr<tracked> closed) noexcept;
     task<result<void>> pause(std::error_code why);
     void note_progress() noexcept;
     /// Nobody is served, and nobody waits to be.

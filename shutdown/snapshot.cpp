@@ -46,10 +46,19 @@ std::string_view waits_for(connection_activity activity) noexcept {
     return names[static_cast<std::size_t>(activity)];
 }
 
+connection_activity activity_by_now(const connection& of) noexcept {
+    using enum connection_activity;
+    const connection_activity known = activity_of(of);
+    if (known != acknowledging) return known;
+    const auto& ended = static_cast<const ending&>(*of.ending());
+    if (!ended.fin_is_acknowledged()) return acknowledging;
+    return of.receiving() == receiving_phase::discarding ? finishing : joining;
+}
+
 connection_snapshot snapshot_of(connection& of, std::chrono::nanoseconds age) noexcept {
     if (!of.knows_peer() && of.life() < life_phase::joined)
-        of.set_peer(peer_name(of.on().calls(), of.descriptor()));
-    if (of.life() == life_phase::ending) ending::of(of).look();
+        of.set_peer(
+            peer_name(of.on().calls(), of.descriptor(), of.from().ipv6 ? AF_INET6 : AF_INET));
     const connection::counters& bytes = of.bytes();
     return {of.number(),
             of.peer(),

@@ -18,7 +18,7 @@ enum class connection_activity : std::uint8_t {
     idle,          ///< Its handler waits for a request, and says so.
     serving,       ///< Its handler does anything else.
     flushing,      ///< It ends; bytes that were handed over have not been accepted by the kernel.
-    acknowledging, ///< It ends; FIN was sent and not acknowledged.
+    acknowledging, ///< It ends; FIN was sent and is not known to be acknowledged.
     finishing,     ///< It ends; FIN was acknowledged and the peer has not finished.
     joining,       ///< It has ended; operations in flight are coming back.
     aborting,      ///< It was reset; operations in flight are coming back.
@@ -27,7 +27,11 @@ enum class connection_activity : std::uint8_t {
 
 constexpr std::size_t connection_activities = 8;
 
+/// What the library knows of it; the kernel is not asked.
 connection_activity activity_of(const connection& of) noexcept;
+/// The same, and whether a FIN of ours was acknowledged since, which the kernel is asked and nobody
+/// else is told.
+connection_activity activity_by_now(const connection& of) noexcept;
 std::string_view name(connection_activity activity) noexcept;
 /// What has to happen before the connection gets further: `request`, `handler`, `flush`,
 /// `fin_acknowledged`, `peer_finished` or `operations`.
@@ -48,10 +52,11 @@ struct connection_snapshot {
     }
 };
 
-/// Asks the kernel for the peer's name if nobody has before, and for nothing else.
+/// Its activity is what the library knows of it. Asks the kernel for the peer's name if nobody has
+/// before, and for nothing else; keeps that name, and changes nothing else.
 connection_snapshot snapshot_of(connection& of, std::chrono::nanoseconds age) noexcept;
 
-/// A server at one moment.
+/// A server at one moment, as far as the library knows.
 struct server_summary {
     server_phase phase = server_phase::serving;
     bool ready = false;
@@ -66,7 +71,7 @@ struct server_summary {
     }
 };
 
-/// The same, and every connection, oldest first.
+/// The same, and every connection, oldest first. The kernel was asked which FINs were acknowledged.
 struct server_snapshot : server_summary {
     std::vector<connection_snapshot> connections;
 };

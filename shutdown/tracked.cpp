@@ -39,12 +39,8 @@ void server::tracked::child_finished(std::coroutine_handle<> handler,
     }
     // Most handlers have waited for the end themselves, so no task has to.
     handled();
-    try {
-        by_.report(std::unique_ptr<tracked>(this));
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    inside.leave(std::move(failure));
+    by_.report(std::unique_ptr<tracked>(this));
+    inside.leave();
 }
 
 void server::tracked::marked_idle() noexcept {

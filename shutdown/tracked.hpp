@@ -34,6 +34,12 @@ public:
     [[nodiscard]] connection_snapshot now(loop::time_point at) noexcept {
         return snapshot_of(*served_, at - accepted_at_);
     }
+    /// The same, and the kernel is asked whether FIN was acknowledged.
+    [[nodiscard]] connection_snapshot asked(loop::time_point at) noexcept {
+        connection_snapshot made = now(at);
+        made.activity = activity_by_now(*served_);
+        return made;
+    }
 
     enum class idleness : std::uint8_t {
         busy,  ///< A handler is at work, or will be with what has arrived.

@@ -89,6 +89,42 @@ TEST_CASE("frame_pool: a block released by another thread joins that thread's") 
     frame_pool::release(other, 300);
 }
 
+TEST_CASE("frame_pool: what another thread makes and this one ends does not pile up") {
+    if (sanitized) {
+        MESSAGE("skip: under AddressSanitizer every block comes from the heap");
+        return;
+    }
+    constexpr std::size_t bytes = 700;
+    constexpr std::int64_t blocks = 20'000;
+    std::thread ends([&] {
+        std::vector<void*> made(blocks);
+        std::thread([&] {
+            for (void*& each : made)
+                each = frame_pool::allocate(bytes);
+        }).join();
+        for (void* each : made)
+            frame_pool::release(each, bytes);
+        CHECK(frame_pool::statistics().live == -blocks);
+
+        // What was kept serves this thread; its own blocks are kept beside those of others.
+        std::vector<void*> own(2 * frame_pool::foreign_max);
+        const auto taken_from_heap = [&] {
+            const auto before = frame_pool::statistics().from_heap;
+            for (void*& each : own)
+                each = frame_pool::allocate(bytes);
+            return frame_pool::statistics().from_heap - before;
+        };
+        CHECK(taken_from_heap() == frame_pool::foreign_max);
+        for (void* each : own)
+            frame_pool::release(each, bytes);
+        CHECK(taken_from_heap() == 0);
+        for (void* each : own)
+            frame_pool::release(each, bytes);
+        CHECK(frame_pool::statistics().live == -blocks);
+    });
+    ends.join();
+}
+
 TEST_CASE("frame_pool: tasks take their frames from it, and none from the heap once warm") {
     if (sanitized) {
         MESSAGE("skip: under AddressSanitizer every block comes from the heap");

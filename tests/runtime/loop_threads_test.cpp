@@ -200,6 +200,39 @@ TEST_CASE("loop: a stopped one runs again") {
     CHECK(on.run([&]() -> task<bool> { co_return (co_await noop(on.loop)).has_value(); }));
 }
 
+TEST_CASE("loop: a stop that comes too late for its run does nothing to the next") {
+    test_loop on;
+    const auto sleeps_whole = [&]() -> task<bool> {
+        co_return (co_await sleep_for(on.loop, 1ms)).has_value();
+    };
+    for (int i = 0; i < 20; ++i) {
+        on.run([&]() -> task<void> {
+            on.loop.stop(); // the run ends before it has looked
+            co_return;
+        });
+        CHECK(on.run(sleeps_whole));
+        std::thread other;
+        on.run([&]() -> task<void> {
+            other = std::thread([&] {
+                on.loop.stop();
+                on.loop.stop();
+            });
+            CHECK(!co_await sleep_for(on.loop, 1h));
+        });
+        other.join();
+        CHECK(on.run(sleeps_whole));
+        on.loop.stop(); // between two runs
+        CHECK(on.run(sleeps_whole));
+    }
+}
+
+TEST_CASE("loop: a stop before the first run ends that one, and no other") {
+    test_loop on;
+    on.loop.stop();
+    on.run([&]() -> task<void> { CHECK(!co_await sleep_for(on.loop, 1h)); });
+    on.run([&]() -> task<void> { CHECK(co_await sleep_for(on.loop, 1ms)); });
+}
+
 TEST_CASE("loop: made by one thread it runs on another, and is destroyed by the first") {
     const leak_guard unchanged;
     for (int i = 0; i < 20; ++i) {

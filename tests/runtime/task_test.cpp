@@ -1,9 +1,14 @@
+#include <concepts>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
+#include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/noop.hpp>
 #include <ringdown/runtime/task.hpp>
 
@@ -177,6 +182,29 @@ TEST_CASE("task: answers values that can only be moved, or have no default") {
     };
     CHECK(*on.run(pointer) == 5);
     CHECK(on.run([]() -> task<no_default> { co_return no_default(6); }).value == 6);
+}
+
+TEST_CASE("task: co_return takes a list in braces, an error, and what converts") {
+    test_loop on;
+    auto empty = []() -> task<result<void>> { co_return {}; };
+    CHECK(on.run(empty).has_value());
+    auto number = []() -> task<result<long>> { co_return {}; };
+    CHECK(on.run(number) == 0);
+    auto converted = []() -> task<result<long>> { co_return short{7}; };
+    CHECK(on.run(converted) == 7);
+    auto refused = []() -> task<result<long>> {
+        co_return std::unexpected(std::make_error_code(std::errc::timed_out));
+    };
+    CHECK(on.run(refused).error() == std::errc::timed_out);
+    auto text = []() -> task<std::string> { co_return "text"; };
+    CHECK(on.run(text) == "text");
+    auto list = []() -> task<std::vector<int>> { co_return {1, 2, 3}; };
+    CHECK(on.run(list) == std::vector{1, 2, 3});
+    auto pair = []() -> task<std::pair<int, std::string>> { co_return {4, "four"}; };
+    CHECK(on.run(pair).second == "four");
+    auto none = []() -> task<std::optional<int>> { co_return {}; };
+    CHECK_FALSE(on.run(none).has_value());
+    static_assert(!std::convertible_to<int, std::vector<int>>);
 }
 
 TEST_CASE("task: the value is moved out once, and none is left behind") {
