@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cerrno>
 #include <optional>
 #include <type_traits>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <ringdown/runtime/operation.hpp>
@@ -30,6 +33,7 @@ struct set_socket_option {
     Value value;
 
     std::optional<int> in_place(loop& on) noexcept {
+        if (level == IPPROTO_TCP && option == TCP_ULP) return -EPROTONOSUPPORT;
         if (on.has(capability::socket_option_commands)) return {};
         return on.calls().setsockopt(fd, level, option, &value, sizeof value);
     }
