@@ -22,8 +22,9 @@ public:
 
     /// Sets a socket option to `value`, whose type is the option's.
     ///
-    /// Errors: those of setsockopt(2); `protocol_not_supported` for TCP_ULP, which would put another
-    /// protocol (kTLS) over the connection, whose bytes the kernel would count instead of ours.
+    /// Errors: those of setsockopt(2); `protocol_not_supported` for TCP_ULP, which would put
+    /// another protocol (kTLS) over the connection, whose bytes the kernel would count instead of
+    /// ours.
     template <class Value>
     [[nodiscard]] auto set_option(int level, int option, const Value& value) noexcept {
         using descriptor = operations::set_socket_option<Value>;

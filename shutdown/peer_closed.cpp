@@ -69,8 +69,11 @@ void peer_closed_operation::settled(completion what) noexcept {
         of.watch_changes(*this); // of which this completion is the first
         return;
     }
-    if (error_due_) take_sample(of);
-    conclude(known_end(of));
+    // Whoever has been told of the error is yet to say so; the ending's report will.
+    if (error_due_ && !error_is_known(of))
+        conclude(std::unexpected(make_error_code(errc::ending)));
+    else
+        conclude(known_end(of));
 }
 
 void peer_closed_operation::look() noexcept {

@@ -7,8 +7,9 @@
 using namespace ringdown;
 using namespace ringdown::testing;
 
-// Everything that takes several steps, cancelled at each of them: it ends at once, although its peer
-// does nothing any more.
+// Everything that takes several steps, cancelled at each of them: it ends at once, although its
+// peer does nothing any more. (A zero-copy send does not: the kernel holds its buffer until the
+// peer has acknowledged it.)
 
 namespace {
 
@@ -35,7 +36,6 @@ task<void> receive_leases(loop&, stream& ours) {
 }
 
 task<void> send(loop&, stream& ours) { static_cast<void>(co_await ours.send(large)); }
-task<void> send_zero_copy(loop&, stream& ours) { static_cast<void>(co_await ours.send_zero_copy(large)); }
 task<void> send_last(loop&, stream& ours) { static_cast<void>(co_await ours.send_last(large)); }
 
 task<void> send_parts(loop&, stream& ours) {
@@ -76,7 +76,6 @@ constexpr std::array all{
     operation_under_test{"recv", receive},
     operation_under_test{"recv_lease", receive_leases},
     operation_under_test{"send", send},
-    operation_under_test{"send_zero_copy", send_zero_copy},
     operation_under_test{"send_last", send_last},
     operation_under_test{"send_vectored", send_parts},
     operation_under_test{"send behind another", send_behind},
@@ -132,7 +131,7 @@ TEST_CASE("cancellation: at whichever step it comes, the wait ends") {
     for (const operation_under_test& which : all) {
         for (const bool by_deadline : {true, false}) {
             for (std::uint64_t seed = 1; seed <= 400; ++seed) {
-                CAPTURE(which.name);
+                CAPTURE(std::string(which.name));
                 CAPTURE(by_deadline);
                 CAPTURE(seed);
                 const auto took = until_canceled(which, seed, by_deadline);

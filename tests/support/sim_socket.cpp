@@ -14,9 +14,8 @@ tcp_socket::tcp_socket(world& in) : world_(in), peer_(in, *this, {}) {}
 
 tcp_socket::tcp_socket(world& in, const peer_script& script, unsigned short peer_port)
     : world_(in), script_(script), peer_port_(peer_port),
-      state_(script.fast_open ? syn_received : established),
-      window_edge_(script.window), last_ack_(in.now()), last_data_(in.now()), progress_(in.now()),
-      peer_(in, *this, script) {
+      state_(script.fast_open ? syn_received : established), window_edge_(script.window),
+      last_ack_(in.now()), last_data_(in.now()), progress_(in.now()), peer_(in, *this, script) {
     world_.after({}, [this] {
         peer_.run();
         if (state_ == syn_received) peer_.complete_handshake();
