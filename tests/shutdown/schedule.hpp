@@ -35,6 +35,7 @@ struct options {
 
 struct outcome {
     std::vector<std::string> complaints; ///< What was not as promised; empty is what is wanted.
+    /// None if the peer had reset before the connection could be adopted.
     std::vector<ringdown::teardown_report> reports;
     std::uint64_t completions = 0;
     std::string peer; ///< What the peer did, for a person who looks into a failure.
