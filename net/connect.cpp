@@ -74,6 +74,9 @@ void forget_connection(system& calls, int fd) {
     if (!tcp_info_of(calls, fd).gone()) return;
     const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
     calls.connect(fd, &unspecified, sizeof unspecified);
+    // With it a connect succeeds before the peer was asked.
+    const int no = 0;
+    calls.setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &no, sizeof no);
 }
 
 // On failure the descriptor is closed: it is not connected, so nothing can linger.

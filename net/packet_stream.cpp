@@ -2,6 +2,7 @@
 
 #include <ringdown/net/peer_name.hpp>
 #include <ringdown/net/socket_options.hpp>
+#include <ringdown/net/tcp_state.hpp>
 
 namespace ringdown {
 
@@ -22,7 +23,8 @@ result<packet_stream> adopt_packets(loop& on, int fd) {
     connection::origin from;
     from.kind = connection_kind::unix_packets;
     from.peer = peer_name(calls, fd);
-    if (from.peer.family() == AF_UNSPEC)
+    const bool connected = from.peer.family() != AF_UNSPEC;
+    if (!connected || socket_error_of(calls, fd) != 0) // its peer has gone and left messages unread
         return std::unexpected(std::make_error_code(std::errc::not_connected));
     calls.set_nonblocking(fd, false);
     mark_messages(calls, fd);

@@ -63,7 +63,8 @@ public:
 /// Takes over a connected SEQPACKET socket that the application made itself, and asks it for
 /// timestamps (SO_TIMESTAMP), by which messages are known.
 ///
-/// Errors: `not_a_socket`, `not_connected`, `protocol_not_supported` unless unix SEQPACKET.
+/// Errors: `not_a_socket`; `not_connected`, also where the peer has gone and left messages unread;
+/// `protocol_not_supported` unless unix SEQPACKET.
 /// On error the descriptor stays the caller's.
 result<packet_stream> adopt_packets(loop& on, int fd);
 

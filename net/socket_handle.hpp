@@ -20,7 +20,11 @@ public:
     /// False when it was default-made or moved from.
     explicit operator bool() const noexcept { return static_cast<bool>(to_); }
 
-    /// Sets a socket option to `value`, whose type is the option's. Source: setsockopt(2).
+    /// Sets a socket option to `value`, whose type is the option's.
+    ///
+    /// Errors: those of setsockopt(2); `protocol_not_supported` for TCP_ULP, which would put
+    /// another protocol (kTLS) over the connection, whose bytes the kernel would count instead of
+    /// ours.
     template <class Value>
     [[nodiscard]] auto set_option(int level, int option, const Value& value) noexcept {
         using descriptor = operations::set_socket_option<Value>;
@@ -47,7 +51,8 @@ public:
     [[nodiscard]] const connection::counters& bytes() const noexcept {
         return connection_of().bytes();
     }
-    /// For calls of the application's own; closing it is the library's business.
+    /// For calls of the application's own; closing it is the library's business. It is no place for
+    /// TCP_ULP: reports would count what kTLS makes of the bytes, and may say too much.
     [[nodiscard]] int native_handle() const noexcept { return connection_of().descriptor(); }
     [[nodiscard]] loop& on() const noexcept { return connection_of().on(); }
 

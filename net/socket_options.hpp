@@ -1,14 +1,19 @@
 #pragma once
 
+#include <cerrno>
 #include <optional>
 #include <type_traits>
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <ringdown/runtime/operation.hpp>
 #include <ringdown/runtime/uapi.hpp>
 
 namespace ringdown {
+
+/// TCP_ULP of <linux/tcp.h> and <netinet/tcp.h>, of which a program can include one only.
+inline constexpr int tcp_ulp = 31;
 
 /// getsockopt(2) in place: 0 or a negated errno.
 template <class Value>
@@ -30,6 +35,7 @@ struct set_socket_option {
     Value value;
 
     std::optional<int> in_place(loop& on) noexcept {
+        if (level == IPPROTO_TCP && option == tcp_ulp) return -EPROTONOSUPPORT;
         if (on.has(capability::socket_option_commands)) return {};
         return on.calls().setsockopt(fd, level, option, &value, sizeof value);
     }

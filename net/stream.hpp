@@ -166,8 +166,20 @@ private:
 /// Takes over a connected stream socket that the application made itself.
 ///
 /// The descriptor is switched to blocking mode, which the ring wants, and its SO_LINGER cleared.
-/// Errors: `not_a_socket`, `not_connected`, `protocol_not_supported` unless TCP or a unix stream.
+/// What the application sent on it before is in no count of the report, and FIN is if it goes out
+/// or is acknowledged later. Where acknowledgements come faster than they can be counted, the
+/// report knows of less than arrived, never of more.
+///
+/// Taken is whatever has a connection: open, finished by either side (FIN_WAIT, CLOSE_WAIT,
+/// LAST_ACK, CLOSING), ended in order by both, accepted before its handshake was done
+/// (TCP_FASTOPEN), and a unix stream whose peer has gone after it had read everything.
+///
+/// Errors: `not_a_socket`; `not_connected` where a connect is under way or never was, of a
+/// listening socket, after a reset or a lost network, and of a unix stream whose peer left bytes
+/// unread; `protocol_not_supported` unless TCP or a unix stream, and where another protocol lies
+/// over TCP (TCP_ULP, as for kTLS), since the kernel then counts that one's bytes.
 /// On error the descriptor stays the caller's.
+/// Source: TCP_INFO in tcp(7), SIOCOUTQ.
 result<stream> adopt(loop& on, int fd);
 
 } // namespace ringdown

@@ -12,12 +12,21 @@ tcp_snapshot tcp_info_of(system& calls, int fd) noexcept {
     tcp_info info{};
     socklen_t bytes = sizeof info;
     if (calls.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) < 0) return {};
-    return {static_cast<tcp_state>(info.tcpi_state),
-            info.tcpi_bytes_acked,
-            info.tcpi_bytes_received,
-            info.tcpi_notsent_bytes,
-            info.tcpi_last_ack_recv,
-            info.tcpi_rtt};
+    return {.state = static_cast<tcp_state>(info.tcpi_state),
+            .acknowledged_bytes = info.tcpi_bytes_acked,
+            .received_bytes = info.tcpi_bytes_received,
+            .unsent_bytes = info.tcpi_notsent_bytes,
+            .acknowledgement_age_ms = info.tcpi_last_ack_recv,
+            .round_trip_us = info.tcpi_rtt,
+            .payload_bytes = info.tcpi_bytes_sent,
+            .repeated_bytes = info.tcpi_bytes_retrans};
+}
+
+bool has_upper_protocol(system& calls, int fd) noexcept {
+    char name[16]{};
+    socklen_t bytes = sizeof name;
+    if (calls.getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &bytes) < 0) return false;
+    return bytes > 0 && name[0] != 0;
 }
 
 int socket_error_of(system& calls, int fd) noexcept {

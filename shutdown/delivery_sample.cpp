@@ -1,5 +1,6 @@
 #include <ringdown/shutdown/delivery_sample.hpp>
 
+#include <algorithm>
 #include <cerrno>
 
 #include <linux/sockios.h>
@@ -37,7 +38,8 @@ delivery_sample take_sample(connection& of) noexcept {
     if (of.from().kind == connection_kind::tcp) {
         const tcp_snapshot info = tcp_info_of(calls, fd);
         sample.taken = info.state != tcp_state::unknown;
-        sample.acknowledged = info.acknowledged_bytes - of.from().acknowledged_before;
+        const std::uint64_t before = of.from().acknowledged_before; // may be more by now
+        sample.acknowledged = std::max(info.acknowledged_bytes, before) - before;
         sample.received = info.received_bytes;
         sample.acknowledgement_age_ms = info.acknowledgement_age_ms;
         sample.reset_on_abort = abort_sends_reset(info);
@@ -52,6 +54,13 @@ delivery_sample take_sample(connection& of) noexcept {
     if (!sample.gone && of.from().kind == connection_kind::tcp) return sample;
     if (const int error = socket_error_of(calls, fd)) of.note_error(-error);
     return sample;
+}
+
+bool queue_is_counted(connection& of) noexcept {
+    if (of.from().kind != connection_kind::tcp) return true;
+    // The peer's FIN is taken by no state of the handshake.
+    if (of.receiving() == receiving_phase::finished) return true;
+    return tcp_info_of(of.on().calls(), of.descriptor()).counts_queues();
 }
 
 bool error_is_known(connection& of) noexcept {

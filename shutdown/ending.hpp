@@ -89,6 +89,7 @@ private:
     void ask_peer_name();
     void know_peer_name() noexcept;
     void ask_queue();
+    void watch_queue();
     void schedule(time_point now) noexcept;
     [[nodiscard]] std::chrono::nanoseconds idle_time() const noexcept;
     void look_for_acknowledgements(time_point now) noexcept;

@@ -22,9 +22,9 @@ bool ending::receive_tells_first() const noexcept {
 }
 
 bool ending::fin_is_acknowledged() const noexcept {
-    const connection& of = connection_;
+    connection& of = connection_;
     if (of.sending() != sending_phase::fin_sent) return of.sending() > sending_phase::fin_sent;
-    if (of.from().kind != connection_kind::tcp) return false;
+    if (of.from().kind != connection_kind::tcp || !queue_is_counted(of)) return false;
     int queued = 0;
     const int refused = of.on().calls().ioctl(of.descriptor(), SIOCOUTQ, queued);
     return refused >= 0 && queued == 0;
@@ -33,6 +33,10 @@ bool ending::fin_is_acknowledged() const noexcept {
 void ending::ask_queue() {
     queue_wanted_ = false;
     connection& of = connection_;
+    if (!queue_is_counted(of)) {
+        watch_queue();
+        return;
+    }
     if (of.on().has(capability::socket_queue_commands) && of.from().kind == connection_kind::tcp) {
         queue_.launch([&](io_uring_sqe& sqe) {
             uapi::prepare_socket_queue(sqe, uapi::socket_siocoutq, of.descriptor());
@@ -58,13 +62,19 @@ void ending::queue_settled(completion what) noexcept {
     }
     if (of.receiving() == receiving_phase::finished && of.ended_first() == first_end::local)
         crossed_ = true;
+    watch_queue();
+}
+
+void ending::watch_queue() {
+    connection& of = connection_;
     // Unix sockets have no event for a queue that empties: the timer asks again.
     if (of.from().kind != connection_kind::tcp) return;
     if (!watch_)
         watch_ =
             std::make_unique<step_operation<ending>>(of, "poll", *this, &ending::watch_settled);
     if (watch_->in_flight()) return;
-    // After FIN, a poll for writing posts at once and again when the queue has emptied.
+    // After FIN, a poll for writing posts at once and again when the queue has emptied, or the
+    // handshake is done.
     watch_->launch(
         [&](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, of.descriptor(), POLLOUT); });
 }

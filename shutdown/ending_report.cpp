@@ -8,7 +8,7 @@ namespace ringdown {
 // Payload and FIN that the peer's kernel has, as far as the sample knows.
 std::uint64_t ending::acknowledged() const noexcept {
     if (decided_->taken) return decided_->acknowledged;
-    // Decided because the queue was empty behind FIN; or the kernel did not answer.
+    // Decided because the queue was empty behind FIN; or the kernel has refused to tell.
     const bool all = connection_.sending() == sending_phase::fin_acknowledged;
     return all ? connection_.bytes().sent + 1 : 0;
 }

@@ -69,18 +69,22 @@ void peer_closed_operation::settled(completion what) noexcept {
         of.watch_changes(*this); // of which this completion is the first
         return;
     }
-    if (error_due_) take_sample(of);
-    conclude(known_end(of));
+    // Whoever has been told of the error is yet to say so; the ending's report will.
+    if (error_due_ && !error_is_known(of))
+        conclude(std::unexpected(make_error_code(errc::ending)));
+    else
+        conclude(known_end(of));
 }
 
 void peer_closed_operation::look() noexcept {
     connection& of = target();
-    if (error_due_ && !error_is_known(of)) return;
-    if (waits_for_reading()) {
+    const bool known = !error_due_ || error_is_known(of);
+    if (known && !waits_for_reading())
+        conclude(known_end(of));
+    else if (canceled_) // while the poll was about to answer, which then has won
+        conclude(std::unexpected(canceled()));
+    else if (known)
         watch_for_reset();
-        return;
-    }
-    conclude(known_end(of));
 }
 
 void peer_closed_operation::connection_ends() noexcept { conclude(std::unexpected(canceled())); }
@@ -97,6 +101,7 @@ void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
 
 void peer_closed_operation::cancel(cancel_reason reason) noexcept {
     target().note_canceled(reason);
+    canceled_ = true;
     if (in_flight() && phase_ == watching::for_end)
         request_cancel();
     else if (phase_ != watching::over)

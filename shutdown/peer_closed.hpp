@@ -60,6 +60,7 @@ private:
     told when_;
     watching phase_ = watching::for_end;
     bool error_due_ = false;
+    bool canceled_ = false;
     result<peer_end> answer_;
 };
 
@@ -69,7 +70,7 @@ private:
 /// a receive, and again after it completed.
 /// Errors: `timed_out` and the like when the network gave up, `errc::ending` when the connection
 /// is being ended, `operation_canceled`.
-/// Cancellation: safe. Source: poll(2), POLLRDHUP.
+/// Cancellation: safe; an end that was seen by then is told. Source: poll(2), POLLRDHUP.
 inline peer_closed_operation peer_closed(connected_socket& watched) noexcept {
     return {watched.connection_of(), peer_closed_operation::told::at_once};
 }

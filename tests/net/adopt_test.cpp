@@ -1,4 +1,9 @@
+#include <chrono>
+#include <thread>
+
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -17,6 +22,24 @@ void check_refused(loop& on, int fd, std::errc why) {
     CHECK(refused.error() == why);
     CHECK(::fcntl(fd, F_GETFD) >= 0);
     ::close(fd);
+}
+
+// What the kernel calls the state of a socket, once it is that or some seconds have passed.
+int state_of(int fd, int awaited) {
+    tcp_info info{};
+    for (int looks = 0; looks < 3'000 && info.tcpi_state != awaited; ++looks) {
+        if (looks > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        socklen_t bytes = sizeof info;
+        ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes);
+    }
+    return info.tcpi_state;
+}
+
+// A connect to a listener that hears nobody, since no segment on loopback has a TTL of 255.
+int begin_connect(const address& to) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    ::connect(fd, to.data(), to.size());
+    return fd;
 }
 
 } // namespace
@@ -123,4 +146,85 @@ TEST_CASE("adopt: a stream that is no TCP is refused") {
         ::close(fd);
     });
     ::close(listens);
+}
+
+TEST_CASE("adopt: a connect that is under way, or was refused, is no connection") {
+    test_loop on;
+    const int listens = ::socket(AF_INET, SOCK_STREAM, 0);
+    address at = *address::parse("127.0.0.1:0");
+    REQUIRE(::bind(listens, at.data(), at.size()) == 0);
+    socklen_t bytes = address::capacity;
+    REQUIRE(::getsockname(listens, at.data(), &bytes) == 0);
+
+    const int refused = begin_connect(at); // nobody listens yet
+    CHECK(state_of(refused, TCP_CLOSE) == TCP_CLOSE);
+    check_refused(on.loop, refused, std::errc::not_connected);
+
+    const int hops = 255;
+    REQUIRE(::setsockopt(listens, IPPROTO_IP, IP_MINTTL, &hops, sizeof hops) == 0);
+    REQUIRE(::listen(listens, 1) == 0);
+    const int under_way = begin_connect(at);
+    CHECK(state_of(under_way, TCP_SYN_SENT) == TCP_SYN_SENT);
+    check_refused(on.loop, under_way, std::errc::not_connected);
+    ::close(listens);
+}
+
+TEST_CASE("adopt: after a reset, told of or not, a socket is not connected") {
+    test_loop on;
+    for (const bool told : {false, true}) {
+        for (const bool we_connect : {false, true}) {
+            CAPTURE(told);
+            CAPTURE(we_connect);
+            auto made = tcp_pair({.we_connect = we_connect});
+            REQUIRE(::send(made.ours, "answer", 6, 0) == 6);
+            CHECK(made.theirs.read() == "answer");
+            made.theirs.reset();
+            CHECK(state_of(made.ours, TCP_CLOSE) == TCP_CLOSE);
+            char byte = 0;
+            if (told) CHECK(::recv(made.ours, &byte, 1, 0) < 0);
+            check_refused(on.loop, made.ours, std::errc::not_connected);
+        }
+    }
+}
+
+TEST_CASE("adopt: in every state that has a connection, what came before is received to its end") {
+    struct state {
+        int number;
+        bool we_finish, they_finish;
+    };
+    test_loop on;
+    on.run([&]() -> task<void> {
+        for (const state& each :
+             {state{TCP_ESTABLISHED, false, false}, state{TCP_CLOSE_WAIT, false, true},
+              state{TCP_FIN_WAIT2, true, false}, state{TCP_CLOSE, true, true}}) {
+            for (const bool we_connect : {false, true}) {
+                CAPTURE(each.number);
+                CAPTURE(we_connect);
+                auto made = tcp_pair({.we_connect = we_connect});
+                made.theirs.write("early");
+                if (each.they_finish) made.theirs.finish();
+                if (each.they_finish) state_of(made.ours, TCP_CLOSE_WAIT);
+                if (each.we_finish) ::shutdown(made.ours, SHUT_WR);
+                CHECK(state_of(made.ours, each.number) == each.number);
+                auto [here, there] = converse(on.loop, std::move(made));
+                if (!each.they_finish) there.finish();
+                CHECK(co_await read_all(here) == "early");
+            }
+        }
+    });
+}
+
+TEST_CASE("adopt: of a unix stream whose peer has gone, what it left unread decides") {
+    test_loop on;
+    auto lost = unix_pair();
+    REQUIRE(::send(lost.ours, "unread", 6, 0) == 6);
+    lost.theirs.close();
+    check_refused(on.loop, lost.ours, std::errc::not_connected);
+    on.run([&]() -> task<void> {
+        auto made = unix_pair();
+        made.theirs.write("early");
+        made.theirs.close();
+        auto [here, there] = converse(on.loop, std::move(made));
+        CHECK(co_await read_all(here) == "early");
+    });
 }

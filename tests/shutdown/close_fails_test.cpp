@@ -76,6 +76,7 @@ TEST_CASE("schedules: a close that fails keeps every promise in any order of eve
             CAPTURE(seed);
             CAPTURE(outcome.peer);
             REQUIRE(complaints == "");
+            if (outcome.reports.empty()) continue; // the peer was quicker than adopt
             const teardown_report& report = outcome.reports[0];
             // How the connection itself came to its end is more worth telling.
             const bool ended = report.reset_received || report.ending == actual_ending::lost;

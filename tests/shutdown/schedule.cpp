@@ -233,7 +233,8 @@ task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen,
                          const sim_kernel& kernel) {
     auto adopted = adopt(on, fd);
     if (!adopted) {
-        seen.complaints.push_back("not adopted: " + adopted.error().message());
+        seen.refused = adopted.error();
+        on.calls().close(fd); // it stayed the caller's
         co_return;
     }
     const connection_ref kept(adopted->connection_of());

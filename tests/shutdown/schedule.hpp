@@ -37,6 +37,7 @@ struct options {
 
 struct outcome {
     std::vector<std::string> complaints; ///< What was not as promised; empty is what is wanted.
+    /// None if the peer had reset before the connection could be adopted.
     std::vector<ringdown::teardown_report> reports;
     std::uint64_t completions = 0;
     bool exact = false; ///< Nothing came between the last questions and the end.

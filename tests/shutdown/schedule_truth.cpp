@@ -118,6 +118,13 @@ void compare(outcome& result, const traffic& seen, const sim_kernel& kernel) {
     claim.must(kernel.operations_in_flight() == 0, "operations left in the kernel");
     for (const std::string& violation : kernel.violations())
         claim.must(false, violation);
+    if (seen.refused) {
+        // A peer may reset between two questions of adopt, and nothing else excuses a refusal.
+        claim.must(seen.refused == std::errc::not_connected && kernel.truth(0).reset_received,
+                   "not adopted: " + seen.refused.message());
+        claim.must(result.reports.empty(), "a report of a connection that was not adopted");
+        return;
+    }
     claim.must(result.reports.size() == 1, "not exactly one report");
     if (result.reports.size() != 1) return;
 

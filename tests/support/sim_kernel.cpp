@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
 #include "sim_ring.hpp"
@@ -197,6 +198,7 @@ template <class Call>
 int sim_kernel::on_socket(int fd, Call what) {
     if (options_.calls_take_time && world_.one_in(4))
         world_.advance_to(world_.now() + world_.up_to(40us));
+    if (options_.call_time > 0ns) world_.advance_to(world_.now() + options_.call_time);
     if (!find(fd)) return -EBADF;
     auto* socket = find<tcp_socket>(fd);
     return socket ? what(*socket) : -ENOTSOCK;
@@ -241,6 +243,7 @@ int sim_kernel::getsockname(int fd, sockaddr* address, socklen_t* bytes) noexcep
 int sim_kernel::getsockopt(int fd, int level, int name, void* value, socklen_t* bytes) noexcept {
     if (level == IPPROTO_TCP && name == TCP_INFO && options_.tcp_info_error)
         return -options_.tcp_info_error;
+    if (refuses_tcp_info_ && level == IPPROTO_TCP && name == TCP_INFO) return -EPERM;
     return on_socket(fd, [&](tcp_socket& on) { return on.get_option(level, name, value, *bytes); });
 }
 
@@ -251,6 +254,7 @@ int sim_kernel::setsockopt(int fd, int level, int name, const void* value,
 }
 
 int sim_kernel::ioctl(int fd, unsigned long request, int& answer) noexcept {
+    if (refuses_queue_sizes_) return -EPERM;
     return on_socket(fd, [&](tcp_socket& on) {
         if (request != SIOCOUTQ && request != SIOCINQ) return -ENOTTY;
         answer = request == SIOCOUTQ ? on.queued_out() : on.queued_in();
@@ -263,6 +267,30 @@ int sim_kernel::recv(int fd, void* buffer, std::size_t bytes, int flags) noexcep
         if (!(flags & MSG_DONTWAIT)) world_.violation("recv(2) without MSG_DONTWAIT may block");
         return on.receive(static_cast<char*>(buffer), bytes, flags & MSG_TRUNC, flags & MSG_PEEK);
     });
+}
+
+int sim_kernel::recvmsg(int fd, msghdr& message, int flags) noexcept {
+    return on_socket(fd, [&](tcp_socket& on) {
+        const iovec& part = *message.msg_iov;
+        const int got = on.receive(static_cast<char*>(part.iov_base), part.iov_len,
+                                   flags & MSG_TRUNC, flags & MSG_PEEK);
+        cmsghdr* told = CMSG_FIRSTHDR(&message);
+        if (got < 0 || !told || !on.tells_inq()) return message.msg_controllen = 0, got;
+        const int queued = on.queued_in_with_fin();
+        told->cmsg_level = IPPROTO_TCP;
+        told->cmsg_type = TCP_CM_INQ;
+        told->cmsg_len = CMSG_LEN(sizeof queued);
+        std::memcpy(CMSG_DATA(told), &queued, sizeof queued);
+        message.msg_controllen = CMSG_SPACE(sizeof queued);
+        return got;
+    });
+}
+
+void sim_kernel::send_before(int fd, std::uint64_t bytes) {
+    std::string text;
+    for (std::uint64_t at = 0; at < bytes; ++at)
+        text += sim_payload(at);
+    find<tcp_socket>(fd)->send(text.data(), text.size(), false);
 }
 
 int sim_kernel::set_nonblocking(int fd, bool) noexcept { return find(fd) ? 0 : -EBADF; }

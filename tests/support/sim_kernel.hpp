@@ -19,6 +19,8 @@ struct sim_options {
     /// Lets the network go on between two system calls of the library, so also between a sample
     /// and the abort or close that follows it; false makes reports exact to the last detail.
     bool calls_take_time = true;
+    /// What every call on a socket takes, so that the network goes on between two of them.
+    sim::duration call_time{};
     unsigned submission_entries_max = 0; ///< Smaller queues than the library asks for; 0: as asked.
     unsigned completion_entries_max = 0;
     capability_set missing = {}; ///< What this kernel is too old for.
@@ -61,6 +63,14 @@ public:
     int adopt_peer(const peer_script& script);
     /// A peer that connects to what listens on this descriptor, and then follows the script.
     void connect_peer(int listening, const peer_script& script);
+    /// Sends on such a socket as its application does by itself before it hands it over; a number
+    /// of bytes of `sim_payload`.
+    void send_before(int fd, std::uint64_t bytes);
+    /// Refuses these questions from now on, as a sandbox may.
+    /// @{
+    void refuse_tcp_info() { refuses_tcp_info_ = true; }
+    void refuse_queue_sizes() { refuses_queue_sizes_ = true; }
+    /// @}
     /// Begins with disturbances, and with counting completions.
     void disturb() { begun_ = true, world_.disturbed = options_.disturbed; }
     /// Lets time pass in the network alone, as after the last loop has ended.
@@ -110,7 +120,7 @@ public:
                    socklen_t bytes) noexcept override;
     int ioctl(int fd, unsigned long request, int& answer) noexcept override;
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override;
-    int recvmsg(int, msghdr&, int) noexcept override { return -EOPNOTSUPP; }
+    int recvmsg(int fd, msghdr& message, int flags) noexcept override;
     int set_nonblocking(int fd, bool on) noexcept override;
     // No files here, so no unix socket has a path.
     int process_id() noexcept override { return 1; }
@@ -157,6 +167,8 @@ private:
     std::uint64_t posted_ = 0;
     std::uint64_t enters_ = 0;
     bool begun_ = false;
+    bool refuses_tcp_info_ = false;
+    bool refuses_queue_sizes_ = false;
     bool hung_ = false;
 };
 

@@ -65,6 +65,8 @@ struct peer_script {
     std::uint64_t send_capacity = 64 * 1024;    ///< Of our socket.
     std::uint64_t receive_capacity = 64 * 1024; ///< Of our socket.
     bool we_connected = false;                  ///< Then our SYN counts in tcpi_bytes_acked.
+    /// Accepted by TCP_FASTOPEN: the handshake is done when the peer's first segment comes.
+    bool fast_open = false;
 
 private:
     peer_script& add(step what) { return steps.push_back(std::move(what)), *this; }
@@ -86,6 +88,7 @@ class peer {
 public:
     peer(world& in, tcp_socket& to, peer_script script);
 
+    void complete_handshake() { acknowledge(script_.ack_delay); } ///< Unless it vanishes before.
     void run(); ///< Goes on with the script as far as it can.
     void segment_arrived(std::string_view data, bool fin);
     void reset_arrived();

@@ -13,15 +13,19 @@ constexpr int disconnect_garbage = 65'538;
 tcp_socket::tcp_socket(world& in) : world_(in), peer_(in, *this, {}) {}
 
 tcp_socket::tcp_socket(world& in, const peer_script& script, unsigned short peer_port)
-    : world_(in), script_(script), peer_port_(peer_port), state_(established),
-      window_edge_(script.window), last_ack_(in.now()), last_data_(in.now()), progress_(in.now()),
-      peer_(in, *this, script) {
-    world_.after({}, [this] { peer_.run(); });
+    : world_(in), script_(script), peer_port_(peer_port),
+      state_(script.fast_open ? syn_received : established), window_edge_(script.window),
+      last_ack_(in.now()), last_data_(in.now()), progress_(in.now()), peer_(in, *this, script) {
+    world_.after({}, [this] {
+        peer_.run();
+        if (state_ == syn_received) peer_.complete_handshake();
+    });
 }
 
 int tcp_socket::send(const char* data, std::size_t bytes, bool more) {
     if (error_) return take_error();
-    if (send_shutdown_ || (state_ != established && state_ != close_wait)) return -EPIPE;
+    const bool open = state_ == established || state_ == syn_received || state_ == close_wait;
+    if (send_shutdown_ || !open) return -EPIPE;
     const std::size_t used = stream_.size() - acked_;
     const std::size_t room = script_.send_capacity - std::min(script_.send_capacity, used);
     no_space_ |= room < bytes;
@@ -35,6 +39,13 @@ int tcp_socket::send(const char* data, std::size_t bytes, bool more) {
     corked_ = more;
     transmit();
     return static_cast<int>(bytes);
+}
+
+void tcp_socket::segment_came() {
+    if (state_ != syn_received) return;
+    state_ = established;
+    if (send_shutdown_) shutdown(SHUT_WR);
+    wake(0);
 }
 
 // The peer gets what its window has room for; the FIN rides on the last segment.
@@ -77,7 +88,8 @@ int tcp_socket::shutdown(int how) {
     corked_ = corked_ && how == SHUT_RD;
     receive_shutdown_ |= how != SHUT_WR;
     send_shutdown_ |= how != SHUT_RD;
-    if (state_ != closed && how != SHUT_RD) {
+    // During a handshake it is remembered only (Linux 6.9).
+    if (state_ != closed && state_ != syn_received && how != SHUT_RD) {
         fin_queued_ = true;
         if (state_ == established) state_ = fin_wait1;
         if (state_ == close_wait) state_ = last_ack;
@@ -153,6 +165,7 @@ void tcp_socket::end(int error) {
 }
 
 void tcp_socket::acknowledged(std::uint64_t bytes, bool fin, std::uint64_t window_edge) {
+    segment_came();
     if (state_ == closed) return;
     last_ack_ = world_.now();
     window_edge_ = std::max(window_edge_, window_edge);
@@ -176,6 +189,7 @@ void tcp_socket::acknowledged(std::uint64_t bytes, bool fin, std::uint64_t windo
 }
 
 void tcp_socket::data_arrived(std::string_view data) {
+    segment_came();
     if (state_ == closed) return;
     if (receive_shutdown_ && (state_ == fin_wait1 || state_ == fin_wait2)) {
         send_reset("data after both directions were shut down");
@@ -188,6 +202,7 @@ void tcp_socket::data_arrived(std::string_view data) {
 }
 
 void tcp_socket::fin_arrived() {
+    segment_came();
     if (state_ == closed) return;
     (orphaned_ ? truth.peer_finished_later : truth.peer_finished) = true;
     truth.peer_finished_at = world_.now();
@@ -237,7 +252,7 @@ void tcp_socket::notify() {
 }
 
 int tcp_socket::queued_out() const {
-    if (!peer_port_) return 0;
+    if (!peer_port_ || state_ == syn_received) return 0;
     const bool fin = fin_queued_ && !truth.fin_acknowledged;
     const auto bytes = static_cast<int>(stream_.size() - acked_) + (fin ? 1 : 0);
     return disconnected_ ? bytes + disconnect_garbage : bytes;

@@ -50,6 +50,7 @@ class tcp_socket final : public file {
 public:
     enum state : unsigned char { // Linux's numbers
         established = 1,
+        syn_received = 3,
         fin_wait1 = 4,
         fin_wait2 = 5,
         closed = 7,
@@ -74,7 +75,16 @@ public:
     int get_option(int level, int name, void* value, socklen_t& bytes);
     int set_option(int level, int name, const void* value, socklen_t bytes);
     [[nodiscard]] int queued_out() const;
-    [[nodiscard]] int queued_in() const { return static_cast<int>(incoming_.size()); }
+    [[nodiscard]] int queued_in() const {
+        return state_ == syn_received ? 0 : static_cast<int>(incoming_.size());
+    }
+    /// What TCP_CM_INQ says, if it was asked for.
+    /// @{
+    [[nodiscard]] bool tells_inq();
+    [[nodiscard]] int queued_in_with_fin() const {
+        return static_cast<int>(incoming_.size()) + peer_done_;
+    }
+    /// @}
     [[nodiscard]] unsigned poll_mask() override;
     void released() override;
 
@@ -99,6 +109,7 @@ public:
 
 private:
     void transmit();
+    void segment_came(); ///< The first one completes a handshake.
     void send_reset(const char* cause);
     void end(int error);
     int take_error() {

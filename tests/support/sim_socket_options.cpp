@@ -54,6 +54,8 @@ int tcp_socket::set_option(int level, int name, const void* value, socklen_t byt
     return 0;
 }
 
+bool tcp_socket::tells_inq() { return options_[{IPPROTO_TCP, TCP_INQ}] != 0; }
+
 void tcp_socket::fill_info(void* value, socklen_t& bytes) const {
     auto milliseconds = [&](time_point since) {
         return static_cast<unsigned>((world_.now() - since) / 1ms);
