@@ -5,19 +5,34 @@
 
 #include <sys/socket.h>
 
+#include <ringdown/net/acceptor.hpp>
 #include <ringdown/net/handshakes.hpp>
 #include <ringdown/net/message_receive.hpp>
-#include <ringdown/runtime/frame_pool.hpp>
-#include <ringdown/runtime/ring_operation.hpp>
 #include <ringdown/runtime/sleep.hpp>
 
 namespace ringdown {
 namespace {
 
-// What says something about one connection that is gone already, not about accepting.
+// What says something about one connection that is gone already, not about accepting. accept(2)
+// hands the network's errors of a new connection to its accepter.
 bool concerns_one_peer(int result) noexcept {
-    return result == -ECONNABORTED || result == -EINTR || result == -EAGAIN || result == -EPROTO ||
-           result == -ECONNRESET;
+    switch (-result) {
+    case ECONNABORTED:
+    case EINTR:
+    case EAGAIN:
+    case EPROTO:
+    case ECONNRESET:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
 }
 
 // The first look at the handshakes: by then whatever SYN was in the kernel's hands as newcomers
@@ -29,86 +44,26 @@ constexpr int share_of_looks = 10;
 
 } // namespace
 
-/// The accept in flight. Outlives its listener until its last completion.
-class listener::accept_operation final : public pooled, public ring_operation, public resident {
-public:
-    accept_operation(loop& on, listener& owner, std::shared_ptr<listening_socket> from)
-        : ring_operation("accept"), on_(on), owner_(&owner), from_(std::move(from)) {
-        if (!from_->join())
-            throw std::system_error(make_error_code(errc::ending),
-                                    "cannot accept from " + from_->local().text() +
-                                        ": newcomers are refused, and the socket was closed");
-    }
-    ~accept_operation() { from_->leave(!joined_); }
+listener::listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead)
+    : listener(on, std::move(from), ahead, false) {}
 
-    bool leave_to_others() noexcept {
-        if (joined_) joined_ = !from_->leave_to_others();
-        return !joined_;
-    }
-
-    void arm() {
-        if (in_flight()) return;
-        on_.admit(*this);
-        submit(on_, [this](io_uring_sqe& sqe) {
-            // The kernel wakes the accept that has waited longest. One that stays armed keeps its
-            // place, and its loop would get every connection; a new one goes to the end.
-            if (on_.has(capability::multishot_accept) && !from_->shared())
-                io_uring_prep_multishot_accept(&sqe, from_->descriptor(), nullptr, nullptr,
-                                               SOCK_CLOEXEC);
-            else
-                io_uring_prep_accept(&sqe, from_->descriptor(), nullptr, nullptr, SOCK_CLOEXEC);
-        });
-    }
-    void cancel() { request_cancel(on_); }
-    void disown() {
-        owner_ = nullptr;
-        if (!in_flight()) {
-            delete this;
-            return;
-        }
-        request_cancel(on_);
-        // The socket stays open until the accept has ended; nobody shall come by its path any more.
-        if (from_.use_count() == 1) from_->give_up_path();
-    }
-
-private:
-    void loop_ends() noexcept override { request_cancel(on_); }
-
-    void completed(completion what) noexcept override {
-        if (!in_flight()) list_hook<resident>::unlink();
-        if (owner_) {
-            owner_->completed(what.result);
-            return;
-        }
-        if (what.result >= 0) on_.calls().close(what.result);
-        if (!in_flight()) delete this;
-    }
-
-    loop& on_;
-    listener* owner_;
-    std::shared_ptr<listening_socket> from_;
-    bool joined_ = true;
-};
-
-listener::listener(loop& on, std::shared_ptr<listening_socket> from)
-    : listener(on, std::move(from), false) {}
-
-listener::listener(loop& on, std::shared_ptr<listening_socket> from, bool packets)
-    : on_(on), from_(std::move(from)), local_(from_->local()) {
+listener::listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead,
+                   bool packets)
+    : on_(on), from_(std::move(from)), local_(from_->local()),
+      self_(std::make_shared<accept_member>(on, *this)), ahead_(ahead) {
     require((from_->kind() == connection_kind::unix_packets) == packets,
             "a `listener` takes a socket for streams, a `packet_listener` one for packets");
-    accepting_ = new accept_operation(on, *this, from_);
+    accepting_ = new acceptor(on, *this, from_, self_);
+    from_->accepting().join(self_, static_cast<std::ptrdiff_t>(ahead));
     waiting_.reserve(256);
 }
 
-listener::~listener() {
-    from_.reset(); // so that the accept sees whether it is the last to have it
-    if (accepting_) accepting_->disown();
-}
+listener::~listener() { close(); }
 
 std::optional<stream> listener::next_accepted() {
     if (handed_out_ == waiting_.size()) return {};
     std::optional<stream> next(std::move(waiting_[handed_out_++]));
+    if (from_ && !unlimited_ahead()) from_->accepting().add_room(*self_, 1);
     if (handed_out_ == waiting_.size()) {
         waiting_.clear();
         handed_out_ = 0;
@@ -131,13 +86,36 @@ task<result<stream>> listener::accept() {
     }
 }
 
+void listener::limit(std::size_t ahead) {
+    require(ahead != unlimited && !unlimited_ahead(),
+            "a listener that accepts without a limit was given one, or the reverse; choose as it "
+            "is made");
+    const auto more = static_cast<std::ptrdiff_t>(ahead) - static_cast<std::ptrdiff_t>(ahead_);
+    ahead_ = ahead;
+    limited_ = true;
+    if (!from_ || more == 0) return;
+    from_->accepting().add_room(*self_, more);
+    if (more > 0 && !accepting_->in_flight()) changed_.set();
+}
+
 void listener::completed(int result) noexcept {
     // A unix socket that refuses newcomers says so when nobody waits any more.
     const bool empty = result == -EINVAL && phase_ == phase::stopping;
-    if (result >= 0)
+    if (result >= 0) {
         take(result);
-    else if (!empty && result != -ECANCELED && !concerns_one_peer(result))
+    } else if (!empty && result != -ECANCELED && !concerns_one_peer(result)) {
         paused_by_ = result;
+        from_->accepting().pause(*self_);
+    }
+    changed_.set();
+}
+
+// Others have accepted something for it, or wait for it to look.
+void listener::answer_call() noexcept {
+    const auto errand = from_->accepting().answer_call(*self_);
+    for (const int fd : errand.brought)
+        take(fd);
+    if (errand.look) accepting_->look();
     changed_.set();
 }
 
@@ -159,9 +137,23 @@ refusal listener::refuse() noexcept {
     return refused_ = refused.value_or(refusal::denied);
 }
 
+void listener::begin_to_stop() {
+    phase_ = phase::stopping;
+    accept_group& group = from_->accepting();
+    group.rest(*self_);
+    // What was brought already is its own.
+    const auto errand = group.answer_call(*self_);
+    for (const int fd : errand.brought)
+        take(fd);
+    // A few ahead of their turn is no measure for those that would be reset otherwise.
+    if (limited_ || unlimited_ahead()) return;
+    ahead_ = unlimited;
+    group.lift_limit(*self_);
+}
+
 task<result<refusal>> listener::stop(handshake_patience patience) {
     if (phase_ == phase::stopped) co_return refused_;
-    phase_ = phase::stopping;
+    begin_to_stop();
     const bool denied = refuse() == refusal::denied;
     auto emptied = co_await empty_queue();
     if (emptied && !denied && from_ && from_->kind() == connection_kind::tcp)
@@ -195,33 +187,37 @@ task<result<void>> listener::empty_queue_of_handshakes(handshake_patience patien
     co_return result<void>{};
 }
 
-bool listener::leave_to_others() noexcept { return accepting_ && accepting_->leave_to_others(); }
+bool listener::leave_to_others() noexcept {
+    return from_ && from_->accepting().leave_to_others(*self_);
+}
 
 task<result<void>> listener::hand_over() {
     if (phase_ == phase::stopped) co_return result<void>{};
-    phase_ = phase::stopping;
+    begin_to_stop();
     auto emptied = co_await empty_queue();
     if (emptied) close();
     co_return emptied;
 }
 
 task<result<void>> listener::empty_queue() {
-    // One that was armed before may have been woken for somebody, and is then cancelled without
-    // having looked; nobody else would be woken for them.
-    if (phase_ == phase::stopping && accepting_->in_flight()) co_await accept_and_cancel();
+    // What was armed before may have been woken for somebody, and is then cancelled without having
+    // looked; nobody else would be woken for them.
+    co_await none_in_flight();
     // An accept that is cancelled in the breath of its submission takes who waits, and no longer.
-    // So the queue is empty when one brings nobody.
-    for (std::uint64_t before = accepted_ + 1; before != accepted_ && phase_ == phase::stopping;) {
-        before = accepted_;
+    // So the queue is empty when such accepts bring nobody.
+    for (bool brought = true; brought && phase_ == phase::stopping;) {
+        const std::uint64_t before = accepting_->seen();
         paused_by_ = 0;
-        co_await accept_and_cancel();
+        if (!accepting_->sweep())
+            co_return std::unexpected(make_error_code(errc::connection_limit));
+        co_await none_in_flight();
         if (paused_by_) co_return std::unexpected(system_error(paused_by_));
+        brought = phase_ == phase::stopping && accepting_->seen() != before;
     }
     co_return result<void>{};
 }
 
-task<void> listener::accept_and_cancel() {
-    if (phase_ == phase::stopping) accepting_->arm();
+task<void> listener::none_in_flight() {
     while (phase_ == phase::stopping && accepting_->in_flight()) {
         accepting_->cancel();
         changed_.reset();
@@ -233,6 +229,9 @@ task<void> listener::accept_and_cancel() {
 void listener::close() noexcept {
     if (phase_ == phase::stopped) return;
     phase_ = phase::stopped;
+    for (const int fd : from_->accepting().leave(self_))
+        take(fd);
+    // So that what accepts sees whether it is the last to have it.
     from_.reset();
     std::exchange(accepting_, nullptr)->disown();
     changed_.set();

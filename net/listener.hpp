@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <system_error>
 #include <vector>
 
+#include <ringdown/net/accept_group.hpp>
 #include <ringdown/net/address.hpp>
 #include <ringdown/net/refusal.hpp>
 #include <ringdown/net/stream.hpp>
@@ -18,13 +20,19 @@
 
 namespace ringdown {
 
+class acceptor;
+
 struct listen_options {
     int backlog = 4096;        ///< Connections that may wait to be accepted.
     bool no_delay = true;      ///< TCP_NODELAY, which accepted connections inherit.
     bool reuse_address = true; ///< SO_REUSEADDR: a restart may take a port with TIME_WAIT on it.
     bool reuse_port = false;   ///< SO_REUSEPORT. Closing one of several resets its share.
-    bool packets = false;      ///< SOCK_SEQPACKET, at a unix address, for a `packet_listener`.
-    unix_path_options path{};  ///< Of a unix address that is no abstract name: what becomes of it.
+    /// IPV6_V6ONLY: an IPv6 address takes no IPv4 clients, so `0.0.0.0` and `[::]` can be listened
+    /// on side by side, at one port. Absent: what the system says (`net.ipv6.bindv6only`, usually
+    /// false). Of no consequence to other addresses.
+    std::optional<bool> ipv6_only{};
+    bool packets = false;     ///< SOCK_SEQPACKET, at a unix address, for a `packet_listener`.
+    unix_path_options path{}; ///< Of a unix address that is no abstract name: what becomes of it.
 };
 
 /// A listening descriptor, which several loops may accept from.
@@ -70,23 +78,13 @@ public:
     /// the destructor does as well. See `unix_path_options`.
     void give_up_path() noexcept { path_.remove(); }
 
-    /// Listeners come and go; with several, none must take every connection.
+    /// The listeners of this process that accept from it, and what of them is still in flight.
     /// @{
+    [[nodiscard]] accept_group& accepting() noexcept { return accepting_; }
     /// False when it is closed.
     bool join() noexcept;
-    /// To be called by each that joined; those that left to others do not accept any more.
-    void leave(bool left_to_others) noexcept;
-    [[nodiscard]] bool shared() const noexcept {
-        return listeners_.load(std::memory_order_relaxed) > 1;
-    }
-    /// Leaves if others stay. Of listeners that leave at the same time, one is the last.
-    bool leave_to_others() noexcept {
-        int joined = listeners_.load(std::memory_order_relaxed);
-        while (joined > 1)
-            if (listeners_.compare_exchange_weak(joined, joined - 1, std::memory_order_relaxed))
-                return true;
-        return false;
-    }
+    /// To be called by each that joined, once it accepts no more.
+    void leave() noexcept;
     /// @}
 
     /// Takes back what an accepted socket has inherited of the refusal.
@@ -104,10 +102,10 @@ private:
     connection_kind kind_ = connection_kind::tcp;
     address local_;
     unix_path path_;
-    std::atomic<int> listeners_{0};
 
+    accept_group accepting_;
     std::mutex changing_;
-    int joined_ = 0; // `listeners_`, and those that have left to others and have not gone
+    int joined_ = 0;
     std::optional<result<refusal>> refused_;
     hop_limits before_;
     std::atomic<bool> demands_hops_{false}; // released by whoever has read `before_`
@@ -125,12 +123,22 @@ struct handshake_patience {
 
 /// Accepts connections on one loop.
 ///
-/// Connections are taken as they come and kept until asked for. A listener that is destroyed
-/// aborts those that nobody asked for; `stop` serves them.
+/// A few are accepted before they are asked for, and kept; the others wait in the kernel's queue,
+/// up to `listen_options::backlog`. A listener that is destroyed aborts those that nobody asked
+/// for; `stop` serves them.
+///
+/// Listeners on several loops that share a `listening_socket` share what comes, whenever they
+/// begin: each is at most two connections ahead of the others, bursts included. One that does not
+/// accept at the moment, because it was not asked or has no descriptors left, is left out.
+/// Lifetime: its loop outlives it.
 class listener {
 public:
+    static constexpr std::size_t unlimited = static_cast<std::size_t>(accept_member::unlimited);
+
+    /// Accepts up to `ahead` connections that nobody has asked for. `unlimited` costs the least:
+    /// then everyone is taken who waits, at once.
     /// Errors: throws `std::system_error` when `from` was closed because newcomers are refused.
-    listener(loop& on, std::shared_ptr<listening_socket> from);
+    listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead = 4);
     listener(const listener&) = delete;
     listener& operator=(const listener&) = delete;
     ~listener();
@@ -144,6 +152,11 @@ public:
     /// Source: accept(2), IORING_ACCEPT_MULTISHOT (Linux 5.19).
     task<result<stream>> accept();
 
+    /// From now on, at most so many are accepted that nobody has asked for. It may be called at any
+    /// time, and holds for `stop` too, so that there is a limit that nothing exceeds. Not with
+    /// `unlimited`, nor for a listener that was made so.
+    void limit(std::size_t ahead);
+
     /// Refuses newcomers and accepts everyone who waits in the kernel's queue; `accept` goes on
     /// to hand them out and then answers `errc::ending`. The socket is closed when no loop that
     /// shares it accepts any more, also when the program keeps its `listening_socket`.
@@ -151,8 +164,8 @@ public:
     /// Handshakes that had begun have time to complete; one that takes longer is reset by the
     /// kernel, as if the client had come too late. Answers how newcomers are kept away; with
     /// `refusal::denied` they are not, `denied_by` says why, and handshakes are not waited for.
-    /// Errors: `too_many_files_open` and the like when some still wait; call again when there
-    /// are descriptors.
+    /// Errors: `too_many_files_open` and the like when some may still wait, and
+    /// `errc::connection_limit` where `limit` allows no more; call again when there is room.
     /// Cancellation: ends the time for handshakes; nobody who waits is lost.
     task<result<refusal>> stop(handshake_patience patience = {});
 
@@ -169,39 +182,49 @@ public:
     /// same socket. `accept` goes on to hand out who was accepted and then answers `errc::ending`.
     ///
     /// Takes who waits in the queue at that moment: a connection that this listener was woken for
-    /// would make nobody else wake. Errors: as `stop`.
+    /// would make nobody else wake. Listeners of this process get those that it takes, where they
+    /// accept. Errors: as `stop`.
     /// Cancellation: none; it does not wait for anything but the kernel.
     task<result<void>> hand_over();
 
     /// A connection that was accepted and not asked for yet; does not wait.
     std::optional<stream> next_accepted();
 
-    /// Stops without serving the queue: the kernel resets who still waits there. Connections that
-    /// were accepted are still handed out.
+    /// Stops without serving the queue: the kernel resets who still waits there, when no other loop
+    /// accepts from the socket. Connections that were accepted are still handed out.
     void close() noexcept;
 
     [[nodiscard]] const address& local() const noexcept { return local_; }
-    /// Connections accepted so far, handed out or not.
+    /// Connections that became its own so far, handed out or not.
     [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
 
 protected:
-    listener(loop& on, std::shared_ptr<listening_socket> from, bool packets);
+    listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead, bool packets);
 
 private:
-    class accept_operation;
+    friend class acceptor;
+    friend class accept_group;
 
+    [[nodiscard]] bool unlimited_ahead() const noexcept { return ahead_ == unlimited; }
+    [[nodiscard]] bool accepts() const noexcept { return phase_ == phase::accepting; }
     void completed(int result) noexcept;
+    void wake() noexcept { changed_.set(); }
+    void answer_call() noexcept;
     void take(int fd);
+    void begin_to_stop();
     task<result<void>> empty_queue();
-    task<void> accept_and_cancel();
     task<result<void>> empty_queue_of_handshakes(handshake_patience patience);
+    task<void> none_in_flight();
 
     loop& on_;
     std::shared_ptr<listening_socket> from_;
     address local_;
-    accept_operation* accepting_ = nullptr;
+    accept_group::member self_;
+    acceptor* accepting_ = nullptr;
     std::vector<stream> waiting_;
     std::size_t handed_out_ = 0; // of `waiting_`
+    std::size_t ahead_;
+    bool limited_ = false; // `ahead_` holds for `stop` too
     event changed_;
     std::uint64_t accepted_ = 0;
     int paused_by_ = 0; // the negated errno; 0 while accepting runs

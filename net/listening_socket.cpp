@@ -33,6 +33,11 @@ listening_socket::listening_socket(const address& at, const listen_options& opti
     if (options.no_delay && kind_ == connection_kind::tcp)
         calls_.setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.reuse_port) calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (options.ipv6_only && at.family() == AF_INET6) {
+        const int only = *options.ipv6_only;
+        close_on_failure(calls_.setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only),
+                         "cannot set IPV6_V6ONLY for " + at.text());
+    }
     close_on_failure(path_.bind(fd_, at, options.path), "cannot listen on " + at.text());
     close_on_failure(calls_.listen(fd_, options.backlog), "cannot listen on " + at.text());
     local_ = local_name(calls_, fd_);
@@ -79,13 +84,11 @@ bool listening_socket::join() noexcept {
     const std::lock_guard changing(changing_);
     if (fd_ < 0) return false;
     ++joined_;
-    listeners_.fetch_add(1, std::memory_order_relaxed);
     return true;
 }
 
-void listening_socket::leave(bool left_to_others) noexcept {
+void listening_socket::leave() noexcept {
     const std::lock_guard changing(changing_);
-    if (!left_to_others) listeners_.fetch_sub(1, std::memory_order_relaxed);
     if (--joined_ > 0 || !refused_) return;
     // Another descriptor of it, with a child or whoever handed it over, would leave newcomers to
     // wait for an answer for ever.

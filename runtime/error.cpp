@@ -16,6 +16,8 @@ public:
             return "connection is ending";
         case errc::deadline_passed:
             return "deadline passed";
+        case errc::connection_limit:
+            return "the limit of connections is reached";
         case errc::no_disconnect_data:
             return "the transport carries no disconnect data";
         }

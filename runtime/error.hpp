@@ -18,6 +18,7 @@ enum class errc {
     end_of_stream = 1,  ///< The peer finished sending; every byte before its FIN was received.
     ending,             ///< The connection is being ended; nothing new is started on it.
     deadline_passed,    ///< The time given to the operation is over.
+    connection_limit,   ///< As many connections are open as are allowed at a time.
     no_disconnect_data, ///< Neither TCP nor unix streams carry data with a disconnect.
 };
 

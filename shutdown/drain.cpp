@@ -28,6 +28,8 @@ task<drain_report> server::drain(drain_policy policy) {
     drain_run of(*this, policy);
     co_await with_scope(on_, [&](scope& inside) -> task<void> { co_await conduct(of, inside); });
     if (of.called_off()) co_return of.report();
+    // `run` may have answered before, that accepting failed; else it does now.
+    co_await all_served_.join(on_);
     drained_as_ = of.report();
     answered_.set();
     co_return *drained_as_;
@@ -200,6 +202,7 @@ void server::abort_all(teardown_cause for_graceful) {
     stragglers_.reserve(stragglers_.size() + open_);
     tracked_.for_each([&](tracked& left) { abort_one(left, for_graceful); });
     if (handlers_) handlers_->cancel();
+    connection_closed_.set(); // wakes who waits for the limit
     if (under_way_->stopping) under_way_->stopping->request(cancel_reason::deadline);
     stop_listening();
 }

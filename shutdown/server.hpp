@@ -39,12 +39,24 @@ struct server_options {
     std::chrono::nanoseconds idle{0};
     /// How an idle one is ended; the report names `idle` as the cause, whatever this says.
     ending_request when_idle{};
-    /// Accepting has paused, because descriptors or memory have run out; it resumes by itself.
-    /// Called once for each shortage, not for each attempt.
+    /// Connections that are open at a time at most, each until it has been reported; 0: as many as
+    /// come.
+    ///
+    /// Beyond it nobody is accepted: newcomers wait in the kernel's queue, up to
+    /// `listen_options::backlog` of them, until a connection has been reported; `on_accept_paused`
+    /// is told `errc::connection_limit`. A drain serves who waits there within the limit, up to its
+    /// deadline. Of servers that share a socket, one at its limit leaves newcomers to the others.
+    std::size_t connections_max = 0;
+    /// Accepting has paused, because descriptors or memory have run out, or `connections_max` are
+    /// open; it resumes by itself. Called once for each shortage, not for each attempt: again after
+    /// ten seconds without one.
     std::function<void(std::error_code)> on_accept_paused{};
     /// The kernel permits a drain no way to refuse newcomers (`refusal::denied`), and says why:
     /// those who connect as the listening socket is closed are reset. Called once at most.
     std::function<void(std::error_code)> on_refusal_denied{};
+    /// Accepting has become impossible for good, and `run` is about to answer why: somebody has
+    /// shut the listening socket down, perhaps. Connections that are open go on.
+    std::function<void(std::error_code)> on_accept_failed{};
     /// A handler has thrown; its connection was dropped, and nothing else is harmed. Where this is
     /// not set, nobody is told.
     std::function<void(std::exception_ptr)> on_handler_failed{};
@@ -63,9 +75,9 @@ struct server_options {
 /// Accepts connections, runs a handler for each, and ends them all to a deadline.
 ///
 /// Reports always equal accepts: each connection that was accepted is reported once, however it
-/// ended, and `run` does not end before the last one was.
-/// Lifetime: outlives its `run` and `drain` (an assertion). Threads: one loop's; servers on several
-/// loops share one `listening_socket`.
+/// ended, and `run` does not end before the last one was, unless accepting has become impossible.
+/// Lifetime: outlives its `run`, its `drain` and its connections (an assertion). Threads: one
+/// loop's; servers on several loops share one `listening_socket`.
 class server {
 public:
     using handler = std::function<task<void>(stream)>;
@@ -78,7 +90,9 @@ public:
 
     /// Serves until the server was drained and every connection has been reported.
     ///
-    /// Errors: what made accepting impossible for good; `operation_canceled`.
+    /// Errors: what made accepting impossible for good, at once; `operation_canceled`. After the
+    /// former the connections that are open go on with their handlers: await `drain` to end them in
+    /// good order, or let the loop's run end, which aborts them, before the server is destroyed.
     /// Cancellation: the handlers are cancelled, connections still open are aborted.
     task<result<void>> run();
 
@@ -136,9 +150,18 @@ private:
     class drain_run;
     void summarize(server_summary& into) const noexcept;
 
+    task<void> serve_all();
     task<result<void>> accept_all(scope& inside);
+    task<void> within_limit();
     void serve(stream accepted, loop::time_point at, scope& inside);
     void serve_accepted(loop::time_point at, scope& inside);
+    void note_failure(std::error_code why);
+    void tell_paused(std::error_code why);
+    void note_limit();
+    [[nodiscard]] bool full() const noexcept {
+        return options_.connections_max > 0 && open_ >= options_.connections_max &&
+               phase_ < server_phase::aborting && accepting_;
+    }
     task<void> conclude(tracked& handled, std::exception_ptr failure);
     void report(std::unique_ptr<tracked> closed) noexcept;
     task<result<void>> pause(std::error_code why);
@@ -180,6 +203,10 @@ private:
     event draining_;
     event final_notice_;
     event connection_closed_;
+    result<void> served_{};            // what `run` answers
+    std::exception_ptr serving_threw_; // what it throws
+    event run_answers_;
+    event all_served_; // nothing of `serve_all` is left
 
     drain_run* under_way_ = nullptr; // null in `serving`, and once drained
     cancellation* hook_ = nullptr;   // governs the hook that runs
