@@ -56,26 +56,6 @@ private:
     peer waiting_;
 };
 
-/// A unix socket whose queue is full.
-class full_listener {
-public:
-    explicit full_listener(const std::string& path)
-        : at_(*address::parse("unix:" + path)),
-          fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        REQUIRE(::bind(fd_, at_.data(), at_.size()) == 0);
-        REQUIRE(::listen(fd_, 0) == 0);
-        waiting_ = connect_peer(at_);
-    }
-    ~full_listener() { ::close(fd_); }
-    [[nodiscard]] const address& local() const { return at_; }
-    void make_room() const { ::close(::accept(fd_, nullptr, nullptr)); }
-
-private:
-    address at_;
-    int fd_;
-    peer waiting_;
-};
-
 } // namespace
 
 TEST_CASE("connect: over IPv4 and IPv6, and knows its peer") {
