@@ -100,6 +100,7 @@ bool has_connection(system& calls, int fd, const tcp_snapshot& info) noexcept {
     switch (info.state) {
     case tcp_state::established:
     case tcp_state::syn_received: // accepted before the handshake was done, by TCP_FASTOPEN
+    case tcp_state::unknown:      // no TCP_INFO here, but the socket has told its peer's name
     case tcp_state::fin_wait_1:
     case tcp_state::fin_wait_2:
     case tcp_state::close_wait:

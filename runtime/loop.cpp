@@ -56,7 +56,7 @@ loop::loop(const loop_options& options)
 
 loop::~loop() {
     if (lost()) {
-        leave_all_behind();
+        if (enabled_ || !residents_.empty()) leave_all_behind(); // else nothing was ever begun
         return;
     }
     if (root_) {

@@ -116,9 +116,9 @@ std::string contradictions(const teardown_report& of) {
 
 namespace {
 
-// One for all tests.
+// One for all tests. Never destroyed, since a test's child that exits shares its sockets.
 wire_capture& captured_ends() {
-    static wire_capture all(wire_capture::what::ends);
+    static wire_capture& all = *new wire_capture(wire_capture::what::ends);
     // So that the sockets that a test's own one leaves open are there before it.
     static const bool prepared = wire_capture(wire_capture::what::ends).works();
     if (prepared) all.take(); // of tests before

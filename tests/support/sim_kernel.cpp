@@ -242,7 +242,6 @@ int sim_kernel::getsockname(int fd, sockaddr* address, socklen_t* bytes) noexcep
 int sim_kernel::getsockopt(int fd, int level, int name, void* value, socklen_t* bytes) noexcept {
     if (level == IPPROTO_TCP && name == TCP_INFO && options_.tcp_info_error)
         return -options_.tcp_info_error;
-    if (refuses_tcp_info_ && level == IPPROTO_TCP && name == TCP_INFO) return -EPERM;
     return on_socket(fd, [&](tcp_socket& on) { return on.get_option(level, name, value, *bytes); });
 }
 

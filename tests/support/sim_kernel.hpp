@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <map>
 #include <memory>
 #include <string>
@@ -68,7 +69,7 @@ public:
     void send_before(int fd, std::uint64_t bytes);
     /// Refuses these questions from now on, as a sandbox may.
     /// @{
-    void refuse_tcp_info() { refuses_tcp_info_ = true; }
+    void refuse_tcp_info() { options_.tcp_info_error = EPERM; }
     void refuse_queue_sizes() { refuses_queue_sizes_ = true; }
     /// @}
     /// Begins with disturbances, and with counting completions.
@@ -167,7 +168,6 @@ private:
     std::uint64_t posted_ = 0;
     std::uint64_t enters_ = 0;
     bool begun_ = false;
-    bool refuses_tcp_info_ = false;
     bool refuses_queue_sizes_ = false;
     bool hung_ = false;
 };
