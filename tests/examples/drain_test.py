@@ -11,17 +11,6 @@ from harness import (AT_ONCE, PATIENCE, Case, Server, alone, end_of, fill, name_
                      read_exactly, read_to_end, reset, round_trip, wait_until)
 
 
-def stops_listening(server):
-    """Waits until newcomers are refused, so that the signal has been seen for sure."""
-    def refused():
-        try:
-            server.connect(timeout=0.2).close()
-            return False
-        except (ConnectionError, TimeoutError):
-            return True
-    wait_until(refused, 'newcomers are refused')
-
-
 class Draining(Case):
     @alone
     def test_with_no_connections_ends_at_once(self):
@@ -49,7 +38,7 @@ class Draining(Case):
             name = name_of(client)
             round_trip(client)
             server.ask_to_end()
-            stops_listening(server)
+            server.wait_deaf()
             self.assertEqual(read_to_end(client), b'')
             client.shutdown(socket.SHUT_WR)
             finished = time.time()
@@ -92,7 +81,7 @@ class Draining(Case):
             round_trip(busy)
             round_trip(slow)
             server.ask_to_end()
-            stops_listening(server)
+            server.wait_deaf()
             self.assertEqual(read_to_end(busy), b'')
             busy.close()
             self.assertEqual(read_to_end(late), pattern(300_000))
@@ -141,7 +130,7 @@ class Draining(Case):
             staying = server.connect()
             round_trip(staying)
             server.ask_to_end()
-            stops_listening(server)
+            server.wait_deaf()
             with self.assertRaises(ConnectionRefusedError):
                 server.connect(timeout=PATIENCE)
             self.assertEqual(read_to_end(staying), b'')
@@ -208,7 +197,7 @@ class SecondSignal(Case):
             for client in clients:
                 round_trip(client)
             server.ask_to_end(first)
-            stops_listening(server)
+            server.wait_deaf()
             again = time.time()
             server.ask_to_end(second)
             totals = server.ended(within=8.0)
@@ -229,7 +218,7 @@ class SecondSignal(Case):
             stuck = server.connect(receive_buffer=8192)
             read_exactly(stuck, 1)
             server.ask_to_end()
-            stops_listening(server)
+            server.wait_deaf()
             server.ask_to_end()
             server.ended(within=8.0)
             self.assertLess(server.took, AT_ONCE)

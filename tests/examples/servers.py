@@ -146,6 +146,20 @@ class Server:
             raise
         return made
 
+    def listens(self):
+        """Whether its TCP port does. Asked of the kernel, since a connection that asks is one more
+        to serve."""
+        host, port = self.address.rsplit(':', 1)
+        table = '/proc/net/tcp6' if host.startswith('[') else '/proc/net/tcp'
+        with open(table, encoding='utf-8') as file:
+            rows = [line.split() for line in list(file)[1:]]
+        return any(row[3] == '0A' and int(row[1].rsplit(':', 1)[1], 16) == int(port)
+                   for row in rows)
+
+    def wait_deaf(self):
+        """Until it listens no more, so that it has seen its signal for sure."""
+        wait_until(lambda: not self.listens(), 'newcomers are refused')
+
     def reports(self):
         """What has been reported so far, each checked for itself."""
         with open(self.reports_file, encoding='utf-8') as file:

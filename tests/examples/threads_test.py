@@ -91,13 +91,7 @@ class Threads(Case):
             for client in made:
                 round_trip(client)
             server.ask_to_end()
-            def refused():
-                try:
-                    server.connect(timeout=0.2).close()
-                    return False
-                except (ConnectionError, TimeoutError):
-                    return True
-            wait_until(refused, 'newcomers are refused')
+            server.wait_deaf()
             # A thread without connections has ended by now.
             time.sleep(0.1)
             server.ask_to_end(signal.SIGINT)
