@@ -127,9 +127,10 @@ accept_group::errand accept_group::answer_call(accept_member& called) {
 
 void accept_group::let_others_look(const accept_member& leaving) {
     const std::lock_guard lock(mutex_);
-    if (const member* other = best_other(&leaving)) {
-        (*other)->look_ = true;
-        call(*other);
+    for (const member& each : members_) {
+        if (each.get() == &leaving || !each->active_ || each->paused_) continue;
+        each->look_ = true;
+        call(each);
     }
 }
 

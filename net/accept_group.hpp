@@ -85,7 +85,7 @@ public:
     };
     /// What the member's loop was called for.
     [[nodiscard]] errand answer_call(accept_member& called);
-    /// Somebody other than `leaving` looks at the kernel's queue: a connection that `leaving` was
+    /// The others look at the kernel's queue until they find nobody: connections that `leaving` was
     /// woken for would wake nobody else.
     void let_others_look(const accept_member& leaving);
 

@@ -32,6 +32,9 @@ public:
         });
     }
     void cancel() { request_cancel(owner_.loop_); }
+    /// One that looks at the queue because somebody may wait there whom nobody is woken for.
+    void note_look() noexcept { looks_ = true; }
+    [[nodiscard]] bool take_look() noexcept { return std::exchange(looks_, false); }
     [[nodiscard]] bool multishot() const noexcept { return multishot_; }
 
 private:
@@ -39,6 +42,7 @@ private:
 
     acceptor& owner_;
     bool multishot_;
+    bool looks_ = false;
 };
 
 acceptor::acceptor(loop& accepting, listener& owner, std::shared_ptr<listening_socket> from,
@@ -60,8 +64,8 @@ void acceptor::arm() {
     if (ending_) return;
     group().activate(*self_);
     if (!list_hook<resident>::linked()) loop_.admit(*this);
-    const bool look = std::exchange(look_, false);
     if (unbounded()) {
+        const bool look = std::exchange(look_, false);
         if (in_flight_ == 0)
             multishot_->arm(); // looks at the queue
         else if (look)
@@ -69,8 +73,23 @@ void acceptor::arm() {
         return;
     }
     note_fired();
-    const std::size_t wanted = std::max(wanted_, look ? in_flight_ + 1 : 0);
-    if (wanted > in_flight_ && in_flight_ < singles_max) submit(wanted - in_flight_);
+    if (wanted_ > in_flight_) submit(wanted_ - in_flight_);
+    if (look_) look_once();
+}
+
+// One more accept looks at the queue as it is armed. Where there is no room for one, another is
+// cancelled, and this is tried again when that has completed.
+void acceptor::look_once() {
+    if (in_flight_ < singles_max && group().reserve(*self_, 1) == 1) {
+        operation& looking = idle_operation();
+        looking.note_look();
+        looking.arm();
+        look_ = false;
+        return;
+    }
+    const auto armed =
+        std::ranges::find_if(singles_, [](const auto& each) { return each->in_flight(); });
+    if (armed != singles_.end()) (*armed)->cancel();
 }
 
 bool acceptor::unbounded() const noexcept {
@@ -117,10 +136,12 @@ acceptor::operation& acceptor::idle_operation() {
 void acceptor::completed(operation& which, int result) noexcept {
     if (!which.in_flight()) --in_flight_;
     const bool reserved = !which.multishot();
+    const bool looked = which.take_look();
     bool kept = false;
     if (result >= 0) {
         ++seen_;
         if (reserved) ++fired_;
+        if (looked) look_ = true; // where one waited there may be more
         if (!owner_)
             kept = !group().bring_to_anybody(result);
         else

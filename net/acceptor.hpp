@@ -48,6 +48,7 @@ private:
     operation& idle_operation();
     [[nodiscard]] bool unbounded() const noexcept;
     void submit(std::size_t count);
+    void look_once();
     void note_fired() noexcept;
     void completed(operation& which, int result) noexcept;
     void finish() noexcept;

@@ -162,8 +162,11 @@ class BothWays(Case):
             report = server.report()
             self.assert_report(report, cause='discard_limit', ending='degraded', reset_sent=True,
                                delivery='acknowledged', initiator='local')
+            # What the kernel still held at the reset is counted too.
+            with open('/proc/sys/net/ipv4/tcp_rmem', encoding='utf-8') as file:
+                held = int(file.read().split()[2])
             self.assertGreater(report['discarded_bytes'], MIB)
-            self.assertLess(report['discarded_bytes'], MIB + MIB // 4)
+            self.assertLess(report['discarded_bytes'], MIB + MIB // 4 + held)
             server.drained()
 
     def test_uploads_within_the_discard_cap_do_no_harm(self):

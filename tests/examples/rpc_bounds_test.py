@@ -128,7 +128,7 @@ class Bounds(RpcCase):
         heads = [(first + gib, size) for first in (b'\xdb', b'\xc6', b'\xc9')]
         heads += [(first + small, size) for first in (b'\xda', b'\xc5', b'\xc8')]
         heads += [(first + gib, count) for first in (b'\xdd', b'\xdf')]
-        nestings = (b'', b'\x94\x00\x01\xa4echo\x91', b'\x94\x00\x01\xa4echo\x91\x82\xa1a\x93'
+        nestings = (b'', b'\x94\x00\x01\xa4echo\x91', b'\x94\x00\x01\xa4echo\x92\x82\xa1a\x93'
                     b'\xcb12345678\xc4\x03abc\xc7\x02\x05xy\xd8\x011234567890123456\xa1b\xdc\x00\x02\x01')
         with Server('rpc serve', '--frame-max', '1000') as server:
             for nesting in nestings:

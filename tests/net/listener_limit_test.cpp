@@ -38,6 +38,10 @@ TEST_CASE("listener: without a limit everyone is taken who waits") {
         listener from(on.loop, any_port(), listener::unlimited);
         const auto clients = connect_many(from.local(), 100);
         CHECK(co_await from.accept());
+        if (!on.loop.has(capability::multishot_accept)) {
+            MESSAGE("skip: single accepts take nobody by themselves");
+            co_return;
+        }
         co_await turns(on.loop, 2);
         CHECK(from.accepted() == 100);
     });

@@ -30,7 +30,7 @@ struct traffic {
     ringdown::connection::counters counted;
     bool fin_asked = false;                  ///< By the application itself.
     std::optional<ringdown::sim_truth> left; ///< When the descriptor was handed out, if it was.
-    std::error_code refused; ///< Why the connection was not adopted, if it was not.
+    std::error_code refused;                 ///< Why the connection was not adopted, if it was not.
     std::vector<std::string> complaints;
 
 private:
