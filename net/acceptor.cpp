@@ -31,16 +31,49 @@ public:
                 io_uring_prep_accept(&sqe, fd, nullptr, nullptr, SOCK_CLOEXEC);
         });
     }
-    void cancel() { request_cancel(owner_.loop_); }
+    void cancel() { cancellation_.begin(); }
     /// One that looks at the queue because somebody may wait there whom nobody is woken for.
     void note_look() noexcept { looks_ = true; }
     [[nodiscard]] bool take_look() noexcept { return std::exchange(looks_, false); }
     [[nodiscard]] bool multishot() const noexcept { return multishot_; }
 
 private:
+    // The kernel does not find an accept that is woken in the breath of its submission. When
+    // another process or loop has taken the connection by then, that accept waits on, and is to be
+    // cancelled once more.
+    class cancellation final : public ring_operation {
+    public:
+        explicit cancellation(operation& canceled) noexcept
+            : ring_operation("cancel accept"), canceled_(canceled) {}
+
+        void begin() {
+            again_ = in_flight();
+            if (in_flight() || !canceled_.in_flight()) return;
+            ++owner().cancellations_;
+            submit(owner().loop_, [this](io_uring_sqe& sqe) {
+                io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uintptr_t>(&canceled_), 0);
+            });
+        }
+
+    private:
+        void completed(completion what) noexcept override {
+            --owner().cancellations_;
+            // Or the accept has been submitted again meanwhile.
+            if ((what.result < 0 || again_) && canceled_.in_flight())
+                begin();
+            else
+                owner().cancellation_ended();
+        }
+        [[nodiscard]] acceptor& owner() const noexcept { return canceled_.owner_; }
+
+        operation& canceled_;
+        bool again_ = false; // to be begun, when this one has completed
+    };
+
     void completed(completion what) noexcept override { owner_.completed(*this, what.result); }
 
     acceptor& owner_;
+    cancellation cancellation_{*this};
     bool multishot_;
     bool looks_ = false;
 };
@@ -73,8 +106,8 @@ void acceptor::arm() {
         return;
     }
     note_fired();
+    if (look_) look_once(); // first, since there may be room for one only
     if (wanted_ > in_flight_) submit(wanted_ - in_flight_);
-    if (look_) look_once();
 }
 
 // One more accept looks at the queue as it is armed. Where there is no room for one, another is
@@ -154,7 +187,16 @@ void acceptor::completed(operation& which, int result) noexcept {
         owner_->wake();
     else if (kept)
         loop_.calls().close(result);
-    if (in_flight_ == 0) finish();
+    finish_if_idle();
+}
+
+void acceptor::cancellation_ended() noexcept {
+    if (owner_) owner_->wake();
+    finish_if_idle();
+}
+
+void acceptor::finish_if_idle() noexcept {
+    if (!in_flight()) finish();
 }
 
 // The last one has completed.
@@ -171,7 +213,7 @@ void acceptor::finish() noexcept {
 void acceptor::disown() {
     owner_ = nullptr;
     list_hook<resident>::unlink();
-    if (in_flight_ == 0) return finish();
+    if (!in_flight()) return finish();
     loop_.admit(*this);
     cancel();
     // The socket stays open until that has ended; nobody shall come by its path any more.
@@ -183,7 +225,7 @@ void acceptor::loop_ends() noexcept {
     group().pass_on(*self_);
     ending_ = true;
     cancel();
-    if (in_flight_ == 0) finish();
+    finish_if_idle();
 }
 
 } // namespace ringdown

@@ -33,7 +33,8 @@ public:
     /// when there is no room for anybody.
     [[nodiscard]] bool sweep();
     void cancel();
-    [[nodiscard]] bool in_flight() const noexcept { return in_flight_ > 0; }
+    /// An accept is, or the cancellation of one.
+    [[nodiscard]] bool in_flight() const noexcept { return in_flight_ + cancellations_ > 0; }
     /// Connections that were accepted, whoever got them.
     [[nodiscard]] std::uint64_t seen() const noexcept { return seen_; }
     /// The next `arm` looks at the queue, whatever is armed.
@@ -51,6 +52,8 @@ private:
     void look_once();
     void note_fired() noexcept;
     void completed(operation& which, int result) noexcept;
+    void cancellation_ended() noexcept;
+    void finish_if_idle() noexcept;
     void finish() noexcept;
     void loop_ends() noexcept override;
     [[nodiscard]] accept_group& group() const noexcept;
@@ -61,9 +64,10 @@ private:
     accept_group::member self_;
     std::unique_ptr<operation> multishot_;
     std::vector<std::unique_ptr<operation>> singles_;
-    std::size_t in_flight_ = 0;
-    std::size_t wanted_ = 1; // single accepts
-    std::size_t fired_ = 0;  // of those, since they were counted
+    std::size_t in_flight_ = 0;     // accepts
+    std::size_t cancellations_ = 0; // in flight
+    std::size_t wanted_ = 1;        // single accepts
+    std::size_t fired_ = 0;         // of those, since they were counted
     std::uint64_t seen_ = 0;
     bool look_ = false;
     bool ending_ = false; // its loop ends its run: nothing is armed before all has completed
