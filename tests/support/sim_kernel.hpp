@@ -38,6 +38,9 @@ struct sim_options {
     /// Faults for mutation tests: a completion that never comes (1 is the first after `disturb`),
     /// and operations that end this long after they were cancelled.
     std::uint64_t drop_completion = 0;
+    /// Cancellations of accepts that find none, which then waits on: as of one that is woken in the
+    /// breath of its submission, for a connection that somebody else has taken.
+    int missed_cancellations = 0;
     sim::duration late_cancel{};
 
     sim::duration clock_max = std::chrono::hours(24); ///< Later than this is a hang.

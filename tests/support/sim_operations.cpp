@@ -245,6 +245,10 @@ int ring::cancel(std::uint64_t user_data) {
             each->sqe.opcode == IORING_OP_ASYNC_CANCEL || each->canceled)
             continue;
         if (each->stage == phase::worker) return -EALREADY;
+        if (each->sqe.opcode == IORING_OP_ACCEPT && kernel_.options_.missed_cancellations > 0) {
+            --kernel_.options_.missed_cancellations;
+            return -ENOENT;
+        }
         each->woken = true;
         const bool has_result = each->on && each->on->poll_mask() & each->wanted_events();
         each->cancel_lost = world_.one_in(has_result ? 2 : 8);
