@@ -16,6 +16,7 @@ the language; CLANG_QUERY names another one. Exit status: 0 when there is no suc
 there is one, 2 when the sources cannot be read.
 """
 import argparse
+import collections
 import concurrent.futures
 import json
 import os
@@ -48,6 +49,8 @@ QUERIES = [
                       f'forCallable(decl().bind("coroutine")), '
                       f'{MADE_AT_ONCE}, hasAncestor({AWAIT_OF_THE_SAME})).bind("place")'),
 ]
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")', re.MULTILINE)
+FEW = 4  # sources, for which reading a header in advance costs more than it saves
 PLACE = re.compile(r'^(?P<file>[^:\n]+):(?P<line>\d+):(?P<column>\d+): note: "place" binds here$')
 
 
@@ -101,9 +104,68 @@ def wanted_sources(build, wanted):
     return list(found.values())
 
 
-def look(query, commands, entry):
+def options_of(entry):
+    """Its options, without what writes something and without itself."""
+    kept = []
+    words = iter(entry["arguments"])
+    for word in words:
+        if word in ("-o", "-MF", "-MQ", "-MT"):
+            next(words, None)
+        elif word not in ("-c", "-MD", "-MMD", entry["file"]):
+            kept.append(word)
+    begin = next((i for i, word in enumerate(kept) if word.startswith("-")), len(kept))
+    return [word for word in kept[begin:]
+            if os.path.normpath(os.path.join(entry["directory"], word)) != entry["file"]]
+
+
+def included(entry):
+    """What it includes itself, with the whole path where that is beside it."""
+    source = pathlib.Path(entry["file"])
+    for system, own in INCLUDE.findall(source.read_text(errors="replace")):
+        beside = source.parent / own
+        if system:
+            yield f"<{system}>"
+        elif beside.is_file():
+            yield f'"{beside.resolve()}"'
+
+
+def read_in_advance(query, entries, folder):
+    """Reads what several sources with equal options include once for all of them, where clang++ is
+    there to do it; answers the further arguments of each source."""
+    compiler = shutil.which(query.replace("clang-query", "clang++"))
+    groups = {}
+    for entry in entries if compiler else []:
+        options = tuple(word for word in options_of(entry) if not word.startswith("-I"))
+        groups.setdefault((entry["directory"], options), []).append(entry)
+
+    def prepare(numbered):
+        number, ((directory, options), group) = numbered
+        counts = collections.Counter(header for entry in group for header in set(included(entry)))
+        common = sorted(header for header, count in counts.items() if count >= FEW)
+        if not common:
+            return {}
+        precompiled = os.path.join(folder, f"{number}.pch")
+        places = dict.fromkeys(word for entry in group for word in options_of(entry)
+                               if word.startswith("-I"))
+        text = "".join(f"#include {header}\n" for header in common)
+        done = subprocess.run([compiler, *options, *places, "-w", "-Wno-error", "-x", "c++-header",
+                               "-", "-o", precompiled], cwd=directory, text=True, input=text,
+                              capture_output=True, check=False)
+        if done.returncode:
+            return {}
+        return dict.fromkeys((entry["file"] for entry in group),
+                             ["--extra-arg=-include-pch", f"--extra-arg={precompiled}"])
+
+    further = {}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for each in pool.map(prepare, enumerate(groups.items())):
+            further.update(each)
+    return further
+
+
+def look(query, commands, entry, further):
     """The places of one source, and what could not be read of it."""
-    words = [query, "-p", commands, "--extra-arg=-w", "--extra-arg=-Wno-error",
+    words = [query, "-p", commands, "--extra-arg=-w", "--extra-arg=-Wno-error", *further,
              "-c", "set output diag", "-c", "set bind-root false"]
     for _, matcher in QUERIES:
         words += ["-c", f"match {matcher}"]
@@ -119,7 +181,10 @@ def look(query, commands, entry):
             places.add((file, int(found["line"]), int(found["column"]), QUERIES[what][0]))
         elif re.fullmatch(r"\d+ match(es)?\.", line):
             what += 1
-    return places, "" if what == len(QUERIES) and not done.returncode else done.stderr
+    if what == len(QUERIES) and not done.returncode:
+        return places, ""
+    # What is read in advance may not suit a source that defines something before it.
+    return look(query, commands, entry, []) if further else (places, done.stderr)
 
 
 def main():
@@ -133,7 +198,9 @@ def main():
     with tempfile.TemporaryDirectory() as commands, \
             concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         (pathlib.Path(commands) / "compile_commands.json").write_text(json.dumps(entries))
-        answers = list(pool.map(lambda entry: look(query, commands, entry), entries))
+        further = read_in_advance(query, entries, commands)
+        answers = list(pool.map(
+            lambda entry: look(query, commands, entry, further.get(entry["file"], [])), entries))
     unread = "".join(complaint for _, complaint in answers)
     if unread:
         print(unread, end="", file=sys.stderr)
