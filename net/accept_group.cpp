@@ -1,6 +1,7 @@
 #include <ringdown/net/accept_group.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <ringdown/net/listener.hpp>
@@ -152,8 +153,11 @@ bool accept_group::place_elsewhere(const accept_member* accepter, int fd) {
 
 // One that comes back is not given all that it has missed.
 void accept_group::level(accept_member& returning) noexcept {
-    if (const member* other = best_other(&returning))
-        returning.placed_ = std::max(returning.placed_, (*other)->placed_);
+    std::optional<std::uint64_t> least;
+    for (const member& each : members_)
+        if (each.get() != &returning && each->active_)
+            least = std::min(least.value_or(each->placed_), each->placed_);
+    returning.placed_ = std::max(returning.placed_, least.value_or(0));
 }
 
 void accept_group::bring(const member& to, int fd) {

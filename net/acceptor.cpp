@@ -178,7 +178,8 @@ void acceptor::completed(operation& which, int result) noexcept {
         if (!owner_)
             kept = !group().bring_to_anybody(result);
         else
-            kept = (group().alone() && owner_->accepts()) || group().keeps(*self_, result);
+            kept =
+                (!ending_ && group().alone() && owner_->accepts()) || group().keeps(*self_, result);
     }
     if (reserved && !kept) group().add_room(*self_, 1);
     if (owner_ && (kept || result < 0))
@@ -186,8 +187,15 @@ void acceptor::completed(operation& which, int result) noexcept {
     else if (owner_ && !which.in_flight())
         owner_->wake();
     else if (kept)
-        loop_.calls().close(result);
+        reset(result);
     finish_if_idle();
+}
+
+// Nobody is left to serve it.
+void acceptor::reset(int fd) noexcept {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    loop_.calls().setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    loop_.calls().close(fd);
 }
 
 void acceptor::cancellation_ended() noexcept {
@@ -218,6 +226,12 @@ void acceptor::disown() {
     cancel();
     // The socket stays open until that has ended; nobody shall come by its path any more.
     if (from_.use_count() == 1) from_->give_up_path();
+}
+
+// The others are to bring nothing here any more.
+void acceptor::loop_lost() noexcept {
+    group().rest(*self_);
+    group().pass_on(*self_);
 }
 
 void acceptor::loop_ends() noexcept {

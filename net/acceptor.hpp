@@ -55,7 +55,9 @@ private:
     void cancellation_ended() noexcept;
     void finish_if_idle() noexcept;
     void finish() noexcept;
+    void reset(int fd) noexcept;
     void loop_ends() noexcept override;
+    void loop_lost() noexcept override;
     [[nodiscard]] accept_group& group() const noexcept;
 
     loop& loop_;

@@ -35,10 +35,10 @@ task<result<packet_stream>> connect_packets(loop& on, address to, connect_option
 /// Connects once more with a socket whose connection has ended: one that `abort_disconnect`,
 /// `disconnect` or `release` handed out, or one that was never connected.
 ///
-/// It keeps its descriptor number, its options, and its local port if that was bound by number.
-/// Errors: as above, and `already_connected` while a connection is still open;
-/// `address_not_available` while the same pair of addresses is in TIME_WAIT and the peer used no
-/// TCP timestamps. On error the descriptor is closed. Unix sockets cannot connect twice
+/// It keeps its descriptor number, its options but for TCP_FASTOPEN_CONNECT, and its local port if
+/// that was bound by number. Errors: as above, and `already_connected` while a connection is still
+/// open; `address_not_available` while the same pair of addresses is in TIME_WAIT and the peer used
+/// no TCP timestamps. On error the descriptor is closed. Unix sockets cannot connect twice
 /// (`already_connected`). Source: connect(2) with AF_UNSPEC.
 task<result<stream>> connect(loop& on, unique_descriptor again, address to,
                              connect_options options = {});

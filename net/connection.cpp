@@ -236,10 +236,6 @@ bool connection::receives() const noexcept {
     return through_inbox_ ? inbox_->in_flight() : receive_ != nullptr;
 }
 
-bool connection::awaits_bytes() const noexcept {
-    return through_inbox_ ? inbox_->has_reader() : receive_ != nullptr;
-}
-
 bool connection::has_unread() noexcept {
     if (receives() || (through_inbox_ && inbox_->holds_data())) return true;
     int unread = 0;

@@ -117,8 +117,6 @@ public:
     void end_receive() noexcept { receive_ = nullptr; }
     /// True while one is in flight, of either kind.
     [[nodiscard]] bool receives() const noexcept;
-    /// True while the application waits for bytes; an inbox may receive without that.
-    [[nodiscard]] bool awaits_bytes() const noexcept;
     /// @}
 
     /// The errno that told of a reset or of a lost network; 0 before. Remembered, because the
@@ -278,6 +276,9 @@ public:
     /// @}
     /// True while the mark stands and nothing was received since.
     [[nodiscard]] bool marked_idle() const noexcept { return marked_idle_; }
+    /// The application has set SO_LINGER, which endings must not depend on.
+    void note_linger() noexcept { linger_set_ = true; }
+    [[nodiscard]] bool linger_set() const noexcept { return linger_set_; }
     /// One at a time; null for none.
     void watch_idle(idle_watcher* watcher) noexcept { idle_watcher_ = watcher; }
 
@@ -343,6 +344,7 @@ private:
     bool syn_counted_ : 1 = false;
     bool canceled_by_scope_ : 1 = false;
     bool marked_idle_ : 1 = false;
+    bool linger_set_ : 1 = false;
     bool requests_in_progress_ : 1 = false;
     bool more_expected_ : 1 = false;
     bool end_told_ : 1 = false;

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <ringdown/net/acceptor.hpp>
 #include <ringdown/net/handshakes.hpp>
 #include <ringdown/net/message_receive.hpp>
+#include <ringdown/runtime/deadline.hpp>
+#include <ringdown/runtime/poll.hpp>
 #include <ringdown/runtime/sleep.hpp>
 
 namespace ringdown {
@@ -50,12 +53,14 @@ listener::listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t
 listener::listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead,
                    bool packets)
     : on_(on), from_(std::move(from)), local_(from_->local()),
-      self_(std::make_shared<accept_member>(on, *this)), ahead_(ahead) {
+      self_(std::make_shared<accept_member>(on, *this)), ahead_(std::min(ahead, unlimited)),
+      made_unlimited_(ahead_ == unlimited) {
+    require(ahead > 0, "a listener that may accept 0 connections ahead accepts nobody; give 1");
     require((from_->kind() == connection_kind::unix_packets) == packets,
             "a `listener` takes a socket for streams, a `packet_listener` one for packets");
-    accepting_ = new acceptor(on, *this, from_, self_);
-    from_->accepting().join(self_, static_cast<std::ptrdiff_t>(ahead));
     waiting_.reserve(256);
+    accepting_ = new acceptor(on, *this, from_, self_);
+    from_->accepting().join(self_, static_cast<std::ptrdiff_t>(ahead_));
 }
 
 listener::~listener() { close(); }
@@ -87,9 +92,10 @@ task<result<stream>> listener::accept() {
 }
 
 void listener::limit(std::size_t ahead) {
-    require(ahead != unlimited && !unlimited_ahead(),
+    require(ahead < unlimited && !made_unlimited_,
             "a listener that accepts without a limit was given one, or the reverse; choose as it "
             "is made");
+    if (phase_ != phase::accepting && !limited_) return; // a stop has lifted it
     const auto more = static_cast<std::ptrdiff_t>(ahead) - static_cast<std::ptrdiff_t>(ahead_);
     ahead_ = ahead;
     limited_ = true;
@@ -194,9 +200,19 @@ bool listener::leave_to_others() noexcept {
 task<result<void>> listener::hand_over() {
     if (phase_ == phase::stopped) co_return result<void>{};
     begin_to_stop();
+    hands_over_ = true;
     auto emptied = co_await empty_queue();
     if (emptied) close();
     co_return emptied;
+}
+
+// An accept that may not be made, or for which there is no descriptor, says nothing of the queue.
+task<bool> listener::somebody_waits() {
+    const auto look = [this] { return poll(on_, from_->descriptor(), POLLIN); };
+    auto looking = as_task(look);
+    auto at_once = with_deadline(on_, on_.now(), std::move(looking));
+    const auto polled = co_await at_once;
+    co_return polled || polled.error() != errc::deadline_passed;
 }
 
 task<result<void>> listener::empty_queue() {
@@ -208,10 +224,18 @@ task<result<void>> listener::empty_queue() {
     for (bool brought = true; brought && phase_ == phase::stopping;) {
         const std::uint64_t before = accepting_->seen();
         paused_by_ = 0;
-        if (!accepting_->sweep())
-            co_return std::unexpected(make_error_code(errc::connection_limit));
+        std::error_code refused;
+        if (!accepting_->sweep()) refused = make_error_code(errc::connection_limit);
         co_await none_in_flight();
-        if (paused_by_) co_return std::unexpected(system_error(paused_by_));
+        if (paused_by_) refused = system_error(std::exchange(paused_by_, 0));
+        if (refused) {
+            if (phase_ != phase::stopping) break;
+            // The others look when this one has left.
+            const bool left = hands_over_ && refused == errc::connection_limit;
+            const bool waits = co_await somebody_waits();
+            if (waits && !left) co_return std::unexpected(refused);
+            break;
+        }
         brought = phase_ == phase::stopping && accepting_->seen() != before;
     }
     co_return result<void>{};

@@ -135,8 +135,8 @@ class listener {
 public:
     static constexpr std::size_t unlimited = static_cast<std::size_t>(accept_member::unlimited);
 
-    /// Accepts up to `ahead` connections that nobody has asked for. `unlimited` costs the least:
-    /// then everyone is taken who waits, at once.
+    /// Accepts up to `ahead` connections that nobody has asked for, 1 at least. `unlimited`, and
+    /// whatever is more, costs the least: then everyone is taken who waits, at once.
     /// Errors: throws `std::system_error` when `from` was closed because newcomers are refused.
     listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead = 4);
     listener(const listener&) = delete;
@@ -153,7 +153,8 @@ public:
     task<result<stream>> accept();
 
     /// From now on, at most so many are accepted that nobody has asked for. It may be called at any
-    /// time, and holds for `stop` too, so that there is a limit that nothing exceeds. Not with
+    /// time, and holds for a `stop` that comes after it. One thing exceeds it: a connection that
+    /// another loop has accepted as its listener went, and that would be reset otherwise. Not with
     /// `unlimited`, nor for a listener that was made so.
     void limit(std::size_t ahead);
 
@@ -215,6 +216,7 @@ private:
     task<result<void>> empty_queue();
     task<result<void>> empty_queue_of_handshakes(handshake_patience patience);
     task<void> none_in_flight();
+    task<bool> somebody_waits();
 
     loop& on_;
     std::shared_ptr<listening_socket> from_;
@@ -224,6 +226,8 @@ private:
     std::vector<stream> waiting_;
     std::size_t handed_out_ = 0; // of `waiting_`
     std::size_t ahead_;
+    const bool made_unlimited_;
+    bool hands_over_ = false;
     bool limited_ = false; // `ahead_` holds for `stop` too
     event changed_;
     std::uint64_t accepted_ = 0;

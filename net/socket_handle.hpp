@@ -28,6 +28,7 @@ public:
     template <class Value>
     [[nodiscard]] auto set_option(int level, int option, const Value& value) noexcept {
         using descriptor = operations::set_socket_option<Value>;
+        if (level == SOL_SOCKET && option == SO_LINGER) connection_of().note_linger();
         return tracked_operation<descriptor>(
             connection_of(), descriptor{connection_of().descriptor(), level, option, value});
     }

@@ -218,10 +218,20 @@ void loop::turn() {
     const auto next = timers_.next();
     if (std::exchange(alarm_wanted_, false) && next && !alarm_->covers(*next)) alarm_->set(*next);
     const bool will_ring = !next || alarm_->covers(*next);
-    ring_.enter(wait, wait && !will_ring ? next : std::nullopt);
+    enter(wait, wait && !will_ring ? next : std::nullopt);
     reap(silent);
     if (!will_ring || alarm_->has_rung()) expire_timers();
     resume_ready();
+}
+
+void loop::enter(bool wait, std::optional<time_point> until) {
+    try {
+        ring_.enter(wait, until);
+    } catch (...) {
+        residents_.for_each([](resident& guest) { guest.loop_lost(); });
+        ending_residents_.for_each([](resident& guest) { guest.loop_lost(); });
+        throw;
+    }
 }
 
 // A crowd with one deadline is served in parts, each to its end while it is at hand.

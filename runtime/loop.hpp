@@ -47,6 +47,8 @@ class resident : public list_hook<resident> {
 public:
     /// The loop is about to end its run; removes itself from the loop when it has ended.
     virtual void loop_ends() noexcept = 0;
+    /// The kernel has refused the loop its ring: nothing on it completes any more.
+    virtual void loop_lost() noexcept {}
 
 protected:
     ~resident() = default;
@@ -75,6 +77,7 @@ public:
     /// end. Calls that were posted since then are destroyed, and not run. What callbacks throw
     /// meanwhile is thrown nowhere.
     ///
+    /// Where it has run before and has connections, by the thread that ran it (an assertion).
     /// A loop is not destroyed while it runs, with one exception: where its own thread calls
     /// exit(3) within the run, a loop with static storage resets its connections and lets the
     /// program end.
@@ -174,6 +177,7 @@ private:
     void end_run();
     void leave_to_exit() noexcept;
     void turn();
+    void enter(bool wait, std::optional<time_point> until);
     void expire_timers();
     void complete_silent(std::size_t submitted);
     void end_silence(ring_operation& failed) noexcept;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <system_error>
+#include <utility>
 
 #include <poll.h>
 
@@ -52,13 +53,18 @@ void mailbox::completed(completion what) noexcept {
 
 // Calls only start things: whatever they resume goes through the loop's ready list.
 void mailbox::run_posted() {
-    {
-        const std::lock_guard lock(mutex_);
-        running_.swap(posted_);
-    }
-    for (auto& call : running_)
-        on_.call_back(call);
-    running_.clear();
+    // One of them may look for completions, and so come here.
+    again_ = !running_.empty();
+    if (again_) return;
+    do {
+        {
+            const std::lock_guard lock(mutex_);
+            running_.swap(posted_);
+        }
+        for (auto& call : running_)
+            on_.call_back(call);
+        running_.clear();
+    } while (std::exchange(again_, false));
 }
 
 void mailbox::drop() noexcept {

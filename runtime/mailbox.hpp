@@ -34,6 +34,7 @@ private:
     std::mutex mutex_;
     std::vector<std::move_only_function<void()>> posted_;
     std::vector<std::move_only_function<void()>> running_;
+    bool again_ = false; // to be run, behind those that are running
 };
 
 } // namespace ringdown

@@ -84,8 +84,9 @@ ending_operation graceful_close(connected_socket& ended);
 ///
 /// A graceful ending under way is cut short. Unix sockets know no RST: they are just closed.
 /// Where the kernel refuses the reset, the close resets, provided that nobody else holds the
-/// socket; where it refuses that too, `reset_sent` is false and `error` says why. Cancellation:
-/// safe, it waits for the kernel alone. Source: connect(2) with AF_UNSPEC; SO_LINGER in socket(7).
+/// socket; where it refuses that too, `reset_sent` is false unless bytes were unread, and `error`
+/// says why. Cancellation: safe, it waits for the kernel alone. Source: connect(2) with AF_UNSPEC;
+/// SO_LINGER in socket(7).
 ending_operation abort_close(connected_socket& ended);
 
 /// One of the three classic closes, with the deadline that belongs to it.

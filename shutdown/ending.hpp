@@ -83,6 +83,7 @@ private:
     [[nodiscard]] bool may_close() const noexcept;
     void close();
     void close_in_place();
+    void forget_linger() noexcept;
     void finish();
 
     [[nodiscard]] bool receive_tells_first() const noexcept;

@@ -1,5 +1,7 @@
 #include <ringdown/shutdown/ending.hpp>
 
+#include <sys/socket.h>
+
 #include <ringdown/net/tcp_state.hpp>
 #include <ringdown/shutdown/ledger.hpp>
 
@@ -40,6 +42,7 @@ void ending::close() {
     if (resets_at_close_) sample_before_reset();
     settle_gone();
     const bool closes = !request_.leaves_descriptor || resets_at_close_;
+    if (closes && !resets_at_close_ && of.linger_set()) forget_linger();
     const auto peer_may_send = [&] {
         return closes && !aborted_by_ && of.life() == life_phase::ending &&
                of.receiving() == receiving_phase::discarding &&
@@ -66,6 +69,13 @@ void ending::close() {
         else
             io_uring_prep_nop(&sqe);
     });
+}
+
+// With it the close could reset, or wait.
+void ending::forget_linger() noexcept {
+    const linger off{};
+    connection_.on().calls().setsockopt(connection_.descriptor(), SOL_SOCKET, SO_LINGER, &off,
+                                        sizeof off);
 }
 
 // What came even later makes the close reset, so both happen in one breath.

@@ -15,6 +15,13 @@ namespace ringdown {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// So that in the sum of both a byte that waits weighs differently from one that was received.
+constexpr std::uint64_t unlike_bytes = 0x9E3779B1;
+
+} // namespace
+
 idle_limit::idle_limit(connection& watched, const ending_request& when_idle,
                        std::chrono::nanoseconds time)
     : timer(watched.on().timers()), watched_(watched), when_idle_(when_idle), time_(time),
@@ -44,7 +51,7 @@ void idle_limit::expired() noexcept {
     look_again();
 }
 
-// The sum changes with every byte that moves.
+// The sum changes with every byte that moves, also when one that waited is received.
 bool idle_limit::moved() noexcept {
     connection& of = watched_;
     std::uint64_t queued = 0; // unix: as memory
@@ -54,15 +61,14 @@ bool idle_limit::moved() noexcept {
         acknowledged_ = of.from().kind == connection_kind::tcp ? sample.acknowledged
                                                                : of.bytes().sent - (queued > 0);
     }
-    std::uint64_t through =
+    const std::uint64_t through =
         of.bytes().received + of.bytes().discarded + of.bytes().sent + acknowledged_ - queued;
-    if (const inbox* through_inbox = of.own_inbox()) through += through_inbox->queued();
     // While nothing receives, what arrives is seen in the kernel only.
-    if (!of.receives()) {
-        of.on().calls().ioctl(of.descriptor(), SIOCINQ, unread_);
-        through += static_cast<std::uint64_t>(unread_);
-    }
-    const auto low_half = static_cast<std::uint32_t>(through);
+    unread_ = 0;
+    if (!of.receives()) of.on().calls().ioctl(of.descriptor(), SIOCINQ, unread_);
+    auto waiting = static_cast<std::uint64_t>(unread_);
+    if (const inbox* arrived = of.own_inbox()) waiting += arrived->queued();
+    const auto low_half = static_cast<std::uint32_t>(through + waiting * unlike_bytes);
     return std::exchange(through_, low_half) != low_half;
 }
 
@@ -84,9 +90,8 @@ bool idle_limit::is_idle() noexcept {
     const bool arrived = unread_ > 0 || (of.own_inbox() && of.own_inbox()->holds_data());
     if (arrived || !of.sends().empty() || of.cut_short()) return false;
     if (of.marked_idle()) return true;
-    const bool silent = of.bytes().received == 0 && of.bytes().discarded == 0;
-    // A greeting that was sent is whole when the handler waits for what the peer says to it.
-    return silent && (of.bytes().handed == 0 || of.awaits_bytes());
+    const connection::counters& bytes = of.bytes();
+    return bytes.received == 0 && bytes.discarded == 0 && bytes.handed == 0;
 }
 
 void idle_limit::end() {

@@ -13,10 +13,10 @@ namespace ringdown {
 /// Ends an open connection on which nothing has moved for a time.
 ///
 /// What moves is a byte that was received, accepted by the kernel, acknowledged, or read (unix).
-/// An idle connection, whose handler marked it so or whose peer has sent nothing yet, is ended as
-/// its server wishes. Any other stands still in the middle of a request or an answer and is reset,
-/// because FIN would make half an answer look whole. The cause is `idle` in either case. While
-/// requests are in progress (`connection::note_requests`) no time passes.
+/// An idle connection, whose handler marked it so or on which nothing was sent either way, is ended
+/// as its server wishes. Any other stands still in the middle of a request or an answer and is
+/// reset, because FIN would make half an answer look whole. The cause is `idle` in either case.
+/// While requests are in progress (`connection::note_requests`) no time passes.
 class idle_limit final : public pooled, private timer {
 public:
     /// The time counts from now on; `when_idle` outlives this.

@@ -24,7 +24,9 @@ bool peer_closed_operation::begin() {
         return true;
     }
     if (of.life() != life_phase::open || known) {
-        answer_ = known ? known_end(of) : std::unexpected(make_error_code(errc::ending));
+        // Of one that is ending the rest is still to be read, by whoever may.
+        const bool read = known && (of.life() != life_phase::open ? !waits_for_reading() : true);
+        answer_ = read ? known_end(of) : std::unexpected(make_error_code(errc::ending));
         stay();
         return false;
     }

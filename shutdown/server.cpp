@@ -192,7 +192,7 @@ void server::tell_paused(std::error_code why) {
 
 // The listener holds what may still become open.
 void server::note_limit() {
-    if (options_.connections_max == 0) return;
+    if (options_.connections_max == 0 || options_.connections_max >= listener::unlimited) return;
     const std::size_t most = options_.connections_max;
     listener_.limit(most - std::min(most, open_));
 }

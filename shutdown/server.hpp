@@ -32,7 +32,7 @@ struct server_options {
     /// connection a time of its own.
     ///
     /// One that is idle is ended as `when_idle` asks: its handler marked it so
-    /// (`stream::mark_idle`), or its peer has sent nothing yet. Any other stands still in the
+    /// (`stream::mark_idle`), or nothing was sent on it either way. Any other stands still in the
     /// middle of a request or an answer and is reset, also when it is the handler that makes its
     /// peer wait, because FIN would make half an answer look whole. A session with requests in
     /// progress never stands still.
@@ -141,8 +141,9 @@ public:
     /// What the connections are doing, all in all. Makes one system call at most, for the name of
     /// the oldest one's peer, and changes nothing that a report tells.
     [[nodiscard]] server_summary summary();
-    /// The same and each connection. Makes two system calls for each at most, for the peer's name,
-    /// once, and to see whether FIN was acknowledged; changes nothing that a report tells either.
+    /// The same and each connection. Makes three system calls for each at most, for the peer's
+    /// name, once, and to see whether FIN was acknowledged; changes nothing that a report tells
+    /// either.
     [[nodiscard]] server_snapshot snapshot();
 
 private:

@@ -167,6 +167,8 @@ public:
 
     /// Sends what belongs to no request, such as a notification.
     ///
+    /// Whole, in one call: between two of them a session that waits for a request is idle, and a
+    /// drain or an idle time may end it behind the first.
     /// Errors: as `stream::send`; `errc::ending` once the shutdown has begun. A client's that had
     /// not begun then may be cancelled, as `session_policy::unsent` says, and are when the server
     /// has finished. `operation_canceled` behind a send that was cut short, see `request::send`.

@@ -15,19 +15,24 @@ using namespace ringdown;
 
 task<void> drain(worker& drained, drain_policy policy) { co_await drained.serving.drain(policy); }
 
+drain_policy policy_of(const draining& how) {
+    drain_policy policy;
+    policy.within = how.within;
+    policy.notice_for = {}; // an echo cannot announce its end, and sessions do so by `on_drain`
+    policy.idle = how.limits.idle;
+    policy.discard_bytes_max = how.limits.discard_bytes_max;
+    policy.hand_over = how.hand_over;
+    return policy;
+}
+
 // On the first worker's loop, which listens for as long as any of them runs.
 task<void> drain_on_signal(std::list<worker>& workers, signals& asked, const draining& how,
                            overseer* watching) {
     for (bool again = false;; again = true) {
         const auto signal = co_await asked.next();
         if (!signal) co_return;
-        drain_policy policy;
+        drain_policy policy = policy_of(how);
         policy.deadline = workers.front().on.now() + how.within;
-        policy.within = how.within;
-        policy.notice_for = {}; // an echo cannot announce its end, and sessions do so by `on_drain`
-        policy.idle = how.limits.idle;
-        policy.discard_bytes_max = how.limits.discard_bytes_max;
-        policy.hand_over = how.hand_over;
         if (watching) watching->drain_begins(*policy.deadline);
         auto tell = again ? decltype(how.on_drain){} : how.on_drain;
         // A second drain escalates the first.
@@ -45,11 +50,17 @@ struct others {
     event ended{};
 };
 
-task<void> run_server(worker& of) { co_await of.serving.run(); }
+// One that cannot accept any more serves who is there, as long as a drain may take.
+task<void> run_server(worker& runs, const draining& how) {
+    const auto served = co_await runs.serving.run();
+    if (served) co_return;
+    drain_policy policy = policy_of(how);
+    co_await runs.serving.drain(policy);
+}
 
-task<void> run_first(worker& first, task<void> draining, others& rest) {
+task<void> run_first(worker& first, const draining& how, task<void> draining, others& rest) {
     first.on.spawn(std::move(draining));
-    co_await run_server(first);
+    co_await run_server(first, how);
     if (rest.running > 0) co_await rest.ended.wait(first.on);
 }
 
@@ -81,7 +92,7 @@ void run_all(std::list<worker>& workers, signals& asked, const draining& how, ov
         if (watching) watching->worker_ended(which);
     };
     const std::function<void(worker&)> run = [&](worker& each) {
-        each.on.run(run_server(each));
+        each.on.run(run_server(each, how));
         ended(each);
         first.on.post([&rest] {
             if (--rest.running == 0) rest.ended.set();
@@ -90,7 +101,7 @@ void run_all(std::list<worker>& workers, signals& asked, const draining& how, ov
     const auto threads = start_others(workers, run);
     if (watching) watching->start();
     started();
-    first.on.run(run_first(first, drain_on_signal(workers, asked, how, watching), rest));
+    first.on.run(run_first(first, how, drain_on_signal(workers, asked, how, watching), rest));
     ended(first);
 }
 

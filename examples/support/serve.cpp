@@ -1,4 +1,5 @@
 #include "serve.hpp"
+#include <algorithm>
 
 #include <csignal>
 #include <cstdio>
@@ -148,8 +149,9 @@ int serve(const serving_options& options, const server::handler& handler,
         }
     }
     const bool written = reports.finish();
+    const bool failed = std::ranges::any_of(workers, &worker::accepting_failed);
     print_totals(workers, operations_left, open_sockets() - sockets_before, extras);
-    return written ? 0 : 1;
+    return written && !failed ? 0 : 1;
 }
 
 } // namespace examples

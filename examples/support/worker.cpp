@@ -85,6 +85,10 @@ server_options worker::with_notices(server_options options) {
     options.on_accept_paused = [this](std::error_code why) {
         tell("accepting pauses until connections end: " + why.message());
     };
+    options.on_accept_failed = [this](std::error_code why) {
+        accepting_failed = true;
+        tell("cannot accept any more, and ends: " + why.message());
+    };
     options.on_refusal_denied = [this](std::error_code why) {
         tell("the kernel permits no way to refuse newcomers; late ones are reset: " +
              why.message());

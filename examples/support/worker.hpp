@@ -45,6 +45,7 @@ public:
     [[nodiscard]] standing stand();
 
     ringdown::loop on;
+    bool accepting_failed = false; ///< For good, and its server has ended because of it.
 
 private:
     class present;

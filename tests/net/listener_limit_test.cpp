@@ -125,3 +125,37 @@ TEST_CASE("listening_socket: an IPv6 address alone, so IPv4 has a server of its 
         CHECK(by_six.accepted() == 1);
     });
 }
+
+TEST_CASE(
+    "listener: a limit that is lifted by a stop is not set any more, and one of all is none") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        listener from(on.loop, any_port());
+        CHECK(co_await from.stop());
+        from.limit(8);
+        listener all(on.loop, any_port(), SIZE_MAX);
+        const auto client = connect_peer(all.local());
+        CHECK(co_await all.accept());
+    });
+}
+
+TEST_CASE("listener: a full one stops when nobody waits, and says so when somebody does") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        listener from(on.loop, any_port(), 1);
+        from.limit(1);
+        auto clients = connect_many(from.local(), 1);
+        co_await turns(on.loop, 1);
+        auto first = co_await from.accept();
+        from.limit(0);
+        const peer waits = connect_peer(from.local());
+        const auto full = co_await from.stop();
+        REQUIRE_FALSE(full.has_value());
+        CHECK(full.error() == errc::connection_limit);
+        from.limit(1);
+        auto second = co_await from.accept();
+        CHECK(second);
+        from.limit(0);
+        CHECK(co_await from.stop());
+    });
+}

@@ -113,15 +113,22 @@ TEST_CASE("idle time: one whose handler does not even receive is idle while nobo
     check_at_once(quiet);
 }
 
-TEST_CASE("idle time: a greeting that was sent whole is no answer, and FIN may follow it") {
-    const auto greeted =
-        end_idle(peer_script().await_fin().finish(), [](stream& with) -> task<void> {
-            (void)co_await with.send(bytes_of("220 ready"));
-            co_await wait_for_request(with);
-        });
-    CHECK(row(greeted) == "idle graceful graceful finished");
-    CHECK(greeted.peer_got == "220 ready");
-    check_after(greeted, 0ms);
+TEST_CASE("idle time: FIN follows a greeting when the handler marks the connection behind it") {
+    for (const bool marked : {false, true}) {
+        CAPTURE(marked);
+        const auto greeted = end_idle(peer_script().await_fin().finish(),
+                                      [marked](stream& with) { // outlives the task
+                                          return [](stream& to, bool marks) -> task<void> {
+                                              (void)co_await to.send(bytes_of("220 ready"));
+                                              if (marks) to.mark_idle();
+                                              co_await wait_for_request(to);
+                                          }(with, marked);
+                                      });
+        CHECK(row(greeted) ==
+              (marked ? "idle graceful graceful finished" : "idle abort aborted open"));
+        CHECK(greeted.peer_got == "220 ready");
+        check_after(greeted, 0ms);
+    }
 }
 
 TEST_CASE("idle time: FIN never follows half an answer, whatever idle ones get") {
@@ -150,6 +157,34 @@ TEST_CASE("idle time: half an answer that nobody asked for is reset, and so is o
         });
     CHECK(row(stuck) == "idle abort aborted open");
     CHECK(stuck.report.unsent_bytes > 0);
+}
+
+TEST_CASE("idle time: half of what is pushed is reset, though something receives beside it") {
+    const auto half = end_idle(peer_script().await_fin(), [](stream& with) -> task<void> {
+        co_await with_scope(with.on(), [&](scope& inside) -> task<void> {
+            inside.spawn(wait_for_request(with));
+            (void)co_await with.send(bytes_of("first part"));
+            (void)co_await sleep_for(with.on(), 20s); // the backend
+        });
+    });
+    CHECK(row(half) == "idle abort aborted open");
+}
+
+TEST_CASE("idle time: counts from when a byte that had waited is received, and no longer") {
+    const auto received =
+        end_idle(peer_script().write("x").await_fin(), [](stream& with) -> task<void> {
+            (void)co_await sleep_for(with.on(), 95ms); // the byte waits in the kernel
+            co_await wait_for_request(with);
+            (void)co_await sleep_for(with.on(), 20s);
+        });
+    check_after(received, 95ms);
+    const auto waited =
+        end_idle(peer_script().write("x").await_fin(), [](stream& with) -> task<void> {
+            (void)co_await sleep_for(with.on(), 95ms);
+            co_await wait_for_request(with);
+            co_await wait_for_request(with); // in vain
+        });
+    check_after(waited, 95ms);
 }
 
 TEST_CASE("idle time: half a request is reset, a connection marked idle is finished") {

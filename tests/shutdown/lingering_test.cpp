@@ -118,6 +118,25 @@ TEST_CASE("close(wait): bytes that come after the close draw RST, the kernel's o
     });
 }
 
+TEST_CASE("close(wait): SO_LINGER that the application has set changes nothing") {
+    for (const auto time : {0s, 5s}) {
+        CAPTURE(time.count());
+        run([&](rig& at) -> task<void> {
+            auto [ours, theirs] = at.connect();
+            const auto set = co_await ours.set_linger(time);
+            REQUIRE(set);
+            const sent answered = co_await ours.send(bytes_of("answer"));
+            CHECK(answered);
+            const auto report = co_await close(ours, lingering::wait(3s));
+            REQUIRE(report.has_value());
+            CHECK(row(*report) == "local application wait delivered acknowledged");
+            at.check_resets(0);
+            CHECK(theirs.read() == "answer");
+            CHECK(theirs.read_to_end().bytes == 0);
+        });
+    }
+}
+
 TEST_CASE("close(wait): knows no idle time and no discard cap") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();

@@ -256,3 +256,32 @@ TEST_CASE("notice: idle connections stay for it by default, and end before half 
         CHECK(report->stragglers.empty());
     });
 }
+
+TEST_CASE("notice: a server that may accept nobody more gives it whole when nobody waits") {
+    for (const bool full : {true, false}) {
+        CAPTURE(full);
+        run([&](rig& at) -> task<void> {
+            server_options options;
+            options.connections_max = full ? 2 : 0;
+            server_rig server(at, echo, options);
+            std::optional<drain_report> report;
+            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                in.spawn(server.run());
+                auto clients = co_await server.idle_clients(2);
+                std::optional<descriptor_limit> none;
+                if (!full) none.emplace(0);
+                in.spawn(drain_into(server.serving, {.within = 1h, .notice_for = 60ms}, report));
+                co_await server.serving.draining().wait(at.on);
+                const auto told = at.on.now();
+                co_await round_trip(at, clients[0], "between the notices");
+                for (peer& each : clients) {
+                    co_await sees_fin(at, each);
+                    each.close();
+                }
+                CHECK(at.on.now() - told >= 60ms);
+            });
+            check_drained(server, *report);
+            CHECK(report->time_in(server_phase::asked_to_finish) >= 60ms);
+        });
+    }
+}
