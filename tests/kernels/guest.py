@@ -94,7 +94,7 @@ class Guest:
     """A kernel, and how to boot it."""
 
     def __init__(self, kernel, qemu, busybox, scratch):
-        self.scratch = scratch
+        self.scratch, self.qemu = scratch, None
         self.kernel = next(kernel.rglob('vmlinuz*'))
         self.files = {'/init': (HERE / 'init').read_bytes(),
                       '/bin/busybox': next(busybox.rglob('bin/busybox')).read_bytes(),
@@ -121,13 +121,11 @@ class Guest:
             env=self.environment)
 
     def boot(self, command, environment, files):
-        """Boots with files {inside: outside}, to run a command. Yields each line of the console.
+        """Boots with files {path: bytes}, to run a command. Yields each line of the console.
 
         None stands for a second without one. The guest ends with the iteration, at the latest.
         """
-        content = dict(self.files)
-        content.update((inside, pathlib.Path(outside).read_bytes())
-                       for inside, outside in files.items())
+        content = {**self.files, **files}
         plan = [f'export {name}={shlex.quote(value)}' for name, value in environment.items()]
         content['/plan'] = '\n'.join([*plan, f'set -- {shlex.join(command)}', '']).encode()
         with tempfile.NamedTemporaryFile(prefix='initramfs-', dir=self.scratch) as initramfs:
@@ -139,6 +137,10 @@ class Guest:
             finally:
                 self.qemu.kill()
                 self.qemu.wait()
+
+    def stop(self):
+        if self.qemu:
+            self.qemu.kill()
 
     def processor_seconds(self):
         """What the emulation has used: a busy machine lengthens everything but this."""

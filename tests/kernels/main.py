@@ -5,6 +5,7 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
+import signal
 import sys
 import time
 
@@ -85,11 +86,14 @@ def run_all(runs):
     order = sorted(runs, key=lambda run: -run.total)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         waiting = {pool.submit(run.run) for run in order}
-        while waiting:
-            done, waiting = concurrent.futures.wait(waiting, timeout=1)
-            for each in done:
-                each.result()
-            progress.show()
+        try:
+            while waiting:
+                _, waiting = concurrent.futures.wait(waiting, timeout=1)
+                progress.show()
+        except BaseException: # an interrupt, say
+            for run in runs:
+                run.stop()
+            raise
     progress.clear()
 
 
@@ -141,5 +145,13 @@ def main():
     return 1 if show_table(runs) else 0
 
 
+def be_terminated(*_):
+    sys.exit(143)
+
+
 if __name__ == '__main__':
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, be_terminated)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
