@@ -16,8 +16,15 @@ from run import Run
 SAID_LINES_MAX = 60 # of what a failed case said; its log has it all
 
 
+class Parser(argparse.ArgumentParser):
+    """Refuses in one line, without repeating the usage."""
+
+    def error(self, message):
+        self.exit(2, f'kernels: {message}\n')
+
+
 def read_arguments():
-    parser = argparse.ArgumentParser(prog='kernels', description=__doc__, allow_abbrev=False)
+    parser = Parser(prog='kernels', description=__doc__, allow_abbrev=False)
     parser.add_argument('kernels', nargs='*', metavar='KERNEL', help='6.1, 6.12, newest [all]')
     parser.add_argument('--program', type=pathlib.Path, action='append', default=[],
                         help='a program of tests; repeatable')
