@@ -45,8 +45,8 @@ public:
     }
 };
 
-// Whether the limit, which is lower, keeps this process from a ring of so many completions. Kernel
-// 6.1 counts what is registered only.
+// Whether the limit, which is lower, keeps this process from a ring of so many completions: not
+// every kernel counts rings.
 bool kernel_counts_ring_of(unsigned completions) {
     io_uring_params params{};
     params.flags = IORING_SETUP_CQSIZE;
