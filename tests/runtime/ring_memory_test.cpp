@@ -2,6 +2,8 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <liburing.h>
+#include <unistd.h>
 
 #include <ringdown/runtime/loop.hpp>
 #include <ringdown/runtime/ring_setup.hpp>
@@ -42,6 +44,17 @@ public:
         return sum;
     }
 };
+
+// Whether the limit, which is lower, keeps this process from a ring of so many completions: not
+// every kernel counts rings.
+bool kernel_counts_ring_of(unsigned completions) {
+    io_uring_params params{};
+    params.flags = IORING_SETUP_CQSIZE;
+    params.cq_entries = completions;
+    const int made = ringdown::kernel().ring_setup(8, params);
+    if (made >= 0) ::close(made);
+    return made == -ENOMEM;
+}
 
 bool works(loop& on) {
     auto main = [](loop& turning) -> task<bool> {
@@ -120,10 +133,17 @@ TEST_CASE("loop: an ordinary user may make a hundred and fifty, one after the ot
 }
 
 TEST_CASE("loop: an ordinary user with a limit of 64 KiB gets a smaller ring at once") {
+    constexpr int not_counted = 3;
     const int status = as_ordinary_user(64 << 10, [] {
+        const bool counted = kernel_counts_ring_of(8192);
         loop on;
         if (!works(on)) return 1;
+        if (!counted) return on.options().ring.completion_entries == 8192 ? not_counted : 4;
         return on.options().ring.completion_entries < 8192 ? 0 : 2;
     });
+    if (status == not_counted) {
+        MESSAGE("skip: this kernel does not count rings against the limit on locked memory");
+        return;
+    }
     CHECK(status == 0);
 }

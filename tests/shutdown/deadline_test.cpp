@@ -1,3 +1,5 @@
+#include "support/fixture.hpp"
+
 #include "rig.hpp"
 
 using namespace ringdown;
@@ -17,6 +19,7 @@ task<void> end_one(stream& ended, const ending_policy& policy) {
 } // namespace
 
 TEST_CASE("deadline: 1,000 connections whose peers never read end at it, many in a turn") {
+    allow_descriptors();
     std::vector<conversation> all;
     const auto answer = pattern(128 << 10);
     std::vector<sent> outcomes(stuck);
@@ -55,6 +58,7 @@ TEST_CASE("deadline: 1,000 connections whose peers never read end at it, many in
 }
 
 TEST_CASE("deadline: 1,000 idle connections whose peers never finish, each with its own deadline") {
+    allow_descriptors();
     std::vector<conversation> all;
     run([&](rig& at) -> task<void> {
         for (std::size_t i = 0; i < stuck; ++i)

@@ -1,3 +1,5 @@
+#include "support/fixture.hpp"
+
 #include "rig.hpp"
 
 using namespace ringdown;
@@ -23,6 +25,7 @@ task<void> count_ending(stream& ended, actual_ending expected, std::size_t& as_e
 
 // The peers finish first, or follow, or half of them reset.
 task<void> end_all(rig& at, bool peers_first) {
+    allow_descriptors();
     std::vector<conversation> all;
     for (std::size_t i = 0; i < many; ++i)
         all.push_back(at.connect());

@@ -127,7 +127,7 @@ TEST_CASE("peer_closed: data alone does not complete it") {
         std::optional<result<peer_end>> end;
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end));
-            theirs.write_pattern(100'000);
+            theirs.write_pattern(50'000);
             co_await pass(at, 20ms);
             CHECK(!end.has_value());
             theirs.finish();

@@ -1,11 +1,11 @@
 #include "server_rig.hpp"
+#include "support/fixture.hpp"
 
 #include <cstdlib>
 
 #include <csignal>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,13 +101,6 @@ std::chrono::nanoseconds cpu_time() {
 std::size_t crowd_size() {
     const char* asked = std::getenv("RINGDOWN_CROWD");
     return asked ? std::strtoul(asked, nullptr, 10) : 2'000;
-}
-
-void allow_descriptors() {
-    rlimit now{};
-    ::getrlimit(RLIMIT_NOFILE, &now);
-    now.rlim_cur = std::min<rlim_t>(now.rlim_max, 20'000);
-    ::setrlimit(RLIMIT_NOFILE, &now);
 }
 
 std::chrono::microseconds since(clock::time_point begun, std::int64_t clock_count) {

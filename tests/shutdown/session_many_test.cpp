@@ -3,11 +3,11 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "session_rig.hpp"
+#include "support/fixture.hpp"
 
 using namespace ringdown;
 using namespace ringdown::testing;
@@ -21,13 +21,7 @@ constexpr std::size_t wanted = 10'000;
 constexpr std::string_view answer_text = "answer";
 
 // Descriptors for so many sockets and what a loop needs besides, as far as the limit goes.
-std::size_t possible() {
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur > wanted + 500 ? wanted : (limit.rlim_cur - 500);
-}
+std::size_t possible() { return std::min(wanted, allow_descriptors() - 500); }
 
 // Connects, and finishes each connection when the server has; no part of the library.
 void be_the_client(const address& to, std::size_t count) {

@@ -1,5 +1,7 @@
 #include "fixture.hpp"
 
+#include <algorithm>
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,6 +19,14 @@ test_loop::~test_loop() {
 ringdown::task<void> turns(ringdown::loop& on, int count) {
     for (int i = 0; i < count; ++i)
         co_await ringdown::noop(on);
+}
+
+std::size_t allow_descriptors() {
+    rlimit now{};
+    ::getrlimit(RLIMIT_NOFILE, &now);
+    now.rlim_cur = std::min<rlim_t>(now.rlim_max, 20'000);
+    ::setrlimit(RLIMIT_NOFILE, &now);
+    return now.rlim_cur;
 }
 
 descriptor_limit::descriptor_limit(std::size_t more) {

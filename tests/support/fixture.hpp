@@ -54,6 +54,10 @@ ringdown::task<void> store(ringdown::task<T> running, std::optional<T>& into) {
     into.emplace(co_await running);
 }
 
+/// Raises the process's limit of descriptors, often 1,024, to what the user is permitted, 20,000 at
+/// most. Returns the limit.
+std::size_t allow_descriptors();
+
 /// Allows the process this many descriptors more than it has, until the end of the block.
 class descriptor_limit {
 public:

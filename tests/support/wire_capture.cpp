@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -120,11 +121,11 @@ wire_capture::~wire_capture() {
 
 bool wire_capture::repeats(const wire_segment& segment) {
     if (segment.rst || segment.syn || (segment.payload == 0 && !segment.fin)) return false;
-    const auto last = std::ranges::find_if(last_sent_, [&](const wire_segment& each) {
-        return each.from == segment.from && each.to == segment.to;
-    });
-    if (last == last_sent_.end()) {
-        last_sent_.push_back(segment);
+    // In order of the ports, since thousands of connections are looked for.
+    const auto ports = [](const wire_segment& each) { return std::pair(each.from, each.to); };
+    const auto last = std::ranges::lower_bound(last_sent_, ports(segment), {}, ports);
+    if (last == last_sent_.end() || ports(*last) != ports(segment)) {
+        last_sent_.insert(last, segment);
         return false;
     }
     // Farther away than any window is another connection of the same ports.
