@@ -4,7 +4,8 @@
 Usage: check_syntax.py COMPILER BUILD FOLDER...; only sources below the folders.
 
 What most of them include is read once for each set of options that they are compiled with. That a
-source includes all that it needs, the build folder's own compiler has seen.
+source includes all that it needs, the build folder's own compiler has seen, where it reads nothing
+in advance either.
 """
 import concurrent.futures
 import json

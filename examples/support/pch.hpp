@@ -1,0 +1,6 @@
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <ringdown/ringdown.hpp>
