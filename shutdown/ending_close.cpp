@@ -8,6 +8,11 @@
 // The last steps, once every operation has been joined: close or hand out, and the report.
 
 namespace ringdown {
+namespace {
+
+constexpr int drops_at_the_close = 16; // of what a peer sends that never pauses
+
+} // namespace
 
 // A connection that was gone when it was sampled: both sides have finished, or some operation
 // that was cut short has swallowed the error of a reset.
@@ -48,7 +53,13 @@ void ending::close() {
                of.receiving() == receiving_phase::discarding &&
                of.from().kind == connection_kind::tcp;
     };
-    if (peer_may_send()) drop_late_bytes();
+    if (peer_may_send()) know_peer_name(); // now, since later it would give the peer time
+    // Until nothing is there right after it was dropped: then the close is no reset.
+    bool late = peer_may_send();
+    for (int left = drops_at_the_close; late && left > 0; --left) {
+        drop_late_bytes();
+        late = peer_may_send() && unread() > 0;
+    }
     if (peer_may_send()) {
         of.enter(life_phase::joined);
         close_in_place();
@@ -81,7 +92,6 @@ void ending::forget_linger() noexcept {
 // What came even later makes the close reset, so both happen in one breath.
 void ending::close_in_place() {
     connection& of = connection_;
-    know_peer_name();
     const std::uint64_t bytes = unread();
     of.bytes().discarded += bytes;
     reset_by_unread_ = bytes > 0 && !tcp_info_of(of.on().calls(), of.descriptor()).gone();
