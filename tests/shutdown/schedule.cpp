@@ -201,7 +201,7 @@ private:
             co_await peer_.shutdown_both(limits[below(limits.size())]);
             break;
         case 1:
-            co_await peer_.send_last({});
+            (void)co_await peer_.send_last({});
             break;
         default:
             co_await peer_.shutdown_send();
