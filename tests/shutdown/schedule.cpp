@@ -1,6 +1,7 @@
 #include "schedule.hpp"
 
 #include <array>
+#include <cstdlib>
 #include <list>
 #include <random>
 
@@ -274,6 +275,11 @@ std::string_view name(way how) {
         "dropped",  "scope_canceled", "loop_ends",     "disconnect",
         "release",  "session_server", "session_client"};
     return names[static_cast<std::size_t>(how)];
+}
+
+std::uint64_t of_each() {
+    const char* asked = std::getenv("RINGDOWN_SCHEDULES");
+    return asked ? std::strtoull(asked, nullptr, 10) : 10'000;
 }
 
 outcome run(const options& what) {

@@ -26,6 +26,9 @@ enum class way {
 
 std::string_view name(way how);
 
+/// 10,000 of each; a build that is many times slower asks for fewer by RINGDOWN_SCHEDULES.
+std::uint64_t of_each();
+
 struct options {
     way how = way::graceful;
     std::uint64_t seed = 1;

@@ -9,12 +9,6 @@ namespace {
 
 using schedules::way;
 
-// 10,000 of each; a build that is many times slower may ask for fewer.
-std::uint64_t schedules_each() {
-    const char* asked = std::getenv("RINGDOWN_SCHEDULES");
-    return asked ? std::strtoull(asked, nullptr, 10) : 10'000;
-}
-
 // One schedule again: the seed that a failure printed.
 std::uint64_t first_seed() {
     const char* asked = std::getenv("RINGDOWN_SEED");
@@ -22,7 +16,7 @@ std::uint64_t first_seed() {
 }
 
 void drive(way how) {
-    const std::uint64_t count = std::getenv("RINGDOWN_SEED") ? 1 : schedules_each();
+    const std::uint64_t count = std::getenv("RINGDOWN_SEED") ? 1 : schedules::of_each();
     for (std::uint64_t seed = first_seed(); seed < first_seed() + count; ++seed) {
         const auto outcome = schedules::run({.how = how, .seed = seed, .drop_completion = 0});
         std::string complaints;

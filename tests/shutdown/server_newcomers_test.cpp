@@ -273,7 +273,8 @@ TEST_CASE("notice: a server that may accept nobody more gives it whole when nobo
                 in.spawn(drain_into(server.serving, {.within = 1h, .notice_for = 60ms}, report));
                 co_await server.serving.draining().wait(at.on);
                 const auto told = at.on.now();
-                co_await round_trip(at, clients[0], "between the notices");
+                // It takes a thread, which sanitizers do not start without a descriptor.
+                if (full) co_await round_trip(at, clients[0], "between the notices");
                 for (peer& each : clients) {
                     co_await sees_fin(at, each);
                     each.close();
