@@ -11,6 +11,8 @@
 
 #include <doctest/doctest.h>
 
+#include "run_listener.hpp"
+
 // A case that hangs is named, and ends its program: doctest has no limit for one case. An alarm
 // needs no thread, is not inherited by a child, and changes nothing until it rings.
 
@@ -44,7 +46,7 @@ void out_of_time(int) {
     ::_exit(1);
 }
 
-class watchdog final : public doctest::IReporter {
+class watchdog final : public run_listener {
 public:
     explicit watchdog(const doctest::ContextOptions&) {}
 
@@ -57,17 +59,6 @@ public:
         ::alarm(limit);
     }
     void test_case_end(const doctest::CurrentTestCaseStats&) override { ::alarm(0); }
-
-    void report_query(const doctest::QueryData&) override {}
-    void test_run_start() override {}
-    void test_run_end(const doctest::TestRunStats&) override {}
-    void test_case_reenter(const doctest::TestCaseData&) override {}
-    void test_case_exception(const doctest::TestCaseException&) override {}
-    void subcase_start(const doctest::SubcaseSignature&) override {}
-    void subcase_end() override {}
-    void log_assert(const doctest::AssertData&) override {}
-    void log_message(const doctest::MessageData&) override {}
-    void test_case_skipped(const doctest::TestCaseData&) override {}
 };
 
 } // namespace
