@@ -25,8 +25,9 @@ bool peer_closed_operation::begin() {
     }
     if (of.life() != life_phase::open || known) {
         // Of one that is ending the rest is still to be read, by whoever may.
-        const bool read = known && (of.life() != life_phase::open ? !waits_for_reading() : true);
-        answer_ = read ? known_end(of) : std::unexpected(make_error_code(errc::ending));
+        const bool open = of.life() == life_phase::open;
+        const bool over = known && (open || !waits_for_reading());
+        answer_ = over ? known_end(of) : std::unexpected(make_error_code(errc::ending));
         stay();
         return false;
     }

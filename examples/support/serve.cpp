@@ -1,6 +1,6 @@
 #include "serve.hpp"
-#include <algorithm>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <dirent.h>
