@@ -1,6 +1,7 @@
 #include "wire_resets.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ringdown::testing {
 
@@ -9,8 +10,14 @@ void wire_resets::add(const wire_segment& next) {
     // What came with data is no straggler: its socket was gone while data was on its way.
     if (next.fin && next.payload == 0) of.bare_fins.insert(next.from);
     if (!next.rst) return;
-    const bool answers_straggler = !next.ack && (of.reset || of.bare_fins.size() == 2);
-    if (!answers_straggler) ++sent_[next.from];
+    std::uint64_t& counted = sent_[next.from];
+    if (next.ack) {
+        counted -= std::exchange(of.early[next.from], 0);
+        ++counted;
+    } else if (!of.reset && of.bare_fins.size() < 2) {
+        ++of.early[next.from];
+        ++counted;
+    }
     of.reset = true;
 }
 
