@@ -64,7 +64,7 @@ task<void> end_all(loop& on, server& ended, crowd_state& state, times& at) {
     at.deadline = at.asked + state.crowd.within;
     state.policy.deadline = at.deadline;
     if (state.by_drain) {
-        co_await ended.drain({.within = 1h, .deadline = at.deadline});
+        co_await ended.drain({.within = 1h, .deadline = at.deadline, .notice_for = 0ms});
         co_return;
     }
     state.asked.set();
