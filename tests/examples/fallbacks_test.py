@@ -5,8 +5,8 @@ import socket
 import time
 
 import harness
-from harness import (PATIENCE, Case, Server, end_of, fill, name_of, pattern, program,
-                     queued_for_reading, read_to_end, reset, round_trip, run, send_beside)
+from harness import (PATIENCE, Case, Server, as_ordinary_user, end_of, fill, name_of, pattern,
+                     program, queued_for_reading, read_to_end, reset, round_trip, run, send_beside)
 
 MIB = 1 << 20
 
@@ -50,8 +50,7 @@ class Fallbacks(Case):
             self.assertRegex(out, rf'(?m)^  {each} +yes$')
         small = ['prlimit', '--memlock=65536:65536', '--nofile=1000:1000']
         if os.getuid() == 0:  # whom the limit on memory does not bind
-            small = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all',
-                     *small]
+            small = [*as_ordinary_user(), *small]
         status, out, err = run([*small, program('ringdown-info')])
         self.assertEqual((status, err), (0, ''))
         self.assertRegex(out, r'(?m)^! locked memory +64 KiB.*LimitMEMLOCK=8M.*CAP_IPC_LOCK')

@@ -16,11 +16,12 @@ import unittest
 from clients import (end_of, fill, name_of, pattern, queued_for_reading, read_exactly, read_to_end,
                      reset, round_trip, send_beside)
 from reports import FIELDS, TIMES, WORDS, check_report
-from servers import LONGEST, PATIENCE, Server, program, run, scratch, start, wait_until
+from servers import (LONGEST, PATIENCE, Server, as_ordinary_user, program, run, scratch, start,
+                     wait_until)
 
 __all__ = [
-    'AT_ONCE', 'Case', 'FIELDS', 'LONGEST', 'PATIENCE', 'Server', 'TIMES', 'WORDS', 'alone', 'check_report', 'end_of', 'fill',
-    'main', 'name_of', 'pattern', 'program', 'queued_for_reading', 'read_exactly', 'read_to_end',
+    'AT_ONCE', 'Case', 'FIELDS', 'LONGEST', 'PATIENCE', 'Server', 'TIMES', 'WORDS', 'alone',
+    'as_ordinary_user', 'check_report', 'end_of', 'fill', 'main', 'name_of', 'pattern', 'program', 'queued_for_reading', 'read_exactly', 'read_to_end',
     'reset', 'round_trip', 'run', 'scratch', 'send_beside', 'start', 'wait_until']
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 import harness
-from harness import PATIENCE, Case, Server, program, run, scratch
+from harness import PATIENCE, Case, Server, as_ordinary_user, program, run, scratch
 
 LISTEN = ('--listen', '127.0.0.1:0')
 NO_IO_URING = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'without_io_uring.py')
@@ -116,7 +116,7 @@ class Refusals(Case):
 
     def test_threads_that_cannot_be_started(self):
         for more in ((), ('--metrics', '127.0.0.1:0')):
-            limited = ['setpriv', '--reuid', '65534', '--clear-groups', 'prlimit', '--nproc=3']
+            limited = [*as_ordinary_user(), 'prlimit', '--nproc=3']
             words = [*limited, program('echo'), *LISTEN, '--threads', '8', *more]
             if os.geteuid() != 0:
                 self.skipTest('only root can become nobody')

@@ -72,6 +72,13 @@ def _end_all():
         _end_process(process)
 
 
+def as_ordinary_user():
+    """Words that run a command as one without rights, whom no other test shares: the kernel counts
+    memory and processes for each user. Only root can."""
+    user = 60_000 + os.getpid() % 5_000
+    return ['setpriv', f'--reuid={user}', f'--regid={user}', '--clear-groups', '--inh-caps=-all']
+
+
 def run(words, env=None, input=None, within=PATIENCE, **process_options):
     """Runs a program to its end: (exit status, stdout, stderr)."""
     process = start(words, env, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,

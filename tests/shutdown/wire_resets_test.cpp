@@ -29,7 +29,8 @@ std::uint64_t counted(std::initializer_list<wire_segment> all) {
 
 } // namespace
 
-TEST_CASE("wire resets: a socket's own is counted, with answers to stragglers on either side of it") {
+TEST_CASE(
+    "wire resets: a socket's own is counted, with answers to stragglers on either side of it") {
     CHECK(counted({own_reset()}) == 1);
     CHECK(counted({own_reset(), answer(), answer()}) == 1);
     CHECK(counted({answer(), own_reset()}) == 1);

@@ -30,7 +30,7 @@ private:
 
     struct seen {
         bool reset = false;
-        std::set<std::uint16_t> bare_fins; // of the ports that sent one without data
+        std::set<std::uint16_t> bare_fins;            // of the ports that sent one without data
         std::map<std::uint16_t, std::uint64_t> early; // answers counted before a port's own reset
     };
 
