@@ -37,15 +37,15 @@ public:
     void look() {
         const auto now = of_->on().now();
         const delivery_sample sample = take_sample(*of_);
-        const bool tcp = of_->from().kind == connection_kind::tcp;
-        // Unix: what was accepted less what waits there changes with every byte written or read.
-        const auto sent = tcp ? sample.acknowledged : of_->bytes().sent - sample.queued;
+        const bool counted = of_->traits().counts_acknowledgements;
+        // Else what was accepted less what waits there changes with every byte written or read.
+        const auto sent = counted ? sample.acknowledged : of_->bytes().sent - sample.queued;
         if (std::exchange(received_, of_->bytes().received) != of_->bytes().received)
             at_ = now;
         else if (std::exchange(sent_, sent) != sent)
             // It may have come some time before this look, and is that old.
             at_ = std::max(
-                at_, now - std::chrono::milliseconds(tcp ? sample.acknowledgement_age_ms : 0));
+                at_, now - std::chrono::milliseconds(counted ? sample.acknowledgement_age_ms : 0));
         sent_ = sent;
     }
     [[nodiscard]] loop::time_point at() const noexcept { return at_; }

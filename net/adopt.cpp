@@ -31,7 +31,7 @@ struct standing {
 
 // These are two questions, and an acknowledgement between them would count twice. So the second is
 // believed only if nothing has changed from before to behind it: counts and states only ever grow.
-standing standing_of(system& calls, int fd) noexcept {
+standing standing_of(system_calls& calls, int fd) noexcept {
     constexpr int tries = 64; // acknowledgements come every few microseconds at most
     standing found{tcp_info_of(calls, fd), {}};
     for (int i = 0; i < tries && found.info.counts_queues(); ++i) {
@@ -61,7 +61,7 @@ std::uint64_t acknowledged_before(const standing& at) noexcept {
 
 // Whether a closed TCP socket has the peer's FIN behind all its data, or behind what was read. FIN
 // counts as one byte more than there are to read. Source: TCP_INQ in tcp(7) (Linux 4.18).
-bool holds_fin(system& calls, int fd) noexcept {
+bool holds_fin(system_calls& calls, int fd) noexcept {
     int asked_before = 0;
     const int on = 1;
     option_of(calls, fd, IPPROTO_TCP, TCP_INQ, asked_before);
@@ -90,13 +90,13 @@ bool holds_fin(system& calls, int fd) noexcept {
 
 // Both sides have finished, and everything was acknowledged: what was received can still be read.
 // A reset leaves the same state behind, and an application that has been told of it no error.
-bool ended_in_order(system& calls, int fd, const tcp_snapshot& info) noexcept {
+bool ended_in_order(system_calls& calls, int fd, const tcp_snapshot& info) noexcept {
     const bool fin_acknowledged =
         info.acknowledged_bytes + info.repeated_bytes > info.payload_bytes; // or SYN, of a client
     return fin_acknowledged && holds_fin(calls, fd) && socket_error_of(calls, fd) == 0;
 }
 
-bool has_connection(system& calls, int fd, const tcp_snapshot& info) noexcept {
+bool has_connection(system_calls& calls, int fd, const tcp_snapshot& info) noexcept {
     switch (info.state) {
     case tcp_state::established:
     case tcp_state::syn_received: // accepted before the handshake was done, by TCP_FASTOPEN
@@ -117,7 +117,7 @@ bool has_connection(system& calls, int fd, const tcp_snapshot& info) noexcept {
 } // namespace
 
 result<stream> adopt(loop& on, int fd) {
-    system& calls = on.calls();
+    system_calls& calls = on.calls();
     int type = 0;
     int domain = 0;
     if (const int refused = option_of(calls, fd, SOL_SOCKET, SO_TYPE, type); refused < 0)
@@ -132,7 +132,7 @@ result<stream> adopt(loop& on, int fd) {
         return std::unexpected(std::make_error_code(std::errc::protocol_not_supported));
 
     connection::origin from;
-    from.kind = tcp ? connection_kind::tcp : connection_kind::unix_stream;
+    from.traits = tcp ? transports::tcp : transports::unix_stream;
     from.peer = peer_name(calls, fd);
     if (from.peer.family() == AF_UNSPEC) return not_connected();
     if (tcp) {

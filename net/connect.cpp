@@ -67,7 +67,7 @@ task<result<void>> connect_descriptor(loop& on, int fd, const address& to,
 }
 
 // A socket keeps the state of its last connection until it is told to forget it.
-void forget_connection(system& calls, int fd) {
+void forget_connection(system_calls& calls, int fd) {
     calls.set_nonblocking(fd, false);
     const linger off{};
     calls.setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
@@ -82,7 +82,7 @@ void forget_connection(system& calls, int fd) {
 // On failure the descriptor is closed: it is not connected, so nothing can linger.
 task<result<unique_descriptor>> connect_socket(loop& on, unique_descriptor socket,
                                                const address& to, const connect_options& options) {
-    system& calls = on.calls();
+    system_calls& calls = on.calls();
     const int fd = socket.get();
     const int yes = 1;
     if (options.no_delay && to.family() != AF_UNIX)
@@ -107,9 +107,9 @@ task<result<stream>> connect_stream(loop& on, unique_descriptor socket, const ad
     auto connected = co_await connect_socket(on, std::move(socket), to, options);
     if (!connected) co_return std::unexpected(connected.error());
     connection::origin from;
-    from.kind = to.family() == AF_UNIX ? connection_kind::unix_stream : connection_kind::tcp;
+    from.traits = to.family() == AF_UNIX ? transports::unix_stream : transports::tcp;
     from.peer = to;
-    from.acknowledged_before = from.kind == connection_kind::tcp ? 1 : 0;
+    from.acknowledged_before = from.traits.counts_acknowledgements ? 1 : 0; // SYN
     co_return stream(connection::adopt(on, connected->release(), from));
 }
 
@@ -137,7 +137,7 @@ task<result<packet_stream>> connect_packets(loop& on, address to, connect_option
     if (!connected) co_return std::unexpected(connected.error());
     mark_messages(on.calls(), connected->get());
     connection::origin from;
-    from.kind = connection_kind::unix_packets;
+    from.traits = transports::unix_packets;
     from.peer = to;
     co_return packet_stream(connection::adopt(on, connected->release(), from));
 }

@@ -46,7 +46,7 @@ connection& connection::adopt(loop& on, int fd, const origin& from) {
 }
 
 connection::connection(loop& on, int fd, const origin& from) noexcept
-    : loop_(on), fd_(fd), number_(next_number()), kind_(from.kind), ipv6_(from.ipv6),
+    : loop_(on), fd_(fd), number_(next_number()), traits_(from.traits), ipv6_(from.ipv6),
       syn_counted_(from.acknowledged_before == 1) {
     if (from.acknowledged_before > 1) need_extras().acknowledged_before = from.acknowledged_before;
     const bool named = from.peer.size() > sizeof(sa_family_t);
@@ -66,7 +66,7 @@ connection::~connection() {
 
 address connection::peer() const noexcept {
     if (peer_) return peer_.get();
-    if (ending() && kind_ == connection_kind::tcp) return ending()->peer();
+    if (ending() && traits_.has_names) return ending()->peer();
     return knows_peer() ? address(AF_UNIX) : address(); // unix peers have no name
 }
 
@@ -102,12 +102,12 @@ bool connection::was_reset() const noexcept { return reset_by_peer(end_errno_); 
 
 void connection::note_error(int negated_errno) noexcept {
     const int error = -negated_errno;
-    // Our own abort resets what is in flight; that is not the peer's doing. A unix socket's is no
-    // reset, so there it is the peer's even then.
-    const bool may_be_ours = kind_ == connection_kind::tcp || error != ECONNRESET;
+    // Our own abort resets what is in flight; that is not the peer's doing. Where an abort is no
+    // reset, it is the peer's even then.
+    const bool may_be_ours = traits_.resets_on_demand || error != ECONNRESET;
     if (end_errno_ != 0 || (life_ >= life_phase::aborting && may_be_ours)) return;
     // What became of one datagram says nothing about the next.
-    if (kind_ == connection_kind::datagram) return;
+    if (!traits_.has_peer) return;
     if (!reset_by_peer(error) && !network_gave_up(error)) return;
     end_errno_ = error;
     note_first(first_end::peer);
@@ -125,7 +125,7 @@ void connection::note_end_of_stream() noexcept {
 void connection::note_nothing_received(completion what) noexcept {
     if (life_ >= life_phase::aborting) return; // our own reset did that; a crowd has no time to ask
     // Every end of a TCP stream by FIN carries the flag; without it the state decides.
-    const bool by_fin = kind_ != connection_kind::tcp ||
+    const bool by_fin = !traits_.counts_acknowledgements ||
                         (what.flags & IORING_CQE_F_SOCK_NONEMPTY) ||
                         tcp_info_of(loop_.calls(), fd_).state != tcp_state::closed;
     if (by_fin) {
@@ -193,7 +193,7 @@ bool connection::lets_go_of_descriptor() noexcept {
 }
 
 void connection::cancel_after_reset() noexcept {
-    const bool by_itself = kind_ == connection_kind::tcp;
+    const bool by_itself = traits_.resets_on_demand;
     in_flight_.for_each([by_itself](connection_operation& operation) {
         if (!by_itself || !operation.ends_with_reset()) operation.request_cancel();
     });
@@ -240,7 +240,7 @@ bool connection::has_unread() noexcept {
     if (receives() || (through_inbox_ && inbox_->holds_data())) return true;
     int unread = 0;
     loop_.calls().ioctl(fd_, SIOCINQ, unread);
-    if (unread > 0 || kind_ != connection_kind::unix_packets) return unread > 0;
+    if (unread > 0 || !traits_.keeps_messages) return unread > 0;
     // An empty message counts no bytes. Looking for one tells an error that is due, once, ahead of
     // the messages that came before it.
     int waits = look_for_message(loop_.calls(), fd_);

@@ -5,11 +5,13 @@
 #include <memory>
 #include <utility>
 
+#include <ringdown/net/abandoned.hpp>
 #include <ringdown/net/address.hpp>
 #include <ringdown/net/connection_watchers.hpp>
 #include <ringdown/net/peer_record.hpp>
 #include <ringdown/net/phases.hpp>
 #include <ringdown/net/send_queue.hpp>
+#include <ringdown/net/transport.hpp>
 #include <ringdown/runtime/frame_pool.hpp>
 #include <ringdown/runtime/loop.hpp>
 
@@ -20,13 +22,6 @@ class discarder;
 class fin_operation;
 class inbox;
 
-enum class connection_kind : std::uint8_t {
-    tcp,
-    unix_stream,
-    unix_packets, ///< SEQPACKET: a connection like a unix stream's, whose messages stay whole.
-    datagram,     ///< UDP: no connection, so nothing that happens to it ends it but its close.
-};
-
 /// The state block of a socket, connected or for datagrams: descriptor, phases, operations in
 /// flight, bytes.
 ///
@@ -34,18 +29,12 @@ enum class connection_kind : std::uint8_t {
 class connection final : public pooled, public resident {
 public:
     struct origin {
-        connection_kind kind = connection_kind::tcp;
+        transport_traits traits = transports::tcp;
         address peer; ///< AF_UNSPEC where it is not known yet.
         bool ipv6 = false;
         /// What the kernel's count of acknowledged bytes stood at for a sent count of 0: SYN is
         /// counted for the side that connected.
         std::uint64_t acknowledged_before = 0;
-    };
-    /// What of that is kept; the peer's name has its own place.
-    struct facts {
-        connection_kind kind;
-        bool ipv6;
-        std::uint64_t acknowledged_before;
     };
     struct counters {
         std::uint64_t handed = 0;    ///< Bytes that were given to a send.
@@ -66,17 +55,18 @@ public:
     [[nodiscard]] loop& on() const noexcept { return loop_; }
     [[nodiscard]] int descriptor() const noexcept { return fd_; }
     [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
-    [[nodiscard]] facts from() const noexcept {
+    [[nodiscard]] transport_traits traits() const noexcept { return traits_; }
+    [[nodiscard]] bool ipv6() const noexcept { return ipv6_; }
+    /// As in `origin`.
+    [[nodiscard]] std::uint64_t acknowledged_before() const noexcept {
         const bool counted = !extras_ || extras_->acknowledged_before == 0;
-        return {kind_, ipv6_, counted ? std::uint64_t{syn_counted_} : extras_->acknowledged_before};
+        return counted ? std::uint64_t{syn_counted_} : extras_->acknowledged_before;
     }
     /// AF_UNSPEC while nobody has asked for the name.
     /// @{
     [[nodiscard]] address peer() const noexcept;
     [[nodiscard]] bool knows_peer() const noexcept {
-        return peer_ || kind_ == connection_kind::unix_stream ||
-               kind_ == connection_kind::unix_packets ||
-               (ending() && ending()->peer().family() != AF_UNSPEC);
+        return peer_ || !traits_.has_names || (ending() && ending()->peer().family() != AF_UNSPEC);
     }
     void set_peer(const address& peer) noexcept { peer_.set(peer); }
     /// @}
@@ -339,7 +329,7 @@ private:
     life_phase life_ = life_phase::open;
     first_end ended_first_ = first_end::none;
     allowance allowed_ = allowance::nothing;
-    connection_kind kind_;
+    transport_traits traits_;
     bool ipv6_ : 1;
     bool syn_counted_ : 1 = false;
     bool canceled_by_scope_ : 1 = false;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 
 #include <ringdown/net/address.hpp>
 #include <ringdown/runtime/intrusive_list.hpp>
@@ -50,18 +49,5 @@ public:
 protected:
     ~idle_watcher() = default;
 };
-
-/// Why a connection is left to its loop.
-enum class abandonment : std::uint8_t {
-    dropped,       ///< Its stream was destroyed.
-    canceled,      ///< Its scope was cancelled, or its loop ends.
-    discard_limit, ///< Its peer sent more than `shutdown_receive` was to drop.
-};
-
-class connection;
-
-/// Ends a connection that nobody will end otherwise: net/ only says that it was abandoned, what is
-/// done about it is defined in shutdown/.
-void end_abandoned(connection& left, abandonment why) noexcept;
 
 } // namespace ringdown

@@ -21,7 +21,7 @@ address anyone(int family) noexcept {
 
 datagram_socket make(loop& on, int fd, const address& peer) {
     connection::origin from;
-    from.kind = connection_kind::datagram;
+    from.traits = transports::datagrams;
     from.ipv6 = peer.family() == AF_INET6;
     from.peer = peer;
     return datagram_socket(connection::adopt(on, fd, from));
@@ -36,7 +36,7 @@ int family_of(const datagram_options& options) noexcept {
 }
 
 // 0 or a negated errno.
-int set_up(system& calls, int fd, const datagram_options& options) noexcept {
+int set_up(system_calls& calls, int fd, const datagram_options& options) noexcept {
     const int on = 1;
     if (options.reuse_address) calls.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (options.reuse_port) calls.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
@@ -95,7 +95,7 @@ void send_datagram_operation::cancel(cancel_reason reason) noexcept {
 }
 
 result<datagram_socket> open_datagrams(loop& on, const datagram_options& options) {
-    system& calls = on.calls();
+    system_calls& calls = on.calls();
     const int family = family_of(options);
     if (!internet(family))
         return std::unexpected(std::make_error_code(std::errc::address_family_not_supported));
@@ -109,7 +109,7 @@ result<datagram_socket> open_datagrams(loop& on, const datagram_options& options
 }
 
 result<datagram_socket> adopt_datagrams(loop& on, int fd) {
-    system& calls = on.calls();
+    system_calls& calls = on.calls();
     int type = 0;
     int protocol = 0;
     int family = 0;

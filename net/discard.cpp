@@ -26,7 +26,7 @@ void prepare_discard(io_uring_sqe& sqe, connection& of, std::uint64_t allowed) n
     // The limit may be the largest number that there is; one more would be 0, which reads nothing
     // and looks like the peer's FIN.
     const std::uint64_t bytes = std::min(allowed, discard_at_once - 1) + 1;
-    if (of.from().kind == connection_kind::tcp) {
+    if (of.traits().drops_uncopied) {
         io_uring_prep_recv(&sqe, of.descriptor(), nullptr, bytes, MSG_TRUNC);
     } else {
         auto& into = of.on().service<discard_buffer>().bytes;

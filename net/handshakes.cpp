@@ -50,7 +50,7 @@ bool may_complete(const inet_diag_msg& handshake) noexcept {
 
 } // namespace
 
-handshakes::handshakes(system& calls, int listening, const address& local) noexcept
+handshakes::handshakes(system_calls& calls, int listening, const address& local) noexcept
     : calls_(calls), family_(static_cast<std::uint8_t>(local.family())), port_(port_of(local)) {
     if (option_of(calls_, listening, SOL_SOCKET, uapi::so_cookie, listening_) < 0) listening_ = 0;
 }

@@ -9,7 +9,7 @@
 
 namespace ringdown {
 
-class system;
+class system_calls;
 
 /// The handshakes under way at a listening TCP socket: SYN has come, and no ACK yet.
 ///
@@ -19,7 +19,7 @@ class system;
 class handshakes {
 public:
     /// `local` is where `listening` listens.
-    handshakes(system& calls, int listening, const address& local) noexcept;
+    handshakes(system_calls& calls, int listening, const address& local) noexcept;
 
     /// How many of those that the first look found are still under way. One whose SYN-ACK
     /// has not been answered within a second, nor when it was repeated, counts no more.
@@ -36,7 +36,7 @@ private:
     /// What a part of the answer says; false when it is an error.
     bool take_part(const char* part, std::size_t bytes, cookies& found);
 
-    system& calls_;
+    system_calls& calls_;
     std::uint64_t listening_ = 0; // its cookie; 0 when the kernel does not tell
     std::uint8_t family_;
     std::uint16_t port_;    // in network order

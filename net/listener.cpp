@@ -56,7 +56,7 @@ listener::listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t
       self_(std::make_shared<accept_member>(on, *this)), ahead_(std::min(ahead, unlimited)),
       made_unlimited_(ahead_ == unlimited) {
     require(ahead > 0, "a listener that may accept 0 connections ahead accepts nobody; give 1");
-    require((from_->kind() == connection_kind::unix_packets) == packets,
+    require(from_->traits().keeps_messages == packets,
             "a `listener` takes a socket for streams, a `packet_listener` one for packets");
     waiting_.reserve(256);
     accepting_ = new acceptor(on, *this, from_, self_);
@@ -129,10 +129,10 @@ void listener::take(int fd) {
     ++accepted_;
     from_->accepted(fd);
     connection::origin from;
-    from.kind = from_->kind();
+    from.traits = from_->traits();
     from.ipv6 = local_.family() == AF_INET6;
-    if (from.kind != connection_kind::tcp) from.peer = address(AF_UNIX);
-    if (from.kind == connection_kind::unix_packets) mark_messages(on_.calls(), fd);
+    if (!from.traits.has_names) from.peer = address(AF_UNIX);
+    if (from.traits.keeps_messages) mark_messages(on_.calls(), fd);
     waiting_.emplace_back(stream(connection::adopt(on_, fd, from)));
 }
 
@@ -162,7 +162,7 @@ task<result<refusal>> listener::stop(handshake_patience patience) {
     begin_to_stop();
     const bool denied = refuse() == refusal::denied;
     auto emptied = co_await empty_queue();
-    if (emptied && !denied && from_ && from_->kind() == connection_kind::tcp)
+    if (emptied && !denied && from_ && from_->traits().has_handshake)
         emptied = co_await empty_queue_of_handshakes(patience);
     if (!emptied) co_return std::unexpected(emptied.error());
     close();

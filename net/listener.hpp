@@ -47,12 +47,12 @@ public:
     /// `unix_path_options`.
     /// Errors: throws `std::system_error` whose text names the address (`address_in_use`, …).
     explicit listening_socket(const address& at, const listen_options& options = {},
-                              system& calls = kernel());
+                              system_calls& calls = kernel());
     /// Takes over a descriptor that listens already, handed over by another process.
     ///
     /// Errors: throws `std::system_error` when it does not listen, or is neither TCP nor a unix
     /// socket; the descriptor stays the caller's then.
-    explicit listening_socket(int fd, system& calls = kernel());
+    explicit listening_socket(int fd, system_calls& calls = kernel());
     listening_socket(const listening_socket&) = delete;
     listening_socket& operator=(const listening_socket&) = delete;
     ~listening_socket();
@@ -61,7 +61,7 @@ public:
     [[nodiscard]] int descriptor() const noexcept { return fd_.load(std::memory_order_relaxed); }
     /// Where it listens, or did; a port of 0 has become the one that the kernel picked.
     [[nodiscard]] const address& local() const noexcept { return local_; }
-    [[nodiscard]] connection_kind kind() const noexcept { return kind_; }
+    [[nodiscard]] transport_traits traits() const noexcept { return traits_; }
 
     /// Refuses newcomers, while those that wait can still be accepted. Cannot be taken back.
     ///
@@ -97,9 +97,9 @@ private:
     result<refusal> refuse_tcp() noexcept;
     int demand_hops() noexcept;
 
-    system& calls_;
+    system_calls& calls_;
     std::atomic<int> fd_; // written while `changing_` is held
-    connection_kind kind_ = connection_kind::tcp;
+    transport_traits traits_ = transports::tcp;
     address local_;
     unix_path path_;
 

@@ -10,17 +10,18 @@
 namespace ringdown {
 namespace {
 
-connection_kind kind_of(int family, int type) noexcept {
-    if (family != AF_UNIX) return connection_kind::tcp;
-    return type == SOCK_SEQPACKET ? connection_kind::unix_packets : connection_kind::unix_stream;
+transport_traits traits_of(int family, int type) noexcept {
+    if (family != AF_UNIX) return transports::tcp;
+    return type == SOCK_SEQPACKET ? transports::unix_packets : transports::unix_stream;
 }
 
 } // namespace
 
-listening_socket::listening_socket(const address& at, const listen_options& options, system& calls)
+listening_socket::listening_socket(const address& at, const listen_options& options,
+                                   system_calls& calls)
     : calls_(calls), path_(calls) {
     const int type = options.packets ? SOCK_SEQPACKET : SOCK_STREAM;
-    kind_ = kind_of(at.family(), type);
+    traits_ = traits_of(at.family(), type);
     // An IP family with this type would be SCTP.
     const int fd = options.packets && at.family() != AF_UNIX
                        ? -EPROTONOSUPPORT
@@ -28,9 +29,9 @@ listening_socket::listening_socket(const address& at, const listen_options& opti
     fd_ = fd;
     close_on_failure(fd, "cannot make a socket for " + at.text());
     const int on = 1;
-    if (options.reuse_address && kind_ == connection_kind::tcp)
+    if (options.reuse_address && at.family() != AF_UNIX)
         calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (options.no_delay && kind_ == connection_kind::tcp)
+    if (options.no_delay && at.family() != AF_UNIX)
         calls_.setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.reuse_port) calls_.setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (options.ipv6_only && at.family() == AF_INET6) {
@@ -43,7 +44,8 @@ listening_socket::listening_socket(const address& at, const listen_options& opti
     local_ = local_name(calls_, fd_);
 }
 
-listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(fd), path_(calls) {
+listening_socket::listening_socket(int fd, system_calls& calls)
+    : calls_(calls), fd_(fd), path_(calls) {
     int listens = 0;
     socklen_t bytes = sizeof listens;
     const int refused = calls_.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes);
@@ -61,7 +63,7 @@ listening_socket::listening_socket(int fd, system& calls) : calls_(calls), fd_(f
         throw std::system_error(system_error(-EPROTONOSUPPORT),
                                 "descriptor " + std::to_string(fd) +
                                     " listens, but neither as TCP nor as a unix socket");
-    kind_ = kind_of(domain, type);
+    traits_ = traits_of(domain, type);
     // Accepted sockets inherit it, and a kernel linger would block their close.
     const linger off{};
     calls_.setsockopt(fd_, SOL_SOCKET, SO_LINGER, &off, sizeof off);
@@ -99,7 +101,7 @@ void listening_socket::leave() noexcept {
 result<refusal> listening_socket::refuse_newcomers() noexcept {
     const std::lock_guard changing(changing_);
     if (refused_) return *refused_;
-    if (kind_ != connection_kind::tcp) {
+    if (!traits_.has_handshake) {
         calls_.shutdown(fd_, SHUT_RD); // connect(2) is refused; who waits can still be accepted
         path_.remove();                // so that a successor can start at once
         refused_ = refusal::by_shutdown;

@@ -5,12 +5,12 @@
 
 namespace ringdown {
 
-void mark_messages(system& calls, int fd) noexcept {
+void mark_messages(system_calls& calls, int fd) noexcept {
     const int on = 1;
     calls.setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on);
 }
 
-int look_for_message(system& calls, int fd) noexcept {
+int look_for_message(system_calls& calls, int fd) noexcept {
     msghdr message{};
     const int bytes = calls.recvmsg(fd, message, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
     if (bytes == -EAGAIN) return 0;
@@ -53,8 +53,8 @@ void message_receive::took(std::size_t whole) noexcept {
 void message_receive::settled(completion what) noexcept {
     connection& from = target();
     from.end_receive();
-    const bool datagram = from.from().kind == connection_kind::datagram;
-    if (datagram ? what.result >= 0 : holds_message(what.result, message_)) {
+    const bool no_end = !from.traits().has_peer;
+    if (no_end ? what.result >= 0 : holds_message(what.result, message_)) {
         took(static_cast<std::size_t>(what.result));
     } else {
         if (what.result == 0)

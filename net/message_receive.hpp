@@ -30,7 +30,7 @@ struct packet {
 /// SO_TIMESTAMP, also for messages that came before, and no room is given for them, so the kernel
 /// marks each message's flags with MSG_CTRUNC. (SO_PASSCRED would do as well, but gives the socket
 /// a name.) Source: socket(7), recvmsg(2); measured on Linux 6.18.
-void mark_messages(system& calls, int fd) noexcept;
+void mark_messages(system_calls& calls, int fd) noexcept;
 
 /// What a receive of that result took from a SEQPACKET socket is a message, not the end.
 constexpr bool holds_message(int result, const msghdr& received) noexcept {
@@ -40,7 +40,7 @@ constexpr bool holds_message(int result, const msghdr& received) noexcept {
 /// Whether a message, be it an empty one, can be received from such a socket: 1 if so, 0 if not, or
 /// the negated errno. Receives nothing; an error that is due is taken, as by any receive.
 /// Source: recvmsg(2) with MSG_PEEK.
-int look_for_message(system& calls, int fd) noexcept;
+int look_for_message(system_calls& calls, int fd) noexcept;
 
 /// Receives one message into the caller's buffer; what does not fit is dropped and counted.
 ///

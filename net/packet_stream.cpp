@@ -7,12 +7,12 @@
 namespace ringdown {
 
 packet_stream::packet_stream(connected_socket&& of) noexcept : connected_socket(std::move(of)) {
-    require(connection_of().from().kind == connection_kind::unix_packets,
+    require(connection_of().traits().keeps_messages,
             "a packet stream was made of a connection without packets");
 }
 
 result<packet_stream> adopt_packets(loop& on, int fd) {
-    system& calls = on.calls();
+    system_calls& calls = on.calls();
     int type = 0;
     int domain = 0;
     if (const int refused = option_of(calls, fd, SOL_SOCKET, SO_TYPE, type); refused < 0)
@@ -21,7 +21,7 @@ result<packet_stream> adopt_packets(loop& on, int fd) {
     if (type != SOCK_SEQPACKET || domain != AF_UNIX)
         return std::unexpected(std::make_error_code(std::errc::protocol_not_supported));
     connection::origin from;
-    from.kind = connection_kind::unix_packets;
+    from.traits = transports::unix_packets;
     from.peer = peer_name(calls, fd);
     const bool connected = from.peer.family() != AF_UNSPEC;
     if (!connected || socket_error_of(calls, fd) != 0) // its peer has gone and left messages unread

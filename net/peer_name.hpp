@@ -36,7 +36,7 @@ struct peer_name {
 
 /// The same in place, for any family; AF_UNSPEC when there is no peer. The size that is tried first
 /// is the one of `likely`: each that does not fit is a call in vain.
-inline address peer_name(system& calls, int fd, int likely = AF_INET6) noexcept {
+inline address peer_name(system_calls& calls, int fd, int likely = AF_INET6) noexcept {
     address peer;
     std::array<socklen_t, 3> sizes{sizeof(sockaddr_in6), sizeof(sockaddr_in), sizeof(sa_family_t)};
     if (likely == AF_INET) std::swap(sizes[0], sizes[1]);
@@ -51,7 +51,7 @@ inline address peer_name(system& calls, int fd, int likely = AF_INET6) noexcept 
 }
 
 /// Where a socket is bound; AF_UNSPEC on errors. Source: getsockname(2).
-inline address local_name(system& calls, int fd) noexcept {
+inline address local_name(system_calls& calls, int fd) noexcept {
     address name;
     socklen_t bytes = address::capacity;
     if (calls.getsockname(fd, name.data(), &bytes) >= 0) name.resize(bytes);

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include <ringdown/net/socket_options.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 #include <ringdown/runtime/uapi.hpp>
 
 namespace ringdown {
@@ -24,7 +24,7 @@ std::string_view name(refusal how) noexcept {
     return names[static_cast<std::size_t>(how)];
 }
 
-int drop_syns(system& calls, int listening) noexcept {
+int drop_syns(system_calls& calls, int listening) noexcept {
     // The filter sees the TCP header: byte 13 holds the flags. SYN without ACK opens a connection.
     constexpr unsigned flags_offset = 13, syn = 0x02, ack = 0x10;
     sock_filter drop_syn[] = {
@@ -38,14 +38,14 @@ int drop_syns(system& calls, int listening) noexcept {
     return calls.setsockopt(listening, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
-int bind_to_no_interface(system& calls, int listening) noexcept {
+int bind_to_no_interface(system_calls& calls, int listening) noexcept {
     // The kernel does not ask whether there is one of that number, and numbers them from 1 on.
     const int no_interface = INT_MAX;
     return calls.setsockopt(listening, SOL_SOCKET, uapi::so_bindtoifindex, &no_interface,
                             sizeof no_interface);
 }
 
-int hop_limits::read(system& calls, int listening) noexcept {
+int hop_limits::read(system_calls& calls, int listening) noexcept {
     before = {};
     const int answer = option_of(calls, listening, IPPROTO_IP, IP_MINTTL, before[0]);
     // Refused by an IPv4 socket.
@@ -55,14 +55,14 @@ int hop_limits::read(system& calls, int listening) noexcept {
     return answer;
 }
 
-int hop_limits::demand_highest(system& calls, int listening, bool ipv6) noexcept {
+int hop_limits::demand_highest(system_calls& calls, int listening, bool ipv6) noexcept {
     const int answer = calls.setsockopt(listening, IPPROTO_IP, IP_MINTTL, &highest, sizeof highest);
     if (answer < 0 || !ipv6) return answer;
     return calls.setsockopt(listening, IPPROTO_IPV6, uapi::ipv6_minhopcount, &highest,
                             sizeof highest);
 }
 
-void hop_limits::give_back(system& calls, int accepted) const noexcept {
+void hop_limits::give_back(system_calls& calls, int accepted) const noexcept {
     calls.setsockopt(accepted, IPPROTO_IP, IP_MINTTL, &before[0], sizeof before[0]);
     // Refused by an IPv4 socket.
     calls.setsockopt(accepted, IPPROTO_IPV6, uapi::ipv6_minhopcount, &before[1], sizeof before[1]);

@@ -6,7 +6,7 @@
 
 namespace ringdown {
 
-class system;
+class system_calls;
 
 /// How the newcomers of a listening socket that stops are kept away.
 enum class refusal : std::uint8_t {
@@ -37,21 +37,21 @@ struct hop_limits {
 
     /// Keeps the present limits in `before`; `-EPERM` when they are the highest already. Answers as
     /// getsockopt(2).
-    int read(system& calls, int listening) noexcept;
+    int read(system_calls& calls, int listening) noexcept;
     /// Answers as setsockopt(2).
-    static int demand_highest(system& calls, int listening, bool ipv6) noexcept;
+    static int demand_highest(system_calls& calls, int listening, bool ipv6) noexcept;
     /// Sets the limits of `before` on an accepted socket.
-    void give_back(system& calls, int accepted) const noexcept;
+    void give_back(system_calls& calls, int accepted) const noexcept;
 };
 
 /// Attaches a filter that drops SYN without ACK. Answers as setsockopt(2).
 ///
 /// Source: socket(7), SO_ATTACH_FILTER; for TCP sockets newer kernels ask for CAP_NET_ADMIN.
-int drop_syns(system& calls, int listening) noexcept;
+int drop_syns(system_calls& calls, int listening) noexcept;
 
 /// Binds to an interface that there is not. Answers as setsockopt(2).
 ///
 /// Source: SO_BINDTOIFINDEX (Linux 5.1; without privileges since 5.7, when not bound to any yet).
-int bind_to_no_interface(system& calls, int listening) noexcept;
+int bind_to_no_interface(system_calls& calls, int listening) noexcept;
 
 } // namespace ringdown

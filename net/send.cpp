@@ -26,7 +26,7 @@ std::size_t total(std::span<const iovec> parts) noexcept {
 // EPIPE tells of a peer that reset after it had finished; but also of a shutdown(2) that the
 // application made by itself, on a connection that is still there.
 bool refused_by_us(connection& by, int result) noexcept {
-    return result == -EPIPE && by.from().kind == connection_kind::tcp &&
+    return result == -EPIPE && by.traits().counts_acknowledgements &&
            by.life() < life_phase::aborting &&
            !tcp_info_of(by.on().calls(), by.descriptor()).gone();
 }
@@ -42,8 +42,7 @@ bool lacks_zero_copy(int result) noexcept {
 
 send_operation::send_operation(connection& on, std::span<const std::byte> data, form how) noexcept
     : queued_operation(on, "send"), data_(data), form_(how) {
-    const bool possible =
-        on.from().kind == connection_kind::tcp && on.on().has(capability::zero_copy_send);
+    const bool possible = on.traits().sends_zero_copy && on.on().has(capability::zero_copy_send);
     if (form_ == form::zero_copy && !possible) form_ = form::plain;
 }
 

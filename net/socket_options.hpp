@@ -17,7 +17,7 @@ inline constexpr int tcp_ulp = 31;
 
 /// getsockopt(2) in place: 0 or a negated errno.
 template <class Value>
-int option_of(system& calls, int fd, int level, int name, Value& value) noexcept {
+int option_of(system_calls& calls, int fd, int level, int name, Value& value) noexcept {
     socklen_t bytes = sizeof value;
     return calls.getsockopt(fd, level, name, &value, &bytes);
 }

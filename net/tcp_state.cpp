@@ -4,11 +4,11 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown {
 
-tcp_snapshot tcp_info_of(system& calls, int fd) noexcept {
+tcp_snapshot tcp_info_of(system_calls& calls, int fd) noexcept {
     tcp_info info{};
     socklen_t bytes = sizeof info;
     if (calls.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) < 0) return {};
@@ -22,14 +22,14 @@ tcp_snapshot tcp_info_of(system& calls, int fd) noexcept {
             .repeated_bytes = info.tcpi_bytes_retrans};
 }
 
-bool has_upper_protocol(system& calls, int fd) noexcept {
+bool has_upper_protocol(system_calls& calls, int fd) noexcept {
     char name[16]{};
     socklen_t bytes = sizeof name;
     if (calls.getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &bytes) < 0) return false;
     return bytes > 0 && name[0] != 0;
 }
 
-int socket_error_of(system& calls, int fd) noexcept {
+int socket_error_of(system_calls& calls, int fd) noexcept {
     int error = 0;
     socklen_t bytes = sizeof error;
     return calls.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes) < 0 ? 0 : error;

@@ -4,7 +4,7 @@
 
 namespace ringdown {
 
-class system;
+class system_calls;
 
 /// The states of RFC 9293 as TCP_INFO numbers them (include/net/tcp_states.h).
 enum class tcp_state : std::uint8_t {
@@ -55,13 +55,13 @@ struct tcp_snapshot {
     }
 };
 
-tcp_snapshot tcp_info_of(system& calls, int fd) noexcept;
+tcp_snapshot tcp_info_of(system_calls& calls, int fd) noexcept;
 
 /// True when another protocol lies over the socket's TCP (TCP_ULP), as kTLS does: then the kernel
 /// counts what that one sends.
-bool has_upper_protocol(system& calls, int fd) noexcept;
+bool has_upper_protocol(system_calls& calls, int fd) noexcept;
 
 /// Reads SO_ERROR, which the kernel tells once: an errno, or 0.
-int socket_error_of(system& calls, int fd) noexcept;
+int socket_error_of(system_calls& calls, int fd) noexcept;
 
 } // namespace ringdown

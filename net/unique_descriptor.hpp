@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown {
 
@@ -14,7 +14,7 @@ namespace ringdown {
 class unique_descriptor {
 public:
     unique_descriptor() noexcept = default;
-    explicit unique_descriptor(int fd, system& calls = kernel()) noexcept
+    explicit unique_descriptor(int fd, system_calls& calls = kernel()) noexcept
         : fd_(fd), calls_(&calls) {}
     unique_descriptor(unique_descriptor&& other) noexcept
         : fd_(std::exchange(other.fd_, -1)), calls_(other.calls_) {}
@@ -41,7 +41,7 @@ public:
 
 private:
     int fd_ = -1;
-    system* calls_ = &kernel();
+    system_calls* calls_ = &kernel();
 };
 
 } // namespace ringdown

@@ -41,7 +41,7 @@ std::string folder_of(const std::string& path) {
 
 // Asked as a datagram socket, so that a server for streams or packets is not troubled: the kernel
 // says that the type is wrong if any process has the socket open, and refuses if none has.
-bool abandoned(system& calls, const address& at) noexcept {
+bool abandoned(system_calls& calls, const address& at) noexcept {
     const int asking = calls.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (asking < 0) return false;
     const int answer = calls.connect(asking, at.data(), at.size());
@@ -54,7 +54,8 @@ bool abandoned(system& calls, const address& at) noexcept {
 /// Holds the folder of a path for as long as this is here.
 class unix_path::folder_lock {
 public:
-    folder_lock(system& calls, const std::string& path, std::chrono::nanoseconds patience) noexcept
+    folder_lock(system_calls& calls, const std::string& path,
+                std::chrono::nanoseconds patience) noexcept
         : calls_(calls), folder_(calls.open_folder(folder_of(path).c_str())) {
         if (folder_ < 0) return;
         std::chrono::nanoseconds waited{}, wait = first_wait;
@@ -77,7 +78,7 @@ public:
     [[nodiscard]] bool held() const noexcept { return held_; }
 
 private:
-    system& calls_;
+    system_calls& calls_;
     int folder_;
     bool held_ = false;
 };

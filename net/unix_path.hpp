@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 #include <ringdown/net/address.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown {
 
@@ -38,7 +38,7 @@ struct unix_path_options {
 class unix_path {
 public:
     /// Owns nothing, as sockets do that have no path.
-    explicit unix_path(system& calls) noexcept : calls_(calls) {}
+    explicit unix_path(system_calls& calls) noexcept : calls_(calls) {}
     unix_path(const unix_path&) = delete;
     unix_path& operator=(const unix_path&) = delete;
 
@@ -62,7 +62,7 @@ private:
     int clear(const address& at, bool& may_end) noexcept;
     int own(const unix_path_options& options) noexcept;
 
-    system& calls_;
+    system_calls& calls_;
     std::string path_; // absolute, because the working folder may change
     identity file_;
     int bound_by_ = 0; // the process

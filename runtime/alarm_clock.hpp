@@ -5,7 +5,7 @@
 #include <linux/time_types.h>
 
 #include <ringdown/runtime/ring_operation.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown {
 
@@ -16,7 +16,7 @@ namespace ringdown {
 /// that is gone since, which costs a turn.
 class alarm_clock final : public ring_operation {
 public:
-    using time_point = system::time_point;
+    using time_point = system_calls::time_point;
 
     explicit alarm_clock(loop& on) noexcept : ring_operation("timeout"), on_(on) {}
 

@@ -9,7 +9,7 @@
 
 namespace ringdown {
 
-class system;
+class system_calls;
 
 /// What a kernel may offer to a ring; everything here has a fallback.
 enum class capability : unsigned {
@@ -70,13 +70,13 @@ capability_set capabilities_disabled_by_environment();
 /// What the kernel behind `calls` offers, found out by trying with a short-lived ring.
 ///
 /// Throws `std::system_error` when the kernel refuses any ring.
-capability_set probe_capabilities(system& calls);
+capability_set probe_capabilities(system_calls& calls);
 
 /// Whether the kernel completes IORING_OP_SHUTDOWN at submission instead of handing it to a
 /// kernel worker. Known kernels (6.1 to 7.2) never do.
 ///
 /// Runs in a short-lived thread of its own, because the kernel keeps a worker that it started
 /// for as long as the thread lives that caused it. Only for diagnosis and `fin_method::probe`.
-bool probe_shutdown_in_place(system& calls);
+bool probe_shutdown_in_place(system_calls& calls);
 
 } // namespace ringdown

@@ -23,7 +23,7 @@ constexpr unsigned timers_a_turn = 1024;
 // What is due sooner is waited for: an alarm is for what may well be unset before.
 constexpr std::chrono::milliseconds alarm_from{1};
 
-fin_method decide_fin(fin_method asked, system& calls) {
+fin_method decide_fin(fin_method asked, system_calls& calls) {
     if (const char* forced = std::getenv("RINGDOWN_FIN")) {
         const std::string_view word = forced;
         if (word == "system_call")

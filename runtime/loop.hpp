@@ -39,7 +39,7 @@ struct loop_options {
     /// Known kernels run the operation in a worker always, and finding out costs such a worker,
     /// so by default nothing is probed. `RINGDOWN_FIN` (system_call, operation, probe) overrides.
     fin_method fin = fin_method::system_call;
-    system* calls = nullptr; ///< What stands for the kernel; null is Linux itself.
+    system_calls* calls = nullptr; ///< What stands for the kernel; null is Linux itself.
 };
 
 /// Something on a loop that must come to its end before the loop's run does.
@@ -68,7 +68,7 @@ public:
 /// `std::invalid_argument` (an environment variable), each with one clear line.
 class loop {
 public:
-    using time_point = system::time_point;
+    using time_point = system_calls::time_point;
 
     explicit loop(const loop_options& options = {});
     loop(const loop&) = delete;
@@ -142,7 +142,7 @@ public:
 
     /// For what is built on the loop.
     /// @{
-    [[nodiscard]] system& calls() noexcept { return calls_; }
+    [[nodiscard]] system_calls& calls() noexcept { return calls_; }
     [[nodiscard]] ring& own_ring() noexcept { return ring_; }
     [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
     /// Takes note of what has completed; tasks that it wakes run later, with the next turn.
@@ -186,7 +186,7 @@ private:
     void leave_all_behind() noexcept;
 
     loop_options options_;
-    system& calls_;
+    system_calls& calls_;
     ring ring_;
     timer_queue timers_;
     std::size_t in_flight_ = 0;

@@ -9,7 +9,7 @@
 #include <ringdown/runtime/capabilities.hpp>
 #include <ringdown/runtime/ring.hpp>
 #include <ringdown/runtime/ring_setup.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 #include <ringdown/runtime/uapi.hpp>
 
 namespace ringdown {
@@ -17,7 +17,7 @@ namespace ringdown {
 namespace {
 
 // Each set-up flag is tried by itself; only DEFER_TASKRUN needs another beside it.
-capability_set probe_setup_flags(system& calls) {
+capability_set probe_setup_flags(system_calls& calls) {
     capability_set found;
     auto attempt = [&](capability which, unsigned flags) {
         io_uring_params params;
@@ -94,7 +94,7 @@ void probe_buffer_ring(ring& probing, capability_set& found) {
     found.add(capability::buffer_ring);
 }
 
-capability_set probe(system& calls) {
+capability_set probe(system_calls& calls) {
     capability_set found = probe_setup_flags(calls);
     // The plainest ring will do, and is closed at once: a deferred one would keep its thread's
     // registration.
@@ -110,13 +110,13 @@ capability_set probe(system& calls) {
 
 } // namespace
 
-capability_set probe_capabilities(system& calls) {
+capability_set probe_capabilities(system_calls& calls) {
     if (&calls != &kernel()) return probe(calls);
     static const capability_set found = probe(kernel());
     return found;
 }
 
-bool probe_shutdown_in_place(system& calls) {
+bool probe_shutdown_in_place(system_calls& calls) {
     bool in_place = false;
     std::thread([&] {
         capability_set deferred;

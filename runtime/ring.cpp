@@ -27,14 +27,14 @@ bool passes(int negated_errno) noexcept {
 
 } // namespace
 
-ring::ring(system& calls, const ring_options& options)
+ring::ring(system_calls& calls, const ring_options& options)
     : ring(calls,
            probe_capabilities(calls)
                .remove(options.disabled)
                .remove(capabilities_disabled_by_environment()),
            options) {}
 
-ring::ring(system& calls, const capability_set& exactly, const ring_options& options)
+ring::ring(system_calls& calls, const capability_set& exactly, const ring_options& options)
     : calls_(calls), capabilities_(exactly) {
     io_uring_params params;
     ring_size size{options.entries, std::max(options.completion_entries, options.entries)};

@@ -11,7 +11,7 @@
 #include <liburing.h>
 
 #include <ringdown/runtime/capabilities.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown {
 
@@ -39,15 +39,15 @@ struct ring_options {
 /// Source: io_uring_setup(2), io_uring_enter(2).
 class ring {
 public:
-    using time_point = system::time_point;
+    using time_point = system_calls::time_point;
 
     /// Where the user's limit on locked memory is reached it waits, a quarter of a second at most,
     /// and then takes smaller queues; `entries`, `completion_entries` and `counters::memory_waits`
     /// tell. Throws `std::system_error` when the kernel refuses a ring, or to enter it, saying
     /// what to check.
-    explicit ring(system& calls, const ring_options& options = {});
+    explicit ring(system_calls& calls, const ring_options& options = {});
     /// A ring with exactly these capabilities, unprobed; `options.disabled` is not looked at.
-    ring(system& calls, const capability_set& exactly, const ring_options& options);
+    ring(system_calls& calls, const capability_set& exactly, const ring_options& options);
     ring(const ring&) = delete;
     ring& operator=(const ring&) = delete;
     ~ring();
@@ -119,7 +119,7 @@ public:
     /// @}
     /// The kernel has denied io_uring_enter.
     [[nodiscard]] bool lost() const noexcept { return refusal_ != 0; }
-    [[nodiscard]] system& calls() noexcept { return calls_; }
+    [[nodiscard]] system_calls& calls() noexcept { return calls_; }
 
     struct counters {
         std::uint64_t enters = 0;      ///< io_uring_enter calls.
@@ -179,7 +179,7 @@ private:
         }
     }
 
-    system& calls_;
+    system_calls& calls_;
     capability_set capabilities_;
     counters counters_;
     unsigned features_ = 0;

@@ -9,7 +9,7 @@
 #include <liburing.h>
 
 #include <ringdown/runtime/error.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 #include <ringdown/runtime/uapi.hpp>
 
 namespace ringdown {
@@ -79,7 +79,8 @@ unsigned setup_flags(const capability_set& has) noexcept {
     return flags;
 }
 
-int set_up_ring(system& calls, unsigned flags, ring_size& size, io_uring_params& params) noexcept {
+int set_up_ring(system_calls& calls, unsigned flags, ring_size& size,
+                io_uring_params& params) noexcept {
     std::chrono::nanoseconds waited{}, wait = first_wait;
     for (;;) {
         params = {};

@@ -24,7 +24,8 @@ struct ring_size {
 /// because the kernel gives the memory of a closed ring back late, and then takes ever smaller
 /// queues, down to `smallest_ring`. `size` becomes what was taken.
 /// Source: io_uring_setup(2), RLIMIT_MEMLOCK in getrlimit(2).
-int set_up_ring(system& calls, unsigned flags, ring_size& size, io_uring_params& params) noexcept;
+int set_up_ring(system_calls& calls, unsigned flags, ring_size& size,
+                io_uring_params& params) noexcept;
 
 inline constexpr ring_size smallest_ring{8, 16};
 

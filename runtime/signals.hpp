@@ -11,7 +11,7 @@
 namespace ringdown {
 
 class loop;
-class system;
+class system_calls;
 
 /// Signals as something that a task awaits, instead of as interruptions.
 ///
@@ -37,7 +37,7 @@ public:
 
 private:
     loop& on_;
-    system& calls_; // the loop may be gone before this is
+    system_calls& calls_; // the loop may be gone before this is
     int fd_;
 };
 

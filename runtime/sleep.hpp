@@ -10,9 +10,10 @@
 namespace ringdown {
 
 /// What `sleep_until` and `sleep_for` answer.
-class [[nodiscard]] sleep final : private timer, private waiting {
+class [[nodiscard]] sleep_operation final : private timer, private waiting {
 public:
-    sleep(loop& on, loop::time_point until) noexcept : timer(on.timers()), on_(on), until_(until) {}
+    sleep_operation(loop& on, loop::time_point until) noexcept
+        : timer(on.timers()), on_(on), until_(until) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -42,10 +43,12 @@ private:
 /// Waits until `until`, by the loop's own timers.
 ///
 /// Errors: `operation_canceled`. Cancellation: at once.
-inline sleep sleep_until(loop& on, loop::time_point until) noexcept { return {on, until}; }
+inline sleep_operation sleep_until(loop& on, loop::time_point until) noexcept {
+    return {on, until};
+}
 
 /// Waits for `time`.
-inline sleep sleep_for(loop& on, loop::time_point::duration time) noexcept {
+inline sleep_operation sleep_for(loop& on, loop::time_point::duration time) noexcept {
     return {on, later(on.now(), time)};
 }
 

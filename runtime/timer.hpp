@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown {
 
@@ -16,7 +16,7 @@ class timer_queue;
 /// Lifetime: unsets itself when destroyed.
 class timer {
 public:
-    using time_point = system::time_point;
+    using time_point = system_calls::time_point;
 
     explicit timer(timer_queue& queue) noexcept : queue_(queue) {}
     timer(const timer&) = delete;
@@ -43,7 +43,7 @@ private:
 /// The timers of one loop: a binary heap whose members know their places.
 class timer_queue {
 public:
-    using time_point = system::time_point;
+    using time_point = system_calls::time_point;
 
     timer_queue() { heap_.reserve(1024); }
     timer_queue(const timer_queue&) = delete;

@@ -41,20 +41,20 @@ const teardown_report& ending_operation::state::report() const noexcept {
 }
 
 ending_operation graceful_close(connected_socket& ended, const ending_policy& policy) {
-    return end_connection(ended, {requested_ending::graceful, teardown_cause::application, policy});
+    return end_connection(ended, {plans::graceful, teardown_cause::application, policy});
 }
 
 // A default argument would stand in the frame of whoever calls.
 ending_operation graceful_close(connected_socket& ended) { return graceful_close(ended, {}); }
 
 ending_operation abort_close(connected_socket& ended) {
-    return end_connection(ended, {requested_ending::abort, teardown_cause::application, {}});
+    return end_connection(ended, {plans::abort, teardown_cause::application, {}});
 }
 
 ending_operation end_connection(connected_socket& ended, const ending_request& request) {
-    const bool abort = request.requested == requested_ending::abort;
     return {ended.connection_of(), request,
-            abort ? ending_operation::form::abort : ending_operation::form::graceful};
+            request.plan.flushes ? ending_operation::form::graceful
+                                 : ending_operation::form::abort};
 }
 
 void begin_ending(connected_socket& ended, const ending_request& request) {
@@ -64,7 +64,7 @@ void begin_ending(connected_socket& ended, const ending_request& request) {
 
 ending_operation close(datagram_socket& closed) {
     return {closed.connection_of(),
-            {requested_ending::none, teardown_cause::application, {}},
+            {plans::unasked, teardown_cause::application, {}},
             ending_operation::form::abort};
 }
 
@@ -72,12 +72,12 @@ ending_operation ended(connection& watched) { return {watched, {}, ending_operat
 
 task<std::optional<teardown_report>> close(connected_socket& ended, lingering how) {
     ending_request request;
-    request.requested = how.how();
+    request.plan = how.plan();
     request.policy.within = how.within();
     // The classic closes know one limit, their time.
     request.policy.idle = std::chrono::nanoseconds::max();
     request.policy.discard_bytes_max = std::numeric_limits<std::uint64_t>::max();
-    if (how.how() == requested_ending::background) {
+    if (how.plan().in_background) {
         begin_ending(ended, request);
         co_return std::nullopt;
     }

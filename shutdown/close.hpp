@@ -94,24 +94,24 @@ class lingering {
 public:
     /// Returns at once; the loop ends the connection gracefully, to the deadline, then by RST.
     static lingering background(std::chrono::nanoseconds within) noexcept {
-        return {requested_ending::background, within};
+        return {plans::background, within};
     }
     /// Waits until the peer's kernel has acknowledged everything, FIN included; at the deadline
     /// RST.
     static lingering wait(std::chrono::nanoseconds within) noexcept {
-        return {requested_ending::wait, within};
+        return {plans::wait, within};
     }
     /// RST at once.
-    static lingering abort() noexcept { return {requested_ending::abort, {}}; }
+    static lingering abort() noexcept { return {plans::abort, {}}; }
 
-    [[nodiscard]] requested_ending how() const noexcept { return how_; }
+    [[nodiscard]] const ending_plan& plan() const noexcept { return plan_; }
     [[nodiscard]] std::chrono::nanoseconds within() const noexcept { return within_; }
 
 private:
-    lingering(requested_ending how, std::chrono::nanoseconds within) noexcept
-        : how_(how), within_(within) {}
+    lingering(const ending_plan& plan, std::chrono::nanoseconds within) noexcept
+        : plan_(plan), within_(within) {}
 
-    requested_ending how_;
+    ending_plan plan_;
     std::chrono::nanoseconds within_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 
 bool all_arrived(connection& of, const delivery_sample& sample) noexcept {
     if (!sample.taken || !of.sends().empty()) return false;
-    if (of.from().kind != connection_kind::tcp) return sample.queued == 0;
+    if (!of.traits().counts_acknowledgements) return sample.queued == 0;
     const bool fin_sent = of.sending() >= sending_phase::fin_sent;
     return sample.acknowledged >= of.bytes().sent + (fin_sent ? 1 : 0);
 }
@@ -32,7 +32,7 @@ task<result<void>> delivered(connected_socket& watched) {
         if (of.end_errno() != 0) co_return std::unexpected(of.error_of(-of.end_errno()));
         if (all_arrived(of, sample)) {
             // A receive may have been told of a reset that emptied the queue: it is heard first.
-            if (of.from().kind != connection_kind::tcp) co_await noop(of.on());
+            if (!of.traits().counts_acknowledgements) co_await noop(of.on());
             if (of.end_errno() == 0) co_return result<void>{};
             co_return std::unexpected(of.error_of(-of.end_errno()));
         }

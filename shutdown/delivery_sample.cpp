@@ -31,14 +31,14 @@ bool abort_sends_reset(const tcp_snapshot& info) noexcept {
 } // namespace
 
 delivery_sample take_sample(connection& of) noexcept {
-    system& calls = of.on().calls();
+    system_calls& calls = of.on().calls();
     const int fd = of.descriptor();
     delivery_sample sample;
-    if (of.from().kind == connection_kind::datagram) return sample; // nobody acknowledges
-    if (of.from().kind == connection_kind::tcp) {
+    if (!of.traits().has_peer) return sample; // nobody acknowledges
+    if (of.traits().counts_acknowledgements) {
         const tcp_snapshot info = tcp_info_of(calls, fd);
         sample.taken = info.state != tcp_state::unknown;
-        const std::uint64_t before = of.from().acknowledged_before; // may be more by now
+        const std::uint64_t before = of.acknowledged_before(); // may be more by now
         sample.acknowledged = std::max(info.acknowledged_bytes, before) - before;
         sample.received = info.received_bytes;
         sample.acknowledgement_age_ms = info.acknowledgement_age_ms;
@@ -51,13 +51,13 @@ delivery_sample take_sample(connection& of) noexcept {
         sample.queued = static_cast<std::uint64_t>(queued);
     }
     // An error to be told has ended the connection.
-    if (!sample.gone && of.from().kind == connection_kind::tcp) return sample;
+    if (!sample.gone && of.traits().counts_acknowledgements) return sample;
     if (const int error = socket_error_of(calls, fd)) of.note_error(-error);
     return sample;
 }
 
 bool queue_is_counted(connection& of) noexcept {
-    if (of.from().kind != connection_kind::tcp) return true;
+    if (!of.traits().counts_acknowledgements) return true;
     // The peer's FIN is taken by no state of the handshake.
     if (of.receiving() == receiving_phase::finished) return true;
     return tcp_info_of(of.on().calls(), of.descriptor()).counts_queues();

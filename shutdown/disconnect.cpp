@@ -9,7 +9,6 @@ namespace {
 task<left_open> leave(stream& ended, ending_request request) {
     const connection_ref kept(ended.connection_of());
     const bool ours = !kept->ending();
-    request.leaves_descriptor = true;
     auto leaving = end_connection(ended, request);
     const teardown_report& report = co_await leaving;
     left_open left{{}, report};
@@ -22,17 +21,16 @@ task<left_open> leave(stream& ended, ending_request request) {
 task<result<left_open>> disconnect(stream& ended, ending_policy policy,
                                    std::span<const std::byte> data) {
     if (!data.empty()) co_return std::unexpected(make_error_code(errc::no_disconnect_data));
-    co_return co_await leave(ended,
-                             {requested_ending::graceful, teardown_cause::application, policy});
+    co_return co_await leave(ended, {plans::disconnect, teardown_cause::application, policy});
 }
 
 task<left_open> abort_disconnect(stream& ended) {
-    return leave(ended, {requested_ending::abort, teardown_cause::application, {}});
+    return leave(ended, {plans::abort_disconnect, teardown_cause::application, {}});
 }
 
 task<left_open> release(stream& ended, std::chrono::nanoseconds within) {
     ending_request request;
-    request.requested = requested_ending::release;
+    request.plan = plans::release;
     request.policy.within = within;
     request.policy.idle = {}; // its one limit is its time
     return leave(ended, request);

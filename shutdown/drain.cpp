@@ -232,7 +232,7 @@ void server::abort_one(tracked& left, teardown_cause for_graceful) {
     if (open.ending())
         ending::of(open).abort(for_graceful);
     else
-        ending::begin(open, {requested_ending::abort, teardown_cause::drain, {}});
+        ending::begin(open, {plans::abort, teardown_cause::drain, {}});
     stragglers_.back().peer = open.peer(); // known since the abort at the latest
 }
 

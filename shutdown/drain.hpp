@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <ringdown/net/listener.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 #include <ringdown/shutdown/ledger.hpp>
 #include <ringdown/shutdown/server_phase.hpp>
 #include <ringdown/shutdown/snapshot.hpp>
@@ -17,7 +17,7 @@ namespace ringdown {
 /// The limits of a drain. There is always a deadline, and it cuts everything else short.
 struct drain_policy {
     std::chrono::nanoseconds within = std::chrono::seconds(10); ///< From the call.
-    std::optional<system::time_point> deadline{}; ///< Absolute; the earlier of both holds.
+    std::optional<system_calls::time_point> deadline{}; ///< Absolute; the earlier of both holds.
 
     /// Time in `unready`, in which whoever directs clients here can learn of it.
     std::chrono::nanoseconds unready_for{0};

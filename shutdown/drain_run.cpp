@@ -136,7 +136,7 @@ void server::drain_run::settle(tracked& next) noexcept {
     next.list_hook<drain_run>::unlink();
     if (found == tracked::idleness::young) young_.push_back(next);
     if (found != tracked::idleness::idle) return;
-    ending_request request{requested_ending::graceful, teardown_cause::drain, {}};
+    ending_request request{plans::graceful, teardown_cause::drain, {}};
     request.policy.within = std::chrono::nanoseconds::max();
     request.policy.deadline = later(deadline_, beyond_deadline);
     request.policy.idle = policy_.idle;

@@ -23,9 +23,7 @@ teardown_cause cause_of(abandonment why) noexcept {
     return teardown_cause::discard_limit;
 }
 
-} // namespace
-
-void end_abandoned(connection& left, abandonment why) noexcept {
+void end_and_report(connection& left, abandonment why) noexcept {
     const bool dropped = why == abandonment::dropped;
     if (left.ending()) {
         if (why == abandonment::canceled) ending::of(left).abort(teardown_cause::canceled);
@@ -33,13 +31,18 @@ void end_abandoned(connection& left, abandonment why) noexcept {
     }
     ending_request request;
     request.cause = cause_of(why);
-    request.requested = requested_ending::none;
+    request.plan = plans::unasked;
     if (dropped && left.when_dropped().action == drop_action::finish) {
-        request.requested = requested_ending::background;
+        request.plan = plans::background;
         request.policy.within = left.when_dropped().within;
     }
     ending::begin(left, request);
 }
+
+} // namespace
+
+// What is linked statically asks for this by name, or the file would be left out.
+extern "C" const abandoned_ending ringdown_ends_connections = end_abandoned = &end_and_report;
 
 ending::ending(connection& of, const ending_request& request) noexcept
     : timer(of.on().timers()), connection_(of), request_(request), asked_at_(of.on().seen_at()),
@@ -61,9 +64,7 @@ ending& ending::begin(connection& of, const ending_request& request) {
 void ending::start() {
     connection& of = connection_;
     observe(asked_at_); // what was reached before the request has taken no time
-    if (request_.requested == requested_ending::abort ||
-        request_.requested == requested_ending::none ||
-        of.from().kind == connection_kind::datagram) {
+    if (!request_.plan.flushes || !of.traits().has_peer) {
         abort(request_.cause);
         return;
     }
@@ -164,7 +165,7 @@ void ending::step() {
     if (decided_) return;
 
     const bool acknowledged = of.sending() == sending_phase::fin_acknowledged;
-    const bool waits_for_peer = request_.requested != requested_ending::wait;
+    const bool waits_for_peer = request_.plan.waits_for == awaited_answer::peer_fin;
     if (acknowledged && (!waits_for_peer || peer_finished())) decide({});
 }
 

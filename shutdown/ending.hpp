@@ -13,6 +13,7 @@
 #include <ringdown/shutdown/delivery_sample.hpp>
 #include <ringdown/shutdown/policy.hpp>
 #include <ringdown/shutdown/report.hpp>
+#include <ringdown/shutdown/verdict.hpp>
 
 namespace ringdown {
 
@@ -117,16 +118,14 @@ private:
     [[nodiscard]] bool over_discard_limit() const noexcept {
         return !discards_freely() && counted_discards() > request_.policy.discard_bytes_max;
     }
+    // The connection lives on, in the hands of the application.
     [[nodiscard]] bool releases() const noexcept {
-        return request_.requested == requested_ending::release;
+        return request_.plan.flushes && !request_.plan.says_fin;
     }
 
-    void complete_report() noexcept;
+    [[nodiscard]] ending_facts facts() const noexcept;
+    void complete_report(const ending_facts& facts) noexcept;
     void name_peer() noexcept;
-    [[nodiscard]] teardown_initiator initiator() const noexcept;
-    [[nodiscard]] teardown_cause cause() const noexcept;
-    [[nodiscard]] actual_ending outcome() const noexcept;
-    [[nodiscard]] std::uint64_t acknowledged() const noexcept;
 
     connection& connection_;
     ending_request request_;

@@ -40,16 +40,16 @@ void ending::abort(teardown_cause why) noexcept {
 
 void ending::reset(const delivery_sample& sample) noexcept {
     connection& of = connection_;
-    system& calls = of.on().calls();
+    system_calls& calls = of.on().calls();
     const int fd = of.descriptor();
     int refused = 0;
-    if (of.from().kind == connection_kind::tcp) {
+    if (of.traits().resets_on_demand) {
         const std::uint64_t unread = unread_before_reset(sample);
         // RST leaves at once, in spite of operations in flight, which end by themselves.
         const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
         refused = calls.connect(fd, &unspecified, sizeof unspecified);
         if (refused >= 0) of.bytes().discarded += unread;
-    } else if (of.from().kind != connection_kind::datagram) { // which has nobody to tell
+    } else if (of.traits().has_peer) { // which has nobody to tell
         calls.shutdown(fd, SHUT_RDWR); // and where that is refused, the close does the same
     }
     if (refused >= 0) {

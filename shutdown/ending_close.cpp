@@ -32,10 +32,9 @@ void ending::settle_gone() noexcept {
 // The peer's end is received behind every byte, and a reset by us has thrown away the rest.
 bool ending::may_hold_unread() const noexcept {
     const connection& of = connection_;
-    const connection_kind kind = of.from().kind;
     const bool handed_out = releases() && !aborted_by_;
-    if (kind == connection_kind::datagram || handed_out) return false;
-    if (kind != connection_kind::tcp) return of.receiving() != receiving_phase::finished;
+    if (!of.traits().has_peer || handed_out) return false;
+    if (!of.traits().counts_acknowledgements) return of.receiving() != receiving_phase::finished;
     if (of.life() != life_phase::ending) return false;
     if (!decided_->taken) return of.receiving() != receiving_phase::finished;
     const connection::counters& bytes = connection_.bytes();
@@ -46,12 +45,11 @@ void ending::close() {
     connection& of = connection_;
     if (resets_at_close_) sample_before_reset();
     settle_gone();
-    const bool closes = !request_.leaves_descriptor || resets_at_close_;
+    const bool closes = !request_.plan.hands_out || resets_at_close_;
     if (closes && !resets_at_close_ && of.linger_set()) forget_linger();
     const auto peer_may_send = [&] {
         return closes && !aborted_by_ && of.life() == life_phase::ending &&
-               of.receiving() == receiving_phase::discarding &&
-               of.from().kind == connection_kind::tcp;
+               of.receiving() == receiving_phase::discarding && of.traits().drops_uncopied;
     };
     if (peer_may_send()) know_peer_name(); // now, since later it would give the peer time
     // Until nothing is there right after it was dropped: then the close is no reset.
@@ -67,7 +65,7 @@ void ending::close() {
     }
     if (may_hold_unread()) {
         // Whoever takes the descriptor finds nothing of this connection in it.
-        if (!closes && of.from().kind == connection_kind::tcp) drop_late_bytes();
+        if (!closes && of.traits().drops_uncopied) drop_late_bytes();
         const std::uint64_t bytes = unread();
         of.bytes().discarded += bytes;
         reset_by_unread_ = resets_at_close_ && bytes > 0;
@@ -107,12 +105,12 @@ void ending::close_settled(completion what) noexcept {
 void ending::finish() {
     connection& of = connection_;
     // The sample may know more than was seen before it.
-    if (of.sending() == sending_phase::fin_sent && acknowledged() > of.bytes().sent)
+    if (of.sending() == sending_phase::fin_sent && facts().acknowledged() > of.bytes().sent)
         of.enter(sending_phase::fin_acknowledged);
     observe();
-    complete_report();
+    complete_report(facts());
     const connection_ref kept(connection_);
-    if (request_.leaves_descriptor && !resets_at_close_)
+    if (request_.plan.hands_out && !resets_at_close_)
         left_ = unique_descriptor(of.descriptor(), of.on().calls());
     connection_.closed();
     ledger(connection_.on()).enter(report_);

@@ -33,7 +33,7 @@ void ending::step_discarding() {
                                       ? discard_at_once
                                       : request_.policy.discard_bytes_max - counted_discards();
     discard_.launch([&](io_uring_sqe& sqe) {
-        if (of.from().kind == connection_kind::unix_packets)
+        if (of.traits().keeps_messages)
             io_uring_prep_recvmsg(&sqe, of.descriptor(), &discarded_message_, MSG_TRUNC);
         else
             prepare_discard(sqe, of, allowed);
@@ -42,7 +42,7 @@ void ending::step_discarding() {
 
 void ending::discard_settled(completion what) noexcept {
     connection& of = connection_;
-    const bool empty_packet = what.result == 0 && of.from().kind == connection_kind::unix_packets &&
+    const bool empty_packet = what.result == 0 && of.traits().keeps_messages &&
                               holds_message(what.result, discarded_message_);
     if (what.result > 0 || empty_packet) {
         of.bytes().discarded += static_cast<std::uint64_t>(what.result);

@@ -46,14 +46,14 @@ void ending::schedule(time_point now) noexcept {
     }
     if (waits_for_acknowledgement() && !acknowledged_before_)
         next = std::min(next, together(now + first_look, first_look / 4));
-    if (connection_.from().kind != connection_kind::tcp && waits_for_acknowledgement())
+    if (!connection_.traits().tells_by_poll && waits_for_acknowledgement())
         next = std::min(next, now + 2ms);
     set(std::min(next, deadline_));
 }
 
 void ending::look_for_acknowledgements(time_point now) noexcept {
     const delivery_sample sample = take_sample(connection_);
-    if (connection_.from().kind != connection_kind::tcp) {
+    if (!connection_.traits().counts_acknowledgements) {
         // What was accepted less what waits there changes with every byte written or read.
         const std::uint64_t through = connection_.bytes().sent - sample.queued;
         const auto earlier = std::exchange(acknowledged_before_, through);
@@ -85,7 +85,7 @@ void ending::expired() noexcept {
         abort(teardown_cause::idle);
         return;
     }
-    queue_wanted_ = queue_wanted_ || connection_.from().kind != connection_kind::tcp;
+    queue_wanted_ = queue_wanted_ || !connection_.traits().tells_by_poll;
     schedule(now);
     advance();
 }

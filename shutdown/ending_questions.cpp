@@ -16,7 +16,7 @@ namespace ringdown {
 // the first look for acknowledgements the queue is left alone: asked then, it answers for both.
 bool ending::receive_tells_first() const noexcept {
     const connection& of = connection_;
-    return of.from().kind == connection_kind::tcp && request_.requested != requested_ending::wait &&
+    return of.traits().tells_by_poll && request_.plan.waits_for == awaited_answer::peer_fin &&
            of.receiving() != receiving_phase::finished && !acknowledged_before_ &&
            (discard_.in_flight() || of.receives());
 }
@@ -24,7 +24,7 @@ bool ending::receive_tells_first() const noexcept {
 bool ending::fin_is_acknowledged() const noexcept {
     connection& of = connection_;
     if (of.sending() != sending_phase::fin_sent) return of.sending() > sending_phase::fin_sent;
-    if (of.from().kind != connection_kind::tcp || !queue_is_counted(of)) return false;
+    if (!of.traits().counts_acknowledgements || !queue_is_counted(of)) return false;
     int queued = 0;
     const int refused = of.on().calls().ioctl(of.descriptor(), SIOCOUTQ, queued);
     return refused >= 0 && queued == 0;
@@ -37,7 +37,7 @@ void ending::ask_queue() {
         watch_queue();
         return;
     }
-    if (of.on().has(capability::socket_queue_commands) && of.from().kind == connection_kind::tcp) {
+    if (of.on().has(capability::socket_queue_commands) && of.traits().counts_acknowledgements) {
         queue_.launch([&](io_uring_sqe& sqe) {
             uapi::prepare_socket_queue(sqe, uapi::socket_siocoutq, of.descriptor());
         });
@@ -51,8 +51,8 @@ void ending::ask_queue() {
 void ending::queue_settled(completion what) noexcept {
     connection& of = connection_;
     if (of.sending() != sending_phase::fin_sent || decided_ || what.result < 0) return;
-    // The queue of a unix socket empties also when the peer closes and throws it away: a reset.
-    if (of.from().kind != connection_kind::tcp) take_sample(of);
+    // The queue may have emptied because the peer has closed and thrown it away: a reset.
+    if (!of.traits().counts_acknowledgements) take_sample(of);
     if (of.end_errno() != 0) return;
     if (what.result == 0) {
         of.enter(sending_phase::fin_acknowledged);
@@ -67,8 +67,7 @@ void ending::queue_settled(completion what) noexcept {
 
 void ending::watch_queue() {
     connection& of = connection_;
-    // Unix sockets have no event for a queue that empties: the timer asks again.
-    if (of.from().kind != connection_kind::tcp) return;
+    if (!of.traits().tells_by_poll) return; // the timer asks again
     if (!watch_)
         watch_ =
             std::make_unique<step_operation<ending>>(of, "poll", *this, &ending::watch_settled);
@@ -88,8 +87,7 @@ void ending::watch_settled(completion what) noexcept {
 // While answers are owed to a peer that has finished, no receive would tell of its reset.
 void ending::watch_for_loss() {
     connection& of = connection_;
-    if (of.from().kind != connection_kind::tcp || of.receiving() != receiving_phase::finished)
-        return;
+    if (!of.traits().tells_by_poll || of.receiving() != receiving_phase::finished) return;
     if (!loss_)
         loss_ = std::make_unique<step_operation<ending>>(of, "poll", *this, &ending::loss_settled);
     if (loss_->in_flight()) return;
@@ -112,7 +110,7 @@ void ending::ask_peer_name() {
         know_peer_name();
         return;
     }
-    operations::peer_name name{of.descriptor(), of.from().ipv6, &report_.peer};
+    operations::peer_name name{of.descriptor(), of.ipv6(), &report_.peer};
     report_.peer.resize(name.bytes()); // nobody is told how long it was
     of.on().submit_unawaited([&](io_uring_sqe& sqe) { name.prepare(sqe); });
 }
@@ -121,7 +119,7 @@ void ending::ask_peer_name() {
 void ending::know_peer_name() noexcept {
     connection& of = connection_;
     if (of.knows_peer()) return;
-    of.set_peer(peer_name(of.on().calls(), of.descriptor(), of.from().ipv6 ? AF_INET6 : AF_INET));
+    of.set_peer(peer_name(of.on().calls(), of.descriptor(), of.ipv6() ? AF_INET6 : AF_INET));
 }
 
 } // namespace ringdown

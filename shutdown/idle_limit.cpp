@@ -58,8 +58,8 @@ bool idle_limit::moved() noexcept {
     if (acknowledged_ < of.bytes().sent || !of.sends().empty()) {
         const delivery_sample sample = take_sample(of);
         queued = sample.queued;
-        acknowledged_ = of.from().kind == connection_kind::tcp ? sample.acknowledged
-                                                               : of.bytes().sent - (queued > 0);
+        acknowledged_ = of.traits().counts_acknowledgements ? sample.acknowledged
+                                                            : of.bytes().sent - (queued > 0);
     }
     const std::uint64_t through =
         of.bytes().received + of.bytes().discarded + of.bytes().sent + acknowledged_ - queued;
@@ -96,7 +96,7 @@ bool idle_limit::is_idle() noexcept {
 
 void idle_limit::end() {
     ending_request how = when_idle_;
-    if (!is_idle()) how = {requested_ending::abort, teardown_cause::idle, {}};
+    if (!is_idle()) how = {plans::abort, teardown_cause::idle, {}};
     how.cause = teardown_cause::idle;
     ending::begin(watched_, how);
 }

@@ -52,8 +52,8 @@ private:
         if (error_due_ && !error_is_known(of)) return;
         if (policy_.data == peer_end_policy::unread::receive_first && of.has_unread()) return;
         const bool finish = policy_.does == peer_end_policy::action::finish;
-        ending::begin(of, {finish ? requested_ending::graceful : requested_ending::abort,
-                           teardown_cause::peer_finished, policy_.ending});
+        ending::begin(of, {finish ? plans::graceful : plans::abort, teardown_cause::peer_finished,
+                           policy_.ending});
     }
 
     void connection_ends() noexcept override {} // the poll is cancelled with everything else

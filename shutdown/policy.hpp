@@ -5,7 +5,8 @@
 #include <optional>
 
 #include <ringdown/net/phases.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
+#include <ringdown/shutdown/plan.hpp>
 #include <ringdown/shutdown/report.hpp>
 
 namespace ringdown {
@@ -15,7 +16,7 @@ struct ending_policy {
     /// From the moment that the ending is asked for; includes the flush.
     std::chrono::nanoseconds within = std::chrono::seconds(30);
     /// An absolute deadline as well; the earlier of both holds.
-    std::optional<system::time_point> deadline{};
+    std::optional<system_calls::time_point> deadline{};
     /// Longest time without a byte received or acknowledged; zero: no limit.
     std::chrono::nanoseconds idle = std::chrono::seconds(5);
     /// Most bytes that are received and dropped; the largest number is no limit. What our kernel
@@ -27,14 +28,11 @@ struct ending_policy {
 
 /// An ending, asked for.
 struct ending_request {
-    requested_ending requested = requested_ending::graceful;
+    ending_plan plan = plans::graceful;
     teardown_cause cause = teardown_cause::application;
     ending_policy policy{};
     /// What the application still does until `ending::let_go`; the deadline covers that time too.
     allowance allowed = allowance::nothing;
-    /// The descriptor is not closed: whoever waits for the ending gets it, open, with the report.
-    /// Nobody having waited, it is closed with the last handle to the connection.
-    bool leaves_descriptor = false;
 };
 
 } // namespace ringdown

@@ -139,8 +139,7 @@ bool session_state::begin_shutdown(const session_policy& policy) {
     if (phase_ != session_phase::open || connection_->ending()) return false;
     when_truncated_ = policy.when_truncated;
     if (policy.unsent == unsent_sends::cancel && role_ == session_role::client) refuse_unsent();
-    begin_ending(session_starter::local,
-                 {requested_ending::graceful, policy.cause, policy.limits, {}});
+    begin_ending(session_starter::local, {plans::graceful, policy.cause, policy.limits, {}});
     return true;
 }
 
@@ -171,7 +170,7 @@ void session_state::begin_ending(session_starter who, ending_request how) {
     const session_ref kept(*this);
     counts_.began = who;
     connection& of = *connection_;
-    const bool waits = pending() > 0 && how.requested == requested_ending::graceful;
+    const bool waits = pending() > 0 && how.plan.says_fin;
     const bool awaits_answers = of.receiving() == receiving_phase::open || !of.end_told();
     if (waits && of.end_errno() == 0) {
         if (role_ == session_role::server)
@@ -199,7 +198,7 @@ void session_state::abort(teardown_cause why) {
         ending::of(*connection_).abort(why);
         return;
     }
-    begin_ending(session_starter::local, {requested_ending::abort, why, {}, {}});
+    begin_ending(session_starter::local, {plans::abort, why, {}, {}});
 }
 
 void session_state::dispose() noexcept {
@@ -224,10 +223,8 @@ void session_state::note_end(std::error_code why) noexcept {
     if (phase_ == session_phase::open && !of.ending()) {
         // Who sends requests to a peer that has finished would never see an answer.
         if (role_ == session_role::client) refuse_unsent();
-        ending_request how{
-            requested_ending::graceful, when_peer_ends_.cause, when_peer_ends_.limits, {}};
-        if (finished && answers_by_abort())
-            how = {requested_ending::abort, teardown_cause::truncated, {}, {}};
+        ending_request how{plans::graceful, when_peer_ends_.cause, when_peer_ends_.limits, {}};
+        if (finished && answers_by_abort()) how = {plans::abort, teardown_cause::truncated, {}, {}};
         begin_ending(session_starter::peer, how);
     } else if (phase_ == session_phase::answering && role_ == session_role::client) {
         if (finished && answers_by_abort()) ending::of(of).abort(teardown_cause::truncated);
@@ -243,7 +240,7 @@ void session_state::note_finished() noexcept {
 }
 
 bool session_state::answers_by_abort() const noexcept {
-    return connection_->truncated() && when_truncated_ == requested_ending::abort;
+    return connection_->truncated() && !when_truncated_.flushes;
 }
 
 void session_state::note_peer_end(session_peer_end how) noexcept {

@@ -65,7 +65,7 @@ struct session_policy {
     unsent_sends unsent = unsent_sends::flush; ///< A server's answers are flushed anyway.
     /// Whether a truncated end is answered by `graceful` or by `abort`. Graceful gives requests
     /// that arrived whole their answers. Behind a `begin_shutdown`, what its policy says holds.
-    requested_ending when_truncated = requested_ending::graceful;
+    ending_plan when_truncated = plans::graceful;
 };
 
 /// Something that happened to a session.
@@ -179,7 +179,7 @@ private:
     std::uint32_t references_ = 0;
     std::uint64_t cut_ = 0; // whose send was cut short, and who may go on with it; 0: nobody's
     session_policy when_peer_ends_;
-    requested_ending when_truncated_;
+    ending_plan when_truncated_;
     session_report counts_;
     event event_arrived_;
     event peer_end_known_;

@@ -57,8 +57,7 @@ connection_activity activity_by_now(const connection& of) noexcept {
 
 connection_snapshot snapshot_of(connection& of, std::chrono::nanoseconds age) noexcept {
     if (!of.knows_peer() && of.life() < life_phase::joined)
-        of.set_peer(
-            peer_name(of.on().calls(), of.descriptor(), of.from().ipv6 ? AF_INET6 : AF_INET));
+        of.set_peer(peer_name(of.on().calls(), of.descriptor(), of.ipv6() ? AF_INET6 : AF_INET));
     const connection::counters& bytes = of.bytes();
     return {of.number(),
             of.peer(),

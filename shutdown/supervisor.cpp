@@ -6,7 +6,7 @@
 
 #include <sys/socket.h>
 
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown {
 

@@ -8,7 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include <ringdown/net/address.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 // What a build with libsystemd takes over from the service manager.
 

@@ -164,7 +164,7 @@ task<bool> conversation::make_answer(const message& asked, packed& into) {
 task<void> conversation::break_off(std::optional<std::uint32_t> id, std::string why) {
     ++service_.count().bad_messages;
     std::fprintf(stderr, "rpc: %s: %s\n", peer_.c_str(), why.c_str());
-    if (service_.options().when_broken == requested_ending::abort) {
+    if (!service_.options().when_broken.flushes) {
         session_.abort();
         co_return;
     }

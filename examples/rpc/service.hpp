@@ -16,7 +16,7 @@ namespace rpc {
 struct service_options {
     ringdown::ending_policy ending; ///< Of one that the client or a bad message ended.
     /// Whether the client of a bad message gets an error answer, or a reset.
-    ringdown::requested_ending when_broken = ringdown::requested_ending::graceful;
+    ringdown::ending_plan when_broken = ringdown::plans::graceful;
     std::uint64_t frame_max = 1 << 20;
     /// Requests of one connection that are in progress at a time; what its client sends beyond
     /// them is not read. Nor may they be larger than `frame_max`, all in all, unless it is one.

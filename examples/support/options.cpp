@@ -71,11 +71,11 @@ ringdown::address parse_address(const std::string& option, const std::string& te
     return *parsed;
 }
 
-const std::map<std::string, ringdown::requested_ending> endings{
-    {"graceful", ringdown::requested_ending::graceful},
-    {"abort", ringdown::requested_ending::abort},
-    {"background", ringdown::requested_ending::background},
-    {"wait", ringdown::requested_ending::wait},
+const std::map<std::string, ringdown::ending_plan> endings{
+    {"graceful", ringdown::plans::graceful},
+    {"abort", ringdown::plans::abort},
+    {"background", ringdown::plans::background},
+    {"wait", ringdown::plans::wait},
 };
 
 } // namespace
@@ -123,7 +123,7 @@ command_line::option add_reports(command_line::command& app, std::string& value,
 
 void add_ending_options(command_line::command& app, ringdown::ending_request& ending) {
     app.add(
-           "--ending", [&ending](const std::string& text) { ending.requested = endings.at(text); },
+           "--ending", [&ending](const std::string& text) { ending.plan = endings.at(text); },
            "how to end a connection: graceful, abort, background or wait [graceful]")
         .one_of({"graceful", "abort", "background", "wait"})
         .named("HOW");

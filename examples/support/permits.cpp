@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #include <ringdown/runtime/ring.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace examples {
 namespace {

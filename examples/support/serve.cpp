@@ -93,7 +93,7 @@ std::shared_ptr<listening_socket> socket_of(const serving_options& options,
     } catch (const std::system_error& refused) {
         throw std::runtime_error("--listen systemd: " + std::string(refused.what()) + wanted);
     }
-    if (made->kind() == connection_kind::unix_packets)
+    if (made->traits().keeps_messages)
         throw std::runtime_error("--listen systemd: the socket that it passed is for packets" +
                                  wanted);
     return made;
@@ -111,7 +111,7 @@ void announce(worker& first, const overseer* watching, supervisor& manager) {
 } // namespace
 
 task<void> end_as_asked(stream& ended, const ending_request& how) {
-    if (how.requested == requested_ending::background) {
+    if (how.plan.in_background) {
         begin_ending(ended, how);
         co_return;
     }

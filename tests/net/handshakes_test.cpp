@@ -21,7 +21,8 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Keeps each handshake under way until the client has sent something, or its SYN-ACK was repeated.
-std::shared_ptr<listening_socket> deferring(const char* where, ringdown::system& calls = kernel()) {
+std::shared_ptr<listening_socket> deferring(const char* where,
+                                            ringdown::system_calls& calls = kernel()) {
     const auto made =
         std::make_shared<listening_socket>(*address::parse(where), listen_options{}, calls);
     const int seconds = 30;

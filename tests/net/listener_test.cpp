@@ -238,7 +238,7 @@ TEST_CASE("listening_socket: takes over a descriptor that listens, refuses one t
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &set, sizeof set);
     const listening_socket taken(fd);
     CHECK(taken.descriptor() == fd);
-    CHECK(taken.kind() == connection_kind::tcp);
+    CHECK(taken.traits() == transports::tcp);
     linger now{};
     socklen_t bytes = sizeof now;
     ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &now, &bytes);

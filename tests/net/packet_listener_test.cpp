@@ -64,7 +64,7 @@ TEST_CASE("packets: kinds of sockets that do not fit are refused") {
         const address packets = *address::parse(name + "-packets");
         const listening_socket stream_socket(streams);
         const auto packet_socket = packets_at(packets);
-        CHECK(packet_socket->kind() == connection_kind::unix_packets);
+        CHECK(packet_socket->traits() == transports::unix_packets);
         CHECK((co_await connect_packets(on.loop, streams)).error() ==
               std::errc::wrong_protocol_type);
         CHECK((co_await connect(on.loop, packets)).error() == std::errc::wrong_protocol_type);
@@ -93,7 +93,7 @@ TEST_CASE("packets: stop serves everyone who waits, also on a descriptor that wa
         const address at = abstract_name("h");
         const auto first = packets_at(at);
         const auto taken = std::make_shared<listening_socket>(::dup(first->descriptor()));
-        CHECK(taken->kind() == connection_kind::unix_packets);
+        CHECK(taken->traits() == transports::unix_packets);
         packet_listener from(on.loop, taken);
         std::vector<packet_stream> clients;
         for (int i = 0; i < 10; ++i) {

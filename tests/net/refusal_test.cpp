@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 namespace {
 
 std::shared_ptr<listening_socket> any_port_of(const char* where,
-                                              ringdown::system& calls = kernel()) {
+                                              ringdown::system_calls& calls = kernel()) {
     return std::make_shared<listening_socket>(*address::parse(where), listen_options{}, calls);
 }
 

@@ -6,7 +6,6 @@
 #include <doctest/doctest.h>
 
 #include <ringdown/runtime/scope.hpp>
-#include <ringdown/shutdown/close.hpp>
 
 #include "support/fixture_net.hpp"
 
@@ -55,17 +54,6 @@ TEST_CASE("options: set_linger turns kernel linger on and off") {
         CHECK(now.l_linger == 0);
         CHECK(co_await here.set_linger(-1s));
         CHECK((co_await here.get_option<linger>(SOL_SOCKET, SO_LINGER))->l_onoff == 0);
-    });
-}
-
-TEST_CASE("options: on a connection that is being ended they answer errc::ending") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop);
-        begin_ending(here, {});
-        CHECK((co_await here.set_option(SOL_SOCKET, SO_KEEPALIVE, 1)).error() == errc::ending);
-        CHECK((co_await here.get_option<int>(SOL_SOCKET, SO_TYPE)).error() == errc::ending);
-        there.close();
     });
 }
 

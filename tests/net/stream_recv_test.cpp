@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 
 #include <ringdown/runtime/scope.hpp>
-#include <ringdown/shutdown/close.hpp>
 
 #include "support/fixture_net.hpp"
 
@@ -200,21 +199,6 @@ TEST_CASE("recv: ends when its stream is destroyed") {
             CHECK(there.read().empty());
             CHECK(there.last_error() == ECONNRESET);
         }
-    });
-}
-
-TEST_CASE("recv: on a connection that is being ended it answers errc::ending") {
-    test_loop on;
-    on.run([&]() -> task<void> {
-        auto [here, there] = over_tcp(on.loop);
-        begin_ending(here, {});
-        std::array<std::byte, 8> into;
-        CHECK((co_await here.recv(into)).error() == errc::ending);
-        CHECK((co_await here.recv_lease()).error() == errc::ending);
-        CHECK((co_await here.send(into)).error == errc::ending);
-        CHECK((co_await here.send_last(into)).error == errc::ending);
-        CHECK((co_await here.send({})).error == errc::ending);
-        CHECK((co_await here.shutdown_send()).error() == errc::ending);
     });
 }
 

@@ -7,7 +7,7 @@
 
 #include <ringdown/runtime/capabilities.hpp>
 #include <ringdown/runtime/loop.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 #include "support/fixture.hpp"
 

@@ -24,7 +24,7 @@ namespace {
 using answers = std::map<std::uint64_t, int>;
 
 struct timeouts {
-    explicit timeouts(ringdown::system& on) : calls(on), queue(on) { queue.enable(); }
+    explicit timeouts(ringdown::system_calls& on) : calls(on), queue(on) { queue.enable(); }
 
     template <class Prepare>
     void add(std::uint64_t name, Prepare prepare) {
@@ -56,7 +56,7 @@ struct timeouts {
         }
     }
 
-    ringdown::system& calls;
+    ringdown::system_calls& calls;
     ring queue;
     answers found;
     std::vector<std::unique_ptr<__kernel_timespec>> times;
@@ -65,7 +65,8 @@ struct timeouts {
 template <class Script>
 void on_both(Script script, const answers& expected, std::chrono::milliseconds least) {
     sim_kernel simulated({.disturbed = false});
-    for (ringdown::system* calls : {&kernel(), static_cast<ringdown::system*>(&simulated)}) {
+    for (ringdown::system_calls* calls :
+         {&kernel(), static_cast<ringdown::system_calls*>(&simulated)}) {
         CAPTURE((calls == &simulated));
         timeouts on(*calls);
         const auto begun = calls->now();

@@ -107,7 +107,7 @@ TEST_CASE("disconnect: a peer that resets is reported, and the descriptor left")
 TEST_CASE("disconnect: beside a graceful_close that came first it gets the report alone") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        begin_ending(ours, {requested_ending::graceful, teardown_cause::application, {}});
+        begin_ending(ours, {plans::graceful, teardown_cause::application, {}});
         theirs.finish();
         const auto left = co_await disconnect(ours);
         REQUIRE(left.has_value());
@@ -140,7 +140,7 @@ TEST_CASE("disconnect: a descriptor that nobody waited for is closed with the co
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         ending_request request;
-        request.leaves_descriptor = true;
+        request.plan = plans::disconnect;
         begin_ending(ours, request);
         ours = stream();
         theirs.finish();

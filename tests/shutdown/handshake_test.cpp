@@ -58,7 +58,7 @@ TEST_CASE("handshake: looking at an ending says nothing more either") {
     sim_rig at;
     at.run([&]() -> task<void> {
         stream ours = at.connect(silent());
-        begin_ending(ours, {requested_ending::wait, teardown_cause::application, {.within = 50ms}});
+        begin_ending(ours, {plans::wait, teardown_cause::application, {.within = 50ms}});
         co_await sleep_for(at.loop, 10ms);
         CHECK(snapshot_of(ours.connection_of(), {}).activity == connection_activity::acknowledging);
         co_await sleep_for(at.loop, 100ms);
@@ -125,8 +125,7 @@ TEST_CASE("questions: a kernel that refuses to answer has confirmed nothing") {
                 at.kernel.refuse_queue_sizes();
             else
                 at.kernel.refuse_tcp_info();
-            begin_ending(ours,
-                         {requested_ending::wait, teardown_cause::application, {.within = 50ms}});
+            begin_ending(ours, {plans::wait, teardown_cause::application, {.within = 50ms}});
             co_await sleep_for(at.loop, 10ms);
             CHECK(snapshot_of(ours.connection_of(), {}).activity ==
                   connection_activity::acknowledging);

@@ -50,7 +50,7 @@ task<void> serve(loop& on, int fd, const handler& body, const ending_request& wh
 }
 
 outcome end_idle(const peer_script& script, const handler& body,
-                 requested_ending when_idle = requested_ending::graceful) {
+                 const ending_plan& when_idle = plans::graceful) {
     sim_kernel kernel({.disturbed = false, .calls_take_time = false});
     loop_options options;
     options.calls = &kernel;
@@ -63,7 +63,7 @@ outcome end_idle(const peer_script& script, const handler& body,
             made.report = report;
             made.after = on.seen_at() - begun - report.microseconds.total;
         });
-        on.run(serve(on, fd, body, {.requested = when_idle}, begun));
+        on.run(serve(on, fd, body, {.plan = when_idle}, begun));
     }
     made.peer_got = kernel.arrived(0);
     made.violations = kernel.violations();
@@ -99,8 +99,7 @@ TEST_CASE("idle time: a peer that sends nothing is finished when it is over, to 
     const auto quiet = end_idle(peer_script().await_fin().finish(), wait_for_request);
     CHECK(row(quiet) == "idle graceful graceful finished");
     check_at_once(quiet);
-    const auto reset =
-        end_idle(peer_script().await_fin().finish(), wait_for_request, requested_ending::abort);
+    const auto reset = end_idle(peer_script().await_fin().finish(), wait_for_request, plans::abort);
     CHECK(row(reset) == "idle abort aborted open");
     check_at_once(reset);
 }
@@ -132,9 +131,8 @@ TEST_CASE("idle time: FIN follows a greeting when the handler marks the connecti
 }
 
 TEST_CASE("idle time: FIN never follows half an answer, whatever idle ones get") {
-    for (const auto how : {requested_ending::graceful, requested_ending::background,
-                           requested_ending::wait, requested_ending::abort}) {
-        CAPTURE(std::string(name(how)));
+    for (const auto how : {plans::graceful, plans::background, plans::wait, plans::abort}) {
+        CAPTURE(std::string(name(how.called)));
         const auto cut =
             end_idle(peer_script().write("request").await_fin(), answer_half_and_wait, how);
         CHECK(row(cut) == "idle abort aborted open");

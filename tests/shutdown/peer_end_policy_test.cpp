@@ -213,7 +213,7 @@ TEST_CASE("when_peer_ends: a dropped stream and the loop's end are as ever") {
         auto [left, other] = at.connect();
         when_peer_ends(left, {.does = action::finish});
         co_await pass(at, 2ms);
-        begin_ending(left, {requested_ending::background, teardown_cause::application, {}});
+        begin_ending(left, {plans::background, teardown_cause::application, {}});
     });
 }
 

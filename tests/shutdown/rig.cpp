@@ -144,10 +144,8 @@ stream rig::take_over(int fd) {
 }
 
 void rig::expect_report_of(const socket_handle& also) {
-    if (also.connection_of().from().kind == connection_kind::tcp)
-        our_ports_.insert(also.local().port());
-    if (also.connection_of().from().kind == connection_kind::datagram)
-        datagrams_.insert(also.number());
+    if (also.connection_of().traits().resets_on_demand) our_ports_.insert(also.local().port());
+    if (!also.connection_of().traits().has_peer) datagrams_.insert(also.number());
     ++made_;
 }
 

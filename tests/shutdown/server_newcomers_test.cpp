@@ -16,7 +16,7 @@ using namespace ringdown::testing;
 
 namespace {
 
-std::shared_ptr<listening_socket> any_port(ringdown::system& calls = kernel()) {
+std::shared_ptr<listening_socket> any_port(ringdown::system_calls& calls = kernel()) {
     return std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"), listen_options{},
                                               calls);
 }

@@ -243,7 +243,7 @@ TEST_CASE("group: sessions that others end are counted like the rest") {
         auto kept = converse(at, session_role::server);
         CHECK(all.add(kept.ours));
         stream beside(kept.ours.connection_of());
-        begin_ending(beside, {requested_ending::abort, teardown_cause::drain, {}});
+        begin_ending(beside, {plans::abort, teardown_cause::drain, {}});
         CHECK_FALSE(kept.ours.begin_shutdown());
         CHECK(all.begin_shutdown());
         const auto done = co_await all.completed();

@@ -53,7 +53,7 @@ private:
         made.limits = {
             .within = 500ms, .deadline = {}, .idle = 300ms, .discard_bytes_max = 300'000};
         made.unsent = below(2) ? unsent_sends::flush : unsent_sends::cancel;
-        made.when_truncated = below(4) ? requested_ending::graceful : requested_ending::abort;
+        made.when_truncated = below(4) ? plans::graceful : plans::abort;
         return made;
     }
 

@@ -36,9 +36,8 @@ TEST_CASE("group: its deadline holds for a session that joins it and was ending 
             session s(std::move(pair.ours), session_role::server);
             const ending_policy patient{.within = 5s, .idle = 0s};
             if (by_connection)
-                ending::begin(
-                    s.connection_of(),
-                    {requested_ending::graceful, teardown_cause::application, patient, {}});
+                ending::begin(s.connection_of(),
+                              {plans::graceful, teardown_cause::application, patient, {}});
             else
                 CHECK(s.begin_shutdown({.limits = patient}));
             session_group all(at.on);

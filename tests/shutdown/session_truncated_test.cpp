@@ -7,7 +7,7 @@ using namespace ringdown::testing;
 
 namespace {
 
-session_policy truncation(requested_ending answered_by) {
+session_policy truncation(const ending_plan& answered_by) {
     session_policy policy;
     policy.when_truncated = answered_by;
     return policy;
@@ -92,8 +92,7 @@ TEST_CASE("session: FIN with answers due is truncated for a client, and not for 
 TEST_CASE("session: truncation answered by abort is a reset, requests in progress or not") {
     for (const bool pending : {false, true})
         run([pending](rig& at) -> task<void> {
-            auto [s, theirs] =
-                converse(at, session_role::server, truncation(requested_ending::abort));
+            auto [s, theirs] = converse(at, session_role::server, truncation(plans::abort));
             std::string events;
             result<request> owed;
             if (pending) owed = s.begin_request();
@@ -121,8 +120,7 @@ TEST_CASE("session: truncation answered by abort is a reset, requests in progres
 
 TEST_CASE("session: truncation answered gracefully gives whole requests their answers") {
     run([](rig& at) -> task<void> {
-        auto [s, theirs] =
-            converse(at, session_role::server, truncation(requested_ending::graceful));
+        auto [s, theirs] = converse(at, session_role::server, truncation(plans::graceful));
         auto owed = s.begin_request();
         s.inside_message(true);
         theirs.finish();
@@ -143,7 +141,7 @@ TEST_CASE("session: truncation answered gracefully gives whole requests their an
 
 TEST_CASE("session: a graceful end is no reason to abort, whatever truncation is answered by") {
     run([](rig& at) -> task<void> {
-        auto [s, theirs] = converse(at, session_role::client, truncation(requested_ending::abort));
+        auto [s, theirs] = converse(at, session_role::client, truncation(plans::abort));
         theirs.finish();
         received got;
         co_await receive_all(s, got);
@@ -219,7 +217,7 @@ TEST_CASE("session: the truncation that the shutdown's own policy aborts") {
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             in.spawn(send_on(*due, data, outcome)); // FIN waits behind it
             co_await pass(at, 5ms);
-            CHECK(s.begin_shutdown(truncation(requested_ending::abort)));
+            CHECK(s.begin_shutdown(truncation(plans::abort)));
             theirs.finish();
             co_await receive_all(s, got);
         });

@@ -148,7 +148,7 @@ TEST_CASE("shutdown_receive: a reset by the peer is seen") {
 
 TEST_CASE("shutdown_receive: dropping goes on into every kind of ending") {
     run([](rig& at) -> task<void> {
-        for (const auto how : {requested_ending::graceful, requested_ending::wait}) {
+        for (const auto how : {plans::graceful, plans::wait}) {
             auto [ours, theirs] = at.connect();
             const auto stopped = co_await ours.shutdown_receive();
             CHECK(stopped.has_value());

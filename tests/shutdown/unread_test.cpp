@@ -32,7 +32,7 @@ TEST_CASE("unread: the peer's FIN behind more than the cap: all of it is counted
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         const ending_policy policy{.within = 5s, .discard_bytes_max = 500};
-        begin_ending(ours, {requested_ending::graceful, teardown_cause::application, policy});
+        begin_ending(ours, {plans::graceful, teardown_cause::application, policy});
         co_await our_fin_arrives(at, theirs);
         const int cork = 1;
         setsockopt(theirs.descriptor(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);

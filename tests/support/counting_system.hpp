@@ -4,12 +4,12 @@
 #include <map>
 #include <string>
 
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown::testing {
 
 /// The Linux kernel, with every call counted by its name.
-class counting_system : public system {
+class counting_system : public system_calls {
 public:
     /// System calls so far; reading the clock is none.
     [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }

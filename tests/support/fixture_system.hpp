@@ -4,10 +4,10 @@
 
 #include <liburing.h>
 
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 /// Linux, with some calls answered by the test: what overrides nothing is passed on.
-class forwarding_system : public ringdown::system {
+class forwarding_system : public ringdown::system_calls {
 public:
     time_point now() noexcept override { return linux_.now(); }
     void pause(std::chrono::nanoseconds time) noexcept override { linux_.pause(time); }
@@ -82,7 +82,7 @@ public:
     }
 
 private:
-    ringdown::system& linux_ = ringdown::kernel();
+    ringdown::system_calls& linux_ = ringdown::kernel();
 };
 
 /// Refuses the next submissions that do not also wait, as a kernel that lacks room does.

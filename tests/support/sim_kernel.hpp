@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <ringdown/runtime/capabilities.hpp>
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 #include "sim_socket.hpp"
 
@@ -58,7 +58,7 @@ class ring;
 /// happen again it says so on standard error and aborts, unless a dropped completion was the
 /// reason: that one then arrives after all, and `hung` tells.
 /// Lifetime: longer than every loop made with it; descriptors and truth live as long as it does.
-class sim_kernel final : public system {
+class sim_kernel final : public system_calls {
 public:
     explicit sim_kernel(const sim_options& options = {});
     ~sim_kernel() override;

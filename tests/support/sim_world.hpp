@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown::sim {
 
-using time_point = system::time_point;
+using time_point = system_calls::time_point;
 using duration = time_point::duration;
 
 /// What everything simulated shares: a virtual clock with the events to come, the seed's dice, and

@@ -17,7 +17,7 @@ namespace ringdown::testing {
 /// a microsecond with each turn of the loop, by the latency of 20 us with each packet, and
 /// otherwise only to the next event. No machine is too slow for it.
 class still_world {
-    static loop_options on_kernel(system& calls) {
+    static loop_options on_kernel(system_calls& calls) {
         loop_options made;
         made.calls = &calls;
         return made;

@@ -1,4 +1,4 @@
-#include <ringdown/runtime/system.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 
 #include <cerrno>
 #include <csignal>
@@ -23,7 +23,7 @@ namespace {
 
 int checked(long returned) noexcept { return returned < 0 ? -errno : static_cast<int>(returned); }
 
-class linux_kernel final : public system {
+class linux_kernel final : public system_calls {
 public:
     time_point now() noexcept override { return std::chrono::steady_clock::now(); }
     void pause(std::chrono::nanoseconds time) noexcept override {
@@ -129,9 +129,9 @@ public:
 } // namespace
 
 // Never destroyed: what has static storage may close its descriptors after everything else.
-system& kernel() noexcept {
+system_calls& kernel() noexcept {
     alignas(linux_kernel) static std::byte place[sizeof(linux_kernel)];
-    static system& instance = *::new (place) linux_kernel;
+    static system_calls& instance = *::new (place) linux_kernel;
     return instance;
 }
 

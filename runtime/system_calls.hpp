@@ -22,13 +22,13 @@ inline std::chrono::steady_clock::time_point later(std::chrono::steady_clock::ti
 ///
 /// The library reaches the kernel through this interface and nowhere else, so a simulated kernel
 /// can stand behind it. Calls return what the system call returns, or the negated errno.
-/// Lifetime: a system outlives every loop that was made with it.
+/// Lifetime: it outlives every loop that was made with it.
 /// Source: io_uring_setup(2), io_uring_enter(2), io_uring_register(2) and the pages of the others.
-class system {
+class system_calls {
 public:
     using time_point = std::chrono::steady_clock::time_point;
 
-    virtual ~system() = default;
+    virtual ~system_calls() = default;
 
     virtual time_point now() noexcept = 0;
     /// Lets the thread sleep. Only set-up does, and the end of a listening socket.
@@ -84,6 +84,6 @@ public:
 };
 
 /// The Linux kernel.
-system& kernel() noexcept;
+system_calls& kernel() noexcept;
 
 } // namespace ringdown
