@@ -8,8 +8,8 @@
 #include <ringdown/net/connect.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/scope.hpp>
-#include <ringdown/shutdown/close.hpp>
-#include <ringdown/shutdown/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/close.hpp>
+#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
 
 #include "support/pattern.hpp"
 #include "support/report_json.hpp"

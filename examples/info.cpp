@@ -10,7 +10,7 @@
 
 #include <ringdown/runtime/capabilities.hpp>
 #include <ringdown/runtime/loop.hpp>
-#include <ringdown/shutdown/supervisor.hpp>
+#include <ringdown/shutdown/server/supervisor.hpp>
 
 #include "support/options.hpp"
 #include "support/permits.hpp"

@@ -13,7 +13,7 @@
 
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/runtime/sleep.hpp>
-#include <ringdown/shutdown/session_group.hpp>
+#include <ringdown/shutdown/session/session_group.hpp>
 
 #include "support/line_writer.hpp"
 #include "support/report_json.hpp"

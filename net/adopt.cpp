@@ -9,10 +9,10 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
-#include <ringdown/net/peer_name.hpp>
+#include <ringdown/net/internal/peer_name.hpp>
+#include <ringdown/net/internal/tcp_state.hpp>
 #include <ringdown/net/socket_options.hpp>
 #include <ringdown/net/stream.hpp>
-#include <ringdown/net/tcp_state.hpp>
 
 // Which sockets are taken over, and what the kernel has counted on them before.
 

@@ -8,7 +8,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <ringdown/net/tcp_state.hpp>
+#include <ringdown/net/internal/tcp_state.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/operation.hpp>
 #include <ringdown/runtime/sleep.hpp>

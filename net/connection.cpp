@@ -6,13 +6,13 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-#include <ringdown/net/connection_operation.hpp>
-#include <ringdown/net/discard.hpp>
-#include <ringdown/net/fin.hpp>
-#include <ringdown/net/inbox.hpp>
-#include <ringdown/net/message_receive.hpp>
-#include <ringdown/net/tcp_state.hpp>
-#include <ringdown/runtime/assert.hpp>
+#include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/net/internal/discard.hpp>
+#include <ringdown/net/internal/fin.hpp>
+#include <ringdown/net/internal/inbox.hpp>
+#include <ringdown/net/internal/message_receive.hpp>
+#include <ringdown/net/internal/tcp_state.hpp>
+#include <ringdown/runtime/internal/assert.hpp>
 
 namespace ringdown {
 namespace {

@@ -5,14 +5,14 @@
 #include <memory>
 #include <utility>
 
-#include <ringdown/net/abandoned.hpp>
 #include <ringdown/net/address.hpp>
-#include <ringdown/net/connection_watchers.hpp>
-#include <ringdown/net/peer_record.hpp>
-#include <ringdown/net/phases.hpp>
-#include <ringdown/net/send_queue.hpp>
+#include <ringdown/net/internal/abandoned.hpp>
+#include <ringdown/net/internal/connection_watchers.hpp>
+#include <ringdown/net/internal/peer_record.hpp>
+#include <ringdown/net/internal/phases.hpp>
+#include <ringdown/net/internal/send_queue.hpp>
 #include <ringdown/net/transport.hpp>
-#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/internal/frame_pool.hpp>
 #include <ringdown/runtime/loop.hpp>
 
 namespace ringdown {

@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 
-#include <ringdown/net/peer_name.hpp>
+#include <ringdown/net/internal/peer_name.hpp>
 #include <ringdown/net/socket_options.hpp>
 
 namespace ringdown {

@@ -4,8 +4,8 @@
 #include <optional>
 #include <span>
 
-#include <ringdown/net/message_receive.hpp>
-#include <ringdown/net/send.hpp>
+#include <ringdown/net/internal/message_receive.hpp>
+#include <ringdown/net/internal/send.hpp>
 #include <ringdown/net/socket_handle.hpp>
 
 namespace ringdown {

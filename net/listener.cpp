@@ -6,9 +6,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <ringdown/net/acceptor.hpp>
-#include <ringdown/net/handshakes.hpp>
-#include <ringdown/net/message_receive.hpp>
+#include <ringdown/net/internal/acceptor.hpp>
+#include <ringdown/net/internal/handshakes.hpp>
+#include <ringdown/net/internal/message_receive.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/poll.hpp>
 #include <ringdown/runtime/sleep.hpp>

@@ -11,11 +11,11 @@
 #include <system_error>
 #include <vector>
 
-#include <ringdown/net/accept_group.hpp>
 #include <ringdown/net/address.hpp>
+#include <ringdown/net/internal/accept_group.hpp>
+#include <ringdown/net/internal/unix_path.hpp>
 #include <ringdown/net/refusal.hpp>
 #include <ringdown/net/stream.hpp>
-#include <ringdown/net/unix_path.hpp>
 #include <ringdown/runtime/event.hpp>
 
 namespace ringdown {

@@ -4,8 +4,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <ringdown/net/internal/peer_name.hpp>
 #include <ringdown/net/listener.hpp>
-#include <ringdown/net/peer_name.hpp>
 
 namespace ringdown {
 namespace {

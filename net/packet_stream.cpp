@@ -1,8 +1,8 @@
 #include <ringdown/net/packet_stream.hpp>
 
-#include <ringdown/net/peer_name.hpp>
+#include <ringdown/net/internal/peer_name.hpp>
+#include <ringdown/net/internal/tcp_state.hpp>
 #include <ringdown/net/socket_options.hpp>
-#include <ringdown/net/tcp_state.hpp>
 
 namespace ringdown {
 

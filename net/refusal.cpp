@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 
 #include <ringdown/net/socket_options.hpp>
+#include <ringdown/runtime/internal/uapi.hpp>
 #include <ringdown/runtime/system_calls.hpp>
-#include <ringdown/runtime/uapi.hpp>
 
 namespace ringdown {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <cerrno>
 
-#include <ringdown/net/fin.hpp>
-#include <ringdown/net/peer_name.hpp>
+#include <ringdown/net/internal/fin.hpp>
+#include <ringdown/net/internal/peer_name.hpp>
 
 namespace ringdown {
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/tracked_operation.hpp>
 #include <ringdown/net/socket_options.hpp>
-#include <ringdown/net/tracked_operation.hpp>
 #include <ringdown/runtime/task.hpp>
 
 namespace ringdown {

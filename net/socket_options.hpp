@@ -7,8 +7,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <ringdown/runtime/internal/uapi.hpp>
 #include <ringdown/runtime/operation.hpp>
-#include <ringdown/runtime/uapi.hpp>
 
 namespace ringdown {
 

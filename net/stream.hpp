@@ -8,8 +8,8 @@
 #include <span>
 #include <string_view>
 
-#include <ringdown/net/receive.hpp>
-#include <ringdown/net/send.hpp>
+#include <ringdown/net/internal/receive.hpp>
+#include <ringdown/net/internal/send.hpp>
 #include <ringdown/net/socket_handle.hpp>
 
 namespace ringdown {

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <new>
 
-#include <ringdown/runtime/assert.hpp>
+#include <ringdown/runtime/internal/assert.hpp>
 
 namespace ringdown {
 namespace {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include <ringdown/runtime/intrusive_list.hpp>
+#include <ringdown/runtime/internal/intrusive_list.hpp>
 #include <ringdown/runtime/loop.hpp>
 
 namespace ringdown {

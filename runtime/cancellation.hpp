@@ -2,8 +2,8 @@
 
 #include <coroutine>
 
-#include <ringdown/runtime/intrusive_list.hpp>
-#include <ringdown/runtime/waiting.hpp>
+#include <ringdown/runtime/internal/intrusive_list.hpp>
+#include <ringdown/runtime/internal/waiting.hpp>
 
 namespace ringdown {
 

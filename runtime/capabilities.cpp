@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#include <ringdown/runtime/assert.hpp>
+#include <ringdown/runtime/internal/assert.hpp>
 
 namespace ringdown {
 namespace {

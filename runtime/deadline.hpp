@@ -6,9 +6,9 @@
 
 #include <ringdown/runtime/cancellation.hpp>
 #include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/internal/timer.hpp>
 #include <ringdown/runtime/loop.hpp>
 #include <ringdown/runtime/task.hpp>
-#include <ringdown/runtime/timer.hpp>
 
 namespace ringdown {
 

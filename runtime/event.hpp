@@ -3,9 +3,9 @@
 #include <coroutine>
 
 #include <ringdown/runtime/error.hpp>
-#include <ringdown/runtime/intrusive_list.hpp>
+#include <ringdown/runtime/internal/intrusive_list.hpp>
+#include <ringdown/runtime/internal/waiting.hpp>
 #include <ringdown/runtime/loop.hpp>
-#include <ringdown/runtime/waiting.hpp>
 
 namespace ringdown {
 

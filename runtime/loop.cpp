@@ -7,10 +7,10 @@
 #include <string>
 #include <string_view>
 
-#include <ringdown/runtime/alarm_clock.hpp>
-#include <ringdown/runtime/exit.hpp>
-#include <ringdown/runtime/mailbox.hpp>
-#include <ringdown/runtime/ring_operation.hpp>
+#include <ringdown/runtime/internal/alarm_clock.hpp>
+#include <ringdown/runtime/internal/exit.hpp>
+#include <ringdown/runtime/internal/mailbox.hpp>
+#include <ringdown/runtime/internal/ring_operation.hpp>
 
 namespace ringdown {
 namespace {

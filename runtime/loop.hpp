@@ -12,13 +12,13 @@
 #include <utility>
 #include <vector>
 
-#include <ringdown/runtime/ready_list.hpp>
+#include <ringdown/runtime/internal/ready_list.hpp>
+#include <ringdown/runtime/internal/ring_operation.hpp>
+#include <ringdown/runtime/internal/timer.hpp>
+#include <ringdown/runtime/internal/waiting.hpp>
 #include <ringdown/runtime/ring.hpp>
-#include <ringdown/runtime/ring_operation.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/runtime/task.hpp>
-#include <ringdown/runtime/timer.hpp>
-#include <ringdown/runtime/waiting.hpp>
 
 namespace ringdown {
 

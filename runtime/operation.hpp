@@ -7,8 +7,8 @@
 
 #include <ringdown/runtime/cancellation.hpp>
 #include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/internal/ring_operation.hpp>
 #include <ringdown/runtime/loop.hpp>
-#include <ringdown/runtime/ring_operation.hpp>
 
 namespace ringdown {
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <string>
 
-#include <ringdown/runtime/assert.hpp>
-#include <ringdown/runtime/ring_setup.hpp>
+#include <ringdown/runtime/internal/assert.hpp>
+#include <ringdown/runtime/internal/ring_setup.hpp>
 
 namespace ringdown {
 namespace {

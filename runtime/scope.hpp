@@ -8,8 +8,8 @@
 #include <utility>
 
 #include <ringdown/runtime/cancellation.hpp>
+#include <ringdown/runtime/internal/waiting.hpp>
 #include <ringdown/runtime/task.hpp>
-#include <ringdown/runtime/waiting.hpp>
 
 namespace ringdown {
 

@@ -6,9 +6,9 @@
 #include <optional>
 #include <utility>
 
-#include <ringdown/runtime/assert.hpp>
 #include <ringdown/runtime/cancellation.hpp>
-#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/internal/assert.hpp>
+#include <ringdown/runtime/internal/frame_pool.hpp>
 
 namespace ringdown {
 

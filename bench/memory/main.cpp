@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 #include <ringdown/net/connection.hpp>
-#include <ringdown/net/inbox.hpp>
+#include <ringdown/net/internal/inbox.hpp>
 
 #include "../../command_line/command_line.hpp"
 #include "server.hpp"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/internal/frame_pool.hpp>
 
 namespace bench {
 

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <stdexcept>
 
-#include <ringdown/shutdown/ledger.hpp>
+#include <ringdown/shutdown/ending/ledger.hpp>
 
 #include "../support/report_writer.hpp"
 #include "caller.hpp"

@@ -8,7 +8,7 @@
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/runtime/signals.hpp>
-#include <ringdown/shutdown/session.hpp>
+#include <ringdown/shutdown/session/session.hpp>
 
 #include "call.hpp"
 #include "framing.hpp"

@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include <ringdown/runtime/sleep.hpp>
-#include <ringdown/shutdown/peer_closed.hpp>
+#include <ringdown/shutdown/ending/peer_closed.hpp>
 
 #include "methods.hpp"
 

@@ -5,7 +5,7 @@
 
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/scope.hpp>
-#include <ringdown/shutdown/session.hpp>
+#include <ringdown/shutdown/session/session.hpp>
 
 #include "framing.hpp"
 #include "message.hpp"

@@ -8,7 +8,7 @@
 
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/loop.hpp>
-#include <ringdown/shutdown/session_group.hpp>
+#include <ringdown/shutdown/session/session_group.hpp>
 
 namespace rpc {
 

@@ -5,7 +5,7 @@
 #include <list>
 
 #include <ringdown/runtime/signals.hpp>
-#include <ringdown/shutdown/policy.hpp>
+#include <ringdown/shutdown/ending/policy.hpp>
 
 #include "overseer.hpp"
 #include "worker.hpp"

@@ -5,7 +5,7 @@
 
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/when.hpp>
-#include <ringdown/shutdown/close.hpp>
+#include <ringdown/shutdown/ending/close.hpp>
 
 #include "http_request.hpp"
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include <ringdown/runtime/task.hpp>
-#include <ringdown/shutdown/server.hpp>
+#include <ringdown/shutdown/server/server.hpp>
 
 namespace examples {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include <ringdown/net/address.hpp>
-#include <ringdown/shutdown/policy.hpp>
+#include <ringdown/shutdown/ending/policy.hpp>
 
 #include "run_program.hpp"
 

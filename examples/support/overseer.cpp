@@ -5,7 +5,7 @@
 
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/sleep.hpp>
-#include <ringdown/shutdown/prometheus.hpp>
+#include <ringdown/shutdown/server/prometheus.hpp>
 
 namespace examples {
 

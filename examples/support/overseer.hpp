@@ -6,7 +6,7 @@
 #include <thread>
 
 #include <ringdown/runtime/event.hpp>
-#include <ringdown/shutdown/supervisor.hpp>
+#include <ringdown/shutdown/server/supervisor.hpp>
 
 #include "live_view.hpp"
 #include "metrics_endpoint.hpp"

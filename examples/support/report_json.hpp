@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <ringdown/shutdown/ledger.hpp>
-#include <ringdown/shutdown/report.hpp>
+#include <ringdown/shutdown/ending/ledger.hpp>
+#include <ringdown/shutdown/ending/report.hpp>
 
 namespace examples {
 

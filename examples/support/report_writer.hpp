@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include <ringdown/shutdown/report.hpp>
+#include <ringdown/shutdown/ending/report.hpp>
 
 #include "line_writer.hpp"
 

@@ -19,8 +19,8 @@
 
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/signals.hpp>
-#include <ringdown/shutdown/close.hpp>
-#include <ringdown/shutdown/supervisor.hpp>
+#include <ringdown/shutdown/ending/close.hpp>
+#include <ringdown/shutdown/server/supervisor.hpp>
 
 #include "crew.hpp"
 #include "output.hpp"

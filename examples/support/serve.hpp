@@ -4,7 +4,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <ringdown/shutdown/server.hpp>
+#include <ringdown/shutdown/server/server.hpp>
 
 #include "options.hpp"
 

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <mutex>
 
-#include <ringdown/shutdown/close.hpp>
+#include <ringdown/shutdown/ending/close.hpp>
 
 namespace examples {
 

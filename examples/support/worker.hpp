@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include <ringdown/runtime/intrusive_list.hpp>
-#include <ringdown/shutdown/server.hpp>
+#include <ringdown/runtime/internal/intrusive_list.hpp>
+#include <ringdown/shutdown/server/server.hpp>
 
 namespace examples {
 

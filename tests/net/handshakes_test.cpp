@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include <ringdown/net/handshakes.hpp>
+#include <ringdown/net/internal/handshakes.hpp>
 #include <ringdown/net/listener.hpp>
 #include <ringdown/runtime/scope.hpp>
 

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <ringdown/net/phases.hpp>
+#include <ringdown/net/internal/phases.hpp>
 
 using namespace ringdown;
 

@@ -11,9 +11,9 @@
 #include <ringdown/net/connect.hpp>
 #include <ringdown/net/listener.hpp>
 #include <ringdown/runtime/deadline.hpp>
+#include <ringdown/runtime/internal/uapi.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/runtime/sleep.hpp>
-#include <ringdown/runtime/uapi.hpp>
 
 #include "support/denying_system.hpp"
 #include "support/fixture_net.hpp"

@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/internal/frame_pool.hpp>
 #include <ringdown/runtime/noop.hpp>
 
 #include "support/fixture.hpp"

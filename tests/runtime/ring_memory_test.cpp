@@ -5,8 +5,8 @@
 #include <liburing.h>
 #include <unistd.h>
 
+#include <ringdown/runtime/internal/ring_setup.hpp>
 #include <ringdown/runtime/loop.hpp>
-#include <ringdown/runtime/ring_setup.hpp>
 #include <ringdown/runtime/sleep.hpp>
 
 #include "support/child.hpp"

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include <ringdown/runtime/ring_operation.hpp>
+#include <ringdown/runtime/internal/ring_operation.hpp>
 
 #include "support/fixture.hpp"
 

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <ringdown/runtime/uapi.hpp>
+#include <ringdown/runtime/internal/uapi.hpp>
 
 #include "../support/sim_setting.hpp"
 

@@ -7,9 +7,9 @@
 #include <doctest/doctest.h>
 
 #include <ringdown/runtime/event.hpp>
+#include <ringdown/runtime/internal/timer.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/runtime/sleep.hpp>
-#include <ringdown/runtime/timer.hpp>
 
 #include "support/fixture.hpp"
 

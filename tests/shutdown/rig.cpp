@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/internal/frame_pool.hpp>
 
 namespace ringdown::testing {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include <ringdown/runtime/frame_pool.hpp>
+#include <ringdown/runtime/internal/frame_pool.hpp>
 
 std::size_t open_descriptors() {
     // The directory itself is open while it is counted, every time alike.

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <bit>
 
-#include <ringdown/runtime/uapi.hpp>
+#include <ringdown/runtime/internal/uapi.hpp>
 
 namespace ringdown::sim {
 namespace {

@@ -3,7 +3,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <ringdown/runtime/uapi.hpp>
+#include <ringdown/runtime/internal/uapi.hpp>
 
 #include "sim_socket.hpp"
 

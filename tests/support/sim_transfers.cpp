@@ -1,6 +1,6 @@
 #include <atomic>
 
-#include <ringdown/runtime/uapi.hpp>
+#include <ringdown/runtime/internal/uapi.hpp>
 
 #include "sim_ring.hpp"
 

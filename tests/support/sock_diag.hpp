@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <ringdown/net/tcp_state.hpp>
+#include <ringdown/net/internal/tcp_state.hpp>
 
 namespace ringdown::testing {
 

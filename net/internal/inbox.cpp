@@ -1,0 +1,231 @@
+#include <ringdown/net/internal/inbox.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/step_operation.hpp>
+#include <ringdown/runtime/internal/assert.hpp>
+
+namespace ringdown {
+namespace {
+
+// Receives in a row that did not fill their buffer: then they are messages.
+constexpr std::uint8_t small_enough = 2;
+
+// Enough that the reader never waits for the kernel; when buffers are short, one is enough.
+unsigned queued_max(const buffer_pool& pool) noexcept {
+    return pool.available() > pool.count() / 2 ? 8 : 1;
+}
+
+} // namespace
+
+struct inbox::shortage final : pooled, buffer_waiter {
+    shortage(inbox& owner, connection& from) noexcept
+        : of(owner), peek(from, "peek", owner, &inbox::peeked, true) {}
+
+    void buffer_returned() noexcept override { of.buffer_returned(); }
+
+    inbox& of;
+    step_operation<inbox> peek;
+    std::byte peeked{};
+};
+
+inbox::inbox(connection& from)
+    : connection_operation(from, "recv"), pool_(from.on().service<buffer_pool>()) {}
+
+inbox::~inbox() {
+    delete shortage_;
+    while (queued_ > 0)
+        pool_.give_back(pop());
+}
+
+bool inbox::sealed() const noexcept { return !target().accepts_receives(); }
+
+bool inbox::wait(inbox_reader& reader) {
+    require(!reader_, "two receives at once on one stream; await one before the next");
+    if (has_bytes() || end_) return false;
+    reader_ = &reader;
+    arm();
+    return true;
+}
+
+void inbox::forget(inbox_reader& reader) noexcept {
+    if (reader_ != &reader) return;
+    reader_ = nullptr;
+    reader.fail(canceled());
+}
+
+void inbox::arm() {
+    if (in_flight()) return;
+    // Where the kernel does not pick a buffer when data comes, none is tied up until it has.
+    if (pool_.available() == 0 || (!pool_.kernel_selects() && !data_waits_)) {
+        peek();
+        return;
+    }
+    picked_in_flight_ = !pool_.kernel_selects() && pool_.pick(picked_);
+    launch([this](io_uring_sqe& sqe) { prepare(sqe); });
+}
+
+inbox::shortage& inbox::have_shortage() {
+    if (!shortage_) shortage_ = new shortage(*this, target());
+    return *shortage_;
+}
+
+void inbox::peek() noexcept {
+    shortage& now = have_shortage();
+    if (data_waits_) {
+        pool_.notify(now);
+    } else if (!now.peek.in_flight()) {
+        now.peek.launch([this, &now](io_uring_sqe& sqe) {
+            io_uring_prep_recv(&sqe, target().descriptor(), &now.peeked, 1, MSG_PEEK);
+        });
+    }
+}
+
+void inbox::peeked(completion what) noexcept {
+    data_waits_ = what.result > 0;
+    if (!data_waits_ && what.result != -ECANCELED) end(what);
+    if (!sealed() && reader_ && !end_) arm();
+}
+
+// The stream has ended, by FIN or by an error; what is queued is read before that is told.
+void inbox::end(completion what) noexcept {
+    connection& from = target();
+    if (what.result == 0)
+        from.note_nothing_received(what);
+    else
+        from.note_error(what.result);
+    const bool by_fin = what.result == 0 && from.end_errno() == 0;
+    end_ = by_fin ? make_error_code(errc::end_of_stream) : from.error_of(what.result);
+    if (!sealed() && queued_ == 0) tell_reader();
+}
+
+void inbox::prepare(io_uring_sqe& sqe) noexcept {
+    const int fd = target().descriptor();
+    if (!pool_.kernel_selects()) {
+        io_uring_prep_recv(&sqe, fd, pool_.memory(picked_), pool_.buffer_bytes(), 0);
+        return;
+    }
+    // One that stays armed takes all that has come, at once: good for messages, but a stream
+    // whose reader lags behind would take every buffer that is left.
+    const bool messages = small_in_a_row_ >= small_enough && !pool_.is_short();
+    if (messages && target().on().has(capability::multishot_recv))
+        io_uring_prep_recv_multishot(&sqe, fd, nullptr, 0, 0);
+    else
+        io_uring_prep_recv(&sqe, fd, nullptr, pool_.buffer_bytes(), 0);
+    sqe.flags |= IOSQE_BUFFER_SELECT;
+    sqe.buf_group = buffer_pool::group;
+}
+
+void inbox::settled(completion what) noexcept {
+    const bool filled = what.result > 0;
+    if (picked_in_flight_) {
+        picked_in_flight_ = false;
+        if (filled)
+            received(picked_, static_cast<std::size_t>(what.result));
+        else
+            pool_.give_back(picked_);
+    } else if (what.flags & IORING_CQE_F_BUFFER) {
+        const auto buffer = static_cast<std::uint16_t>(what.flags >> IORING_CQE_BUFFER_SHIFT);
+        pool_.taken_by_kernel();
+        if (filled)
+            received(buffer, static_cast<std::size_t>(what.result));
+        else
+            pool_.give_back(buffer);
+    }
+
+    data_waits_ = false;
+    if (what.result <= 0 && what.result != -ENOBUFS && what.result != -ECANCELED) end(what);
+    if (!sealed() && !in_flight() && reader_ && !end_) arm();
+}
+
+void inbox::buffer_returned() noexcept {
+    if (!sealed() && reader_) arm();
+}
+
+void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
+    if (bytes == pool_.buffer_bytes())
+        small_in_a_row_ = 0;
+    else if (small_in_a_row_ < small_enough)
+        ++small_in_a_row_;
+    if (sealed()) {
+        target().bytes().discarded += bytes;
+        pool_.give_back(buffer);
+        return;
+    }
+    put(pool_.keep(buffer, bytes), bytes);
+    if (reader_)
+        tell_reader();
+    else if (queued_ >= queued_max(pool_))
+        request_cancel();
+}
+
+void inbox::tell_reader() noexcept {
+    inbox_reader* told = std::exchange(reader_, nullptr);
+    if (!told) return;
+    if (has_bytes())
+        told->arrived();
+    else
+        told->fail(tell_end());
+}
+
+std::error_code inbox::tell_end() noexcept {
+    const std::error_code why = end_;
+    if (why == errc::end_of_stream) target().note_end_told();
+    return why;
+}
+
+void inbox::put(std::uint32_t buffer, std::size_t bytes) noexcept {
+    pool_.link(buffer).bytes = static_cast<std::uint32_t>(bytes);
+    if (queued_++ == 0)
+        first_ = buffer;
+    else
+        pool_.link(last_).next = buffer;
+    last_ = buffer;
+}
+
+std::uint32_t inbox::pop() noexcept {
+    const std::uint32_t buffer = first_;
+    first_ = pool_.link(buffer).next;
+    offset_ = 0;
+    --queued_;
+    return buffer;
+}
+
+lease inbox::take() noexcept {
+    const std::uint32_t taken_before = offset_;
+    const std::uint32_t buffer = pop();
+    const std::size_t bytes = pool_.link(buffer).bytes;
+    target().note_received(bytes - taken_before);
+    return pool_.make_lease(buffer, taken_before, bytes);
+}
+
+std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
+    const std::size_t left = pool_.link(first_).bytes - offset_;
+    const std::size_t bytes = std::min(left, into.size());
+    std::memcpy(into.data(), pool_.memory(first_) + offset_, bytes);
+    if (bytes == left)
+        pool_.give_back(pop());
+    else
+        offset_ += static_cast<std::uint32_t>(bytes);
+    target().note_received(bytes);
+    return bytes;
+}
+
+void inbox::seal() noexcept {
+    if (shortage_) {
+        shortage_->unlink();
+        shortage_->peek.request_cancel();
+    }
+    while (queued_ > 0) {
+        const std::uint32_t taken_before = offset_;
+        const std::uint32_t buffer = pop();
+        target().bytes().discarded += pool_.link(buffer).bytes - taken_before;
+        pool_.give_back(buffer);
+    }
+    if (reader_) std::exchange(reader_, nullptr)->fail(canceled());
+}
+
+} // namespace ringdown

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/runtime/buffers.hpp>
+#include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/internal/waiting.hpp>
+
+namespace ringdown {
+
+/// Who takes what an `inbox` received.
+class inbox_reader : public waiting {
+public:
+    /// The inbox has bytes to take.
+    virtual void arrived() noexcept = 0;
+    /// Nothing will come: the stream has ended, or was cancelled.
+    virtual void fail(std::error_code why) noexcept = 0;
+
+protected:
+    ~inbox_reader() = default;
+};
+
+/// Receives into the caller's buffer. Made by `stream::recv`.
+class [[nodiscard]] recv_operation final : public connection_operation, public inbox_reader {
+public:
+    recv_operation(connection& from, std::span<std::byte> into) noexcept;
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> task) {
+        if (!suspend(task, task.promise().governing())) {
+            answer_ = std::unexpected(canceled());
+            return false;
+        }
+        return begin();
+    }
+    result<std::size_t> await_resume() const noexcept { return answer_; }
+
+    [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
+
+private:
+    bool begin();
+    void arrived() noexcept override;
+    void fail(std::error_code why) noexcept override;
+    void settled(completion what) noexcept override;
+    void cancel(cancel_reason reason) noexcept override;
+
+    std::span<std::byte> into_;
+    result<std::size_t> answer_{0};
+};
+
+/// Receives into a buffer of the loop. Made by `stream::recv_lease`.
+class [[nodiscard]] lease_operation final : public inbox_reader {
+public:
+    explicit lease_operation(connection& from) noexcept : from_(from) {}
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> task) {
+        if (!suspend(task, task.promise().governing())) {
+            answer_ = std::unexpected(canceled());
+            return false;
+        }
+        return begin();
+    }
+    result<lease> await_resume() noexcept { return std::move(answer_); }
+
+private:
+    bool begin();
+    void arrived() noexcept override;
+    void fail(std::error_code why) noexcept override;
+    void cancel(cancel_reason reason) noexcept override;
+
+    connection& from_;
+    result<lease> answer_;
+};
+
+} // namespace ringdown

@@ -1,0 +1,203 @@
+#include <ringdown/net/internal/send.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <utility>
+
+#include <sys/socket.h>
+
+#include <ringdown/net/internal/tcp_state.hpp>
+#include <ringdown/runtime/loop.hpp>
+
+namespace ringdown {
+namespace {
+
+// One system call moves less than 2 GiB; larger sends go in several.
+constexpr std::size_t bytes_at_once = std::size_t{1} << 30;
+
+std::size_t total(std::span<const iovec> parts) noexcept {
+    std::size_t bytes = 0;
+    for (const iovec& part : parts)
+        bytes += part.iov_len;
+    return bytes;
+}
+
+// EPIPE tells of a peer that reset after it had finished; but also of a shutdown(2) that the
+// application made by itself, on a connection that is still there.
+bool refused_by_us(connection& by, int result) noexcept {
+    return result == -EPIPE && by.traits().counts_acknowledgements &&
+           by.life() < life_phase::aborting &&
+           !tcp_info_of(by.on().calls(), by.descriptor()).gone();
+}
+
+// A zero-copy send pins its buffer, which counts against the user's limit on locked memory (ENOMEM,
+// ENOBUFS); and not every protocol that looks like TCP has it. What a plain send would be refused
+// for as well, it tells itself.
+bool lacks_zero_copy(int result) noexcept {
+    return result == -ENOMEM || result == -ENOBUFS || result == -EOPNOTSUPP || result == -EPERM;
+}
+
+} // namespace
+
+send_operation::send_operation(connection& on, std::span<const std::byte> data, form how) noexcept
+    : queued_operation(on, "send"), data_(data), form_(how) {
+    const bool possible = on.traits().sends_zero_copy && on.on().has(capability::zero_copy_send);
+    if (form_ == form::zero_copy && !possible) form_ = form::plain;
+}
+
+send_vectored_operation::send_vectored_operation(connection& on,
+                                                 std::span<const iovec> parts) noexcept
+    : send_operation(on, "sendmsg", total(parts)), parts_(parts) {}
+
+// False when the answer is there already.
+bool send_operation::hand_over() {
+    connection& to = target();
+    const bool message = form_ == form::packet;
+    const std::error_code refusal = to.refuses_sending();
+    if (refusal || (data_.empty() && !message)) {
+        error_ = refusal;
+        if (!refusal && form_ == form::last && !to.request_fin()) error_ = canceled();
+        stay();
+        return false;
+    }
+    to.note_in_use();
+    continues_ = to.note_continued();
+    to.bytes().handed += data_.size();
+    // FIN is queued right behind, so nothing can come between, and leaves in the same turn.
+    to.sends().push(*this);
+    if (form_ == form::last) to.request_fin();
+    return true;
+}
+
+void send_operation::prepare(io_uring_sqe& sqe) noexcept {
+    prepare_piece(sqe, data_.subspan(bytes_));
+}
+
+void send_vectored_operation::prepare(io_uring_sqe& sqe) noexcept {
+    if (part_bytes_ == 0 && parts_.size() > 1) {
+        message_.msg_iov = const_cast<iovec*>(parts_.data());
+        message_.msg_iovlen = std::min<std::size_t>(parts_.size(), IOV_MAX);
+        io_uring_prep_sendmsg(&sqe, target().descriptor(), &message_, MSG_NOSIGNAL);
+        return;
+    }
+    // One part, or one of which some was accepted.
+    const iovec& first = parts_.front();
+    const std::span part(static_cast<const std::byte*>(first.iov_base), first.iov_len);
+    prepare_piece(sqe, part.subspan(part_bytes_));
+}
+
+void send_operation::prepare_piece(io_uring_sqe& sqe, std::span<const std::byte> piece) noexcept {
+    const int fd = target().descriptor();
+    const std::size_t bytes = std::min(piece.size(), bytes_at_once);
+    // The kernel does not go on by itself (MSG_WAITALL): it would swallow the error behind a
+    // partial count. Only a zero-copy send must, since each of its parts has a notification.
+    if (form_ == form::zero_copy)
+        io_uring_prep_send_zc(&sqe, fd, piece.data(), bytes, MSG_NOSIGNAL | MSG_WAITALL, 0);
+    else
+        // MSG_MORE keeps the last segment back, so that FIN travels on it.
+        io_uring_prep_send(&sqe, fd, piece.data(), bytes,
+                           MSG_NOSIGNAL | (form_ == form::last ? MSG_MORE : 0));
+}
+
+void send_operation::launch_rest() {
+    awaits_notification_ = false;
+    launch([this](io_uring_sqe& sqe) { prepare(sqe); });
+}
+
+void send_operation::settled(completion what) noexcept {
+    awaits_notification_ = in_flight(); // it has been answered, and more is to come
+    if (!(what.flags & IORING_CQE_F_NOTIF))
+        advance(what.result);
+    else if (resume_after_notification_)
+        go_on();
+    // The buffer is the caller's again only when no completion, and no notification, is to come.
+    if (concluded_ && !in_flight()) wake(ring_loop());
+}
+
+void send_vectored_operation::accepted(std::size_t bytes) noexcept {
+    send_operation::accepted(bytes);
+    for (part_bytes_ += bytes; !parts_.empty() && part_bytes_ >= parts_.front().iov_len;) {
+        part_bytes_ -= parts_.front().iov_len;
+        parts_ = parts_.subspan(1);
+    }
+}
+
+void send_operation::advance(int result) noexcept {
+    connection& to = target();
+    if (form_ == form::zero_copy && lacks_zero_copy(result)) {
+        copies_ = true;
+        go_on_when_released();
+        return;
+    }
+    if (result < 0) {
+        if (!refused_by_us(to, result)) to.note_error(result);
+        conclude(to.error_of(result));
+        return;
+    }
+    to.bytes().sent += static_cast<std::size_t>(result);
+    accepted(static_cast<std::size_t>(result));
+    if (bytes_ == data_.size()) {
+        conclude({});
+    } else {
+        go_on_when_released();
+    }
+}
+
+// A zero-copy send goes on when the kernel has let go of its first part.
+void send_operation::go_on_when_released() noexcept {
+    if (in_flight())
+        resume_after_notification_ = true;
+    else
+        go_on();
+}
+
+void send_operation::go_on() noexcept {
+    connection& to = target();
+    resume_after_notification_ = false;
+    if (copies_) form_ = form::plain;
+    if (canceled_)
+        conclude(canceled());
+    else if (to.sends_stopped())
+        conclude(to.error_of(to.end_errno() != 0 ? -to.end_errno() : -ECANCELED));
+    else
+        launch_rest();
+}
+
+void send_operation::conclude(std::error_code error) noexcept {
+    error_ = error;
+    concluded_ = true;
+    if (error) note_failure();
+    target().sends().done(!error);
+}
+
+// Of an open connection, what the application cancelled is its own again.
+void send_operation::note_failure() noexcept {
+    connection& to = target();
+    const bool given_back = !to.sealed(allowance::answers) && to.end_errno() == 0;
+    if (given_back && bytes_ > 0) {
+        to.note_cut(data_.size() - bytes_);
+    } else if (given_back) {
+        to.bytes().handed -= data_.size();
+        if (continues_) to.note_not_continued();
+    }
+}
+
+void send_operation::refuse() noexcept {
+    error_ = canceled();
+    note_failure();
+    wake(ring_loop());
+}
+
+void send_operation::cancel(cancel_reason reason) noexcept {
+    target().note_canceled(reason);
+    canceled_ = true;
+    if (in_flight()) {
+        request_cancel();
+    } else if (linked()) {
+        target().withdraw(*this);
+        refuse();
+    }
+}
+
+} // namespace ringdown

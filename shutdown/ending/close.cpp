@@ -1,0 +1,89 @@
+#include <ringdown/shutdown/ending/close.hpp>
+
+#include <limits>
+
+#include <ringdown/shutdown/ending/internal/ending.hpp>
+
+namespace ringdown {
+
+bool ending_operation::state::wait(std::coroutine_handle<> task, strand* of) {
+    if (!begin()) return false;
+    join();
+    if (!suspend(task, of)) {
+        suspend(task, nullptr);
+        cancel(cancel_reason::scope);
+    }
+    return true;
+}
+
+// False when the connection has ended already.
+bool ending_operation::state::begin() {
+    connection& of = *ended_;
+    if (form_ == form::watch) return of.life() != life_phase::closed;
+    if (!of.ending())
+        ending::begin(of, request_);
+    else if (form_ == form::abort)
+        ending::of(of).abort(request_.cause);
+    return !ending::of(of).done();
+}
+
+void ending_operation::state::join() {
+    ended_->watch(*this);
+    if (form_ != form::watch) ending::of(*ended_).join();
+}
+
+void ending_operation::state::cancel(cancel_reason) noexcept {
+    if (form_ != form::watch) ending::of(*ended_).leave();
+}
+
+const teardown_report& ending_operation::state::report() const noexcept {
+    return ending::of(*ended_).report();
+}
+
+ending_operation graceful_close(connected_socket& ended, const ending_policy& policy) {
+    return end_connection(ended, {plans::graceful, teardown_cause::application, policy});
+}
+
+// A default argument would stand in the frame of whoever calls.
+ending_operation graceful_close(connected_socket& ended) { return graceful_close(ended, {}); }
+
+ending_operation abort_close(connected_socket& ended) {
+    return end_connection(ended, {plans::abort, teardown_cause::application, {}});
+}
+
+ending_operation end_connection(connected_socket& ended, const ending_request& request) {
+    return {ended.connection_of(), request,
+            request.plan.flushes ? ending_operation::form::graceful
+                                 : ending_operation::form::abort};
+}
+
+void begin_ending(connected_socket& ended, const ending_request& request) {
+    connection& of = ended.connection_of();
+    if (!of.ending()) ending::begin(of, request);
+}
+
+ending_operation close(datagram_socket& closed) {
+    return {closed.connection_of(),
+            {plans::unasked, teardown_cause::application, {}},
+            ending_operation::form::abort};
+}
+
+ending_operation ended(connection& watched) { return {watched, {}, ending_operation::form::watch}; }
+
+task<std::optional<teardown_report>> close(connected_socket& ended, lingering how) {
+    ending_request request;
+    request.plan = how.plan();
+    request.policy.within = how.within();
+    // The classic closes know one limit, their time.
+    request.policy.idle = std::chrono::nanoseconds::max();
+    request.policy.discard_bytes_max = std::numeric_limits<std::uint64_t>::max();
+    if (how.plan().in_background) {
+        begin_ending(ended, request);
+        co_return std::nullopt;
+    }
+    auto closing = end_connection(ended, request);
+    const teardown_report& report = co_await closing;
+    co_return report;
+}
+
+} // namespace ringdown

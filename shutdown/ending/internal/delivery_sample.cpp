@@ -1,0 +1,74 @@
+#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <ringdown/net/internal/tcp_state.hpp>
+
+namespace ringdown {
+namespace {
+
+// When tcp_disconnect sends RST; with both FINs on their way only if data was never sent.
+bool abort_sends_reset(const tcp_snapshot& info) noexcept {
+    switch (info.state) {
+    case tcp_state::established:
+    case tcp_state::syn_received:
+    case tcp_state::fin_wait_1:
+    case tcp_state::fin_wait_2:
+    case tcp_state::close_wait:
+        return true;
+    case tcp_state::last_ack:
+    case tcp_state::closing:
+        return info.unsent_bytes > 0;
+    default:
+        return false;
+    }
+}
+
+} // namespace
+
+delivery_sample take_sample(connection& of) noexcept {
+    system_calls& calls = of.on().calls();
+    const int fd = of.descriptor();
+    delivery_sample sample;
+    if (!of.traits().has_peer) return sample; // nobody acknowledges
+    if (of.traits().counts_acknowledgements) {
+        const tcp_snapshot info = tcp_info_of(calls, fd);
+        sample.taken = info.state != tcp_state::unknown;
+        const std::uint64_t before = of.acknowledged_before(); // may be more by now
+        sample.acknowledged = std::max(info.acknowledged_bytes, before) - before;
+        sample.received = info.received_bytes;
+        sample.acknowledgement_age_ms = info.acknowledgement_age_ms;
+        sample.reset_on_abort = abort_sends_reset(info);
+        sample.gone = info.gone();
+        sample.peer_finished = info.peer_finished();
+    } else {
+        int queued = 0;
+        sample.taken = calls.ioctl(fd, SIOCOUTQ, queued) >= 0;
+        sample.queued = static_cast<std::uint64_t>(queued);
+    }
+    // An error to be told has ended the connection.
+    if (!sample.gone && of.traits().counts_acknowledgements) return sample;
+    if (const int error = socket_error_of(calls, fd)) of.note_error(-error);
+    return sample;
+}
+
+bool queue_is_counted(connection& of) noexcept {
+    if (!of.traits().counts_acknowledgements) return true;
+    // The peer's FIN is taken by no state of the handshake.
+    if (of.receiving() == receiving_phase::finished) return true;
+    return tcp_info_of(of.on().calls(), of.descriptor()).counts_queues();
+}
+
+bool error_is_known(connection& of) noexcept {
+    if (of.end_errno() == 0) take_sample(of);
+    if (of.end_errno() != 0) return true;
+    if (!of.idle()) return false;
+    of.note_error(-ECONNRESET); // nobody of ours was told
+    return true;
+}
+
+} // namespace ringdown

@@ -1,0 +1,63 @@
+#include <ringdown/shutdown/ending/internal/ending.hpp>
+
+#include <sys/socket.h>
+
+#include <ringdown/shutdown/ending/internal/verdict.hpp>
+
+// The report of an ending: what was counted, and the verdict on what is known.
+
+namespace ringdown {
+
+ending_facts ending::facts() const noexcept {
+    const connection& of = connection_;
+    return {
+        .traits = of.traits(),
+        .plan = request_.plan,
+        .asked_for = request_.cause,
+        .aborted_by = aborted_by_,
+        .sending = of.sending(),
+        .receiving = of.receiving(),
+        .ended_first = of.ended_first(),
+        .fins_crossed = crossed_,
+        .truncated = of.truncated(),
+        .lost = of.end_errno() != 0,
+        .reset = of.was_reset(),
+        .reset_by_close = reset_by_unread_,
+        .sample = *decided_,
+        .bytes = of.bytes(),
+    };
+}
+
+// The kernel has filled the name in, if it was asked.
+void ending::name_peer() noexcept {
+    if (report_.peer.family() != AF_UNSPEC) return;
+    report_.peer = {};
+    report_.peer = connection_.peer();
+}
+
+void ending::complete_report(const ending_facts& facts) noexcept {
+    const connection& of = connection_;
+    teardown_report& report = report_;
+    const verdict judged = judge(facts);
+    report.connection = of.number();
+    name_peer();
+    report.initiator = judged.initiator;
+    report.cause = judged.cause;
+    report.requested = facts.plan.called;
+    report.ending = judged.ending;
+    report.delivery = judged.delivery;
+    report.sent_bytes = facts.bytes.sent;
+    report.unsent_bytes = facts.bytes.handed - facts.bytes.sent;
+    report.unacknowledged_bytes = judged.unacknowledged_bytes;
+    report.received_bytes = facts.bytes.received;
+    report.discarded_bytes = facts.bytes.discarded;
+    report.peer_finished = facts.receiving == receiving_phase::finished;
+    report.reset_sent = judged.reset_sent;
+    report.reset_received = facts.reset;
+    report.phase = judged.phase;
+    report.error = facts.lost ? system_error(-of.end_errno()) : error_;
+    report.microseconds.total =
+        std::chrono::duration_cast<teardown_report::times::duration>(of.on().seen_at() - asked_at_);
+}
+
+} // namespace ringdown

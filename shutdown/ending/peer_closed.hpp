@@ -1,0 +1,90 @@
+#pragma once
+
+#include <coroutine>
+#include <cstdint>
+
+#include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/net/socket_handle.hpp>
+#include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/internal/waiting.hpp>
+
+namespace ringdown {
+
+/// How the peer ended its side.
+enum class peer_end : unsigned char {
+    finished, ///< FIN, behind all its data, which may still be unread.
+    reset,    ///< RST.
+};
+
+/// Waits for the peer's end. Made by `peer_closed` and `peer_ended`.
+class [[nodiscard]] peer_closed_operation final : public connection_operation,
+                                                  public waiting,
+                                                  private connection_watcher {
+public:
+    enum class told : std::uint8_t {
+        at_once,
+        after_data,
+        finished_after_data, ///< FIN behind the data, a reset at once.
+    };
+
+    peer_closed_operation(connection& watched, told when) noexcept
+        : connection_operation(watched, "poll"), when_(when) {}
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> task) {
+        if (!suspend(task, task.promise().governing())) {
+            answer_ = std::unexpected(canceled());
+            return false;
+        }
+        return begin();
+    }
+    result<peer_end> await_resume() const noexcept { return answer_; }
+
+private:
+    enum class watching : std::uint8_t {
+        for_end,
+        for_reset, ///< Behind a FIN whose data is unread.
+        over,      ///< Answered; what is in flight is joined.
+    };
+
+    bool begin();
+    void settled(completion what) noexcept override;
+    void cancel(cancel_reason reason) noexcept override;
+    void look() noexcept override;
+    void connection_ends() noexcept override;
+    [[nodiscard]] bool waits_for_reading() noexcept;
+    void watch_for_reset();
+    void conclude(const result<peer_end>& answer) noexcept;
+
+    told when_;
+    watching phase_ = watching::for_end;
+    bool error_due_ = false;
+    bool canceled_ = false;
+    result<peer_end> answer_;
+};
+
+/// Completes when the peer has ended its side or has reset, without reading; tells which.
+///
+/// Data that has not been read neither hides the end nor is lost by asking. May be awaited beside
+/// a receive, and again after it completed.
+/// Errors: `timed_out` and the like when the network gave up, `errc::ending` when the connection
+/// is being ended, `operation_canceled`.
+/// Cancellation: safe; an end that was seen by then is told. Source: poll(2), POLLRDHUP.
+inline peer_closed_operation peer_closed(connected_socket& watched) noexcept {
+    return {watched.connection_of(), peer_closed_operation::told::at_once};
+}
+
+/// Completes when the peer has ended its side, or has reset, and the application has received
+/// everything that came before that; tells which.
+///
+/// The application goes on reading beside it; where nothing is unread, it need not read. After
+/// `shutdown_receive` the data counts as received when it was dropped. A peer whose data does not
+/// fit into a full window has not sent its FIN yet: only a reset can be told then.
+/// Errors, cancellation: as `peer_closed`; `operation_canceled` when the connection is ended while
+/// data is unread.
+inline peer_closed_operation peer_ended(connected_socket& watched) noexcept {
+    return {watched.connection_of(), peer_closed_operation::told::after_data};
+}
+
+} // namespace ringdown

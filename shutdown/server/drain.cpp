@@ -1,0 +1,239 @@
+#include <array>
+
+#include <ringdown/shutdown/ending/internal/ending.hpp>
+#include <ringdown/shutdown/server/internal/drain_run.hpp>
+#include <ringdown/shutdown/server/internal/tracked.hpp>
+#include <ringdown/shutdown/server/server.hpp>
+
+// The phases of a drain, and its hooks.
+
+namespace ringdown {
+
+std::string_view name(server_phase phase) noexcept {
+    static constexpr std::array<std::string_view, server_phases> names{
+        "serving", "unready", "not_accepting", "asked_to_finish", "waiting", "aborting", "drained"};
+    return names[static_cast<std::size_t>(phase)];
+}
+
+task<drain_report> server::drain(drain_policy policy) {
+    const cancellation* asking = co_await current_cancellation{};
+    require(!(handlers_ && handlers_->governing().governs(asking)) &&
+                !(hook_ && hook_->governs(asking)),
+            "a server's handler or hook awaited the drain that waits for it; spawn it on the loop");
+    if (under_way_ || phase_ == server_phase::drained) {
+        escalate();
+        co_await answered_.join(on_);
+        co_return *drained_as_;
+    }
+    drain_run of(*this, policy);
+    co_await with_scope(on_, [&](scope& inside) -> task<void> { co_await conduct(of, inside); });
+    if (of.called_off()) co_return of.report();
+    // `run` may have answered before, that accepting failed; else it does now.
+    co_await all_served_.join(on_);
+    drained_as_ = of.report();
+    answered_.set();
+    co_return *drained_as_;
+}
+
+void server::escalate() noexcept {
+    if (!under_way_ || phase_ == server_phase::drained) return;
+    under_way_->note_escalated();
+    cancel_hook();
+    abort_all(teardown_cause::drain);
+    under_way_->stir();
+}
+
+bool server::call_off() noexcept {
+    if (phase_ != server_phase::unready) return false;
+    under_way_->call_off();
+    return true;
+}
+
+void server::enter(server_phase next) {
+    require(legal(phase_, next), "illegal move of a server's phase");
+    under_way_->note_left(phase_);
+    phase_ = next;
+}
+
+// Waits until `done`. False when the drain was called off, or aborts.
+template <class Done>
+task<bool> server::pass(drain_run& of, Done done) {
+    while (!of.called_off() && phase_ != server_phase::aborting && !done()) {
+        of.stirred().reset();
+        const auto waited = co_await of.stirred().wait(on_);
+        if (!waited) escalate();
+    }
+    co_return !of.called_off() && phase_ != server_phase::aborting;
+}
+
+task<void> server::conduct(drain_run& of, scope& inside) {
+    co_await wait_unready(of, inside);
+    if (of.called_off()) {
+        // Not `begin_hook`: another drain may have begun.
+        if (options_.on_phase) inside.spawn(run_hook(of, server_phase::serving));
+        co_return;
+    }
+    if (phase_ == server_phase::unready) {
+        enter(server_phase::not_accepting);
+        begin_hook(of, inside);
+        inside.spawn(stop_accepting(of));
+        co_await pass(
+            of, [&] { return (of.stopped || of.short_of_descriptors()) && no_hook_.happened(); });
+    } else {
+        of.stopped = true;
+    }
+    if (phase_ == server_phase::not_accepting) co_await ask_to_finish(of, inside);
+    co_await wait_for_end(of, inside);
+}
+
+task<void> server::wait_unready(drain_run& of, scope& inside) {
+    enter(server_phase::unready);
+    begin_hook(of, inside);
+    const auto until = later(on_.now(), of.policy().unready_for);
+    of.stir_at(until);
+    co_await pass(of, [&] { return no_hook_.happened() && on_.now() >= until; });
+}
+
+task<void> server::stop_accepting(drain_run& of) {
+    cancellation* ambient = co_await current_cancellation{};
+    cancellation governing(ambient);
+    of.stopping = &governing;
+    const bool left_to_others = of.policy().hand_over || listener_.leave_to_others();
+    while (phase_ != server_phase::aborting) {
+        std::error_code error;
+        if (left_to_others) {
+            auto leave = listener_.hand_over();
+            const auto left = co_await leave.under(governing);
+            if (left) break;
+            error = left.error();
+        } else {
+            auto stop = listener_.stop(of.patience());
+            const auto stopped = co_await stop.under(governing);
+            if (stopped) break;
+            error = stopped.error();
+        }
+        if (phase_ == server_phase::aborting) break;
+        of.note_shortage();
+        auto paused = pause(error);
+        co_await paused.under(governing);
+    }
+    of.stopping = nullptr;
+    if (!left_to_others) note_refusal(of);
+    listener_.close();
+    of.stopped = true;
+    of.stir();
+}
+
+task<void> server::ask_to_finish(drain_run& of, scope& inside) {
+    enter(server_phase::asked_to_finish);
+    begin_hook(of, inside);
+    draining_.set();
+    const auto until = of.notice_until();
+    of.stir_at(until);
+    co_await pass(
+        of, [&] { return nothing_left() || of.short_of_descriptors() || on_.now() >= until; });
+    final_notice_.set();
+    if (phase_ != server_phase::asked_to_finish) co_return;
+    of.begin_ending_idle();
+    const bool asked =
+        co_await pass(of, [&] { return of.looked_at_idle() && no_hook_.happened(); });
+    if (asked) enter(server_phase::waiting);
+}
+
+task<void> server::wait_for_end(drain_run& of, scope& inside) {
+    if (phase_ == server_phase::waiting) {
+        begin_hook(of, inside);
+        co_await pass(of, [&] { return of.stopped && nothing_left() && no_hook_.happened(); });
+    }
+    if (phase_ == server_phase::aborting) {
+        begin_hook(of, inside);
+        // Those that nobody has taken, because the server does not run.
+        while (auto left = handlers_ ? std::nullopt : listener_.next_accepted())
+            serve(std::move(*left), on_.now(), inside);
+    }
+    while (!of.stopped || !nothing_left() || !no_hook_.happened()) {
+        of.stirred().reset();
+        co_await of.stirred().join(on_);
+    }
+    enter(server_phase::drained);
+    begin_hook(of, inside);
+    co_await no_hook_.join(on_);
+}
+
+void server::begin_hook(drain_run& of, scope& inside) {
+    if (options_.on_phase) inside.spawn(run_hook(of, phase_));
+}
+
+task<void> server::run_hook(drain_run& of, server_phase entered) {
+    cancellation* ambient = co_await current_cancellation{};
+    cancellation governing(ambient);
+    // One of a phase that was left by an abort, or of a drain that was called off.
+    while (!no_hook_.happened())
+        co_await no_hook_.join(on_);
+    no_hook_.reset();
+    hook_ = &governing;
+    hook_of_ = &of;
+    if (of.past_deadline()) governing.request(cancel_reason::deadline);
+    std::exception_ptr failure;
+    try {
+        auto hook = options_.on_phase(entered);
+        co_await hook.under(governing);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    hook_ = nullptr;
+    no_hook_.set();
+    of.stir();
+    if (!failure) co_return;
+    if (options_.on_hook_failed)
+        on_.call_back(options_.on_hook_failed, entered, failure);
+    else
+        on_.keep(std::move(failure));
+}
+
+void server::cancel_hook() noexcept {
+    if (hook_) hook_->request(cancel_reason::deadline);
+}
+
+// Connections are ended before their handlers are cancelled, so that each is reported as ended by
+// the drain.
+void server::abort_all(teardown_cause for_graceful) {
+    if (phase_ != server_phase::aborting) enter(server_phase::aborting);
+    stragglers_.reserve(stragglers_.size() + open_);
+    tracked_.for_each([&](tracked& left) { abort_one(left, for_graceful); });
+    if (handlers_) handlers_->cancel();
+    connection_closed_.set(); // wakes who waits for the limit
+    if (under_way_->stopping) under_way_->stopping->request(cancel_reason::deadline);
+    stop_listening();
+}
+
+// Of a drained server nobody is to wait for an answer, though the program keeps the listening
+// socket: it is closed, unless others accept from it.
+void server::stop_listening() {
+    if (under_way_ && !under_way_->policy().hand_over && !listener_.leave_to_others())
+        note_refusal(*under_way_);
+    listener_.close();
+}
+
+void server::note_refusal(drain_run& of) {
+    of.newcomers = listener_.refuse();
+    if (of.newcomers == refusal::denied && !of.told_of_refusal && options_.on_refusal_denied) {
+        of.told_of_refusal = true;
+        on_.call_back(options_.on_refusal_denied, listener_.denied_by());
+    }
+}
+
+void server::abort_one(tracked& left, teardown_cause for_graceful) {
+    if (left.over() || left.straggles()) return;
+    left.straggle();
+    stragglers_.push_back(left.asked(on_.now()));
+    connection& open = left.served();
+    if (open.life() == life_phase::closed) return;
+    if (open.ending())
+        ending::of(open).abort(for_graceful);
+    else
+        ending::begin(open, {plans::abort, teardown_cause::drain, {}});
+    stragglers_.back().peer = open.peer(); // known since the abort at the latest
+}
+
+} // namespace ringdown

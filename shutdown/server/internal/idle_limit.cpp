@@ -1,0 +1,104 @@
+#include <ringdown/shutdown/server/internal/idle_limit.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <ringdown/net/internal/inbox.hpp>
+#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/internal/ending.hpp>
+#include <ringdown/shutdown/ending/internal/looks.hpp>
+
+namespace ringdown {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// So that in the sum of both a byte that waits weighs differently from one that was received.
+constexpr std::uint64_t unlike_bytes = 0x9E3779B1;
+
+} // namespace
+
+idle_limit::idle_limit(connection& watched, const ending_request& when_idle,
+                       std::chrono::nanoseconds time)
+    : timer(watched.on().timers()), watched_(watched), when_idle_(when_idle), time_(time),
+      moved_at_(watched.on().now()) {
+    (void)moved(); // what has moved before is no movement
+    look_again();
+}
+
+// A few looks within the idle time, since bytes do not ring.
+void idle_limit::look_again() {
+    const auto apart = std::max<std::chrono::nanoseconds>(time_ / 16, 1ms);
+    const auto next = together(watched_.on().now() + apart / 2, apart);
+    set(std::min(next, later(moved_at_, time_)));
+}
+
+void idle_limit::expired() noexcept {
+    if (watched_.life() != life_phase::open) return;
+    const auto now = watched_.on().now();
+    if (moved() || watched_.requests_in_progress()) moved_at_ = now;
+    if (now - moved_at_ >= time_) {
+        if (!arrives()) {
+            if (watched_.life() == life_phase::open) end();
+            return;
+        }
+        moved_at_ = now;
+    }
+    look_again();
+}
+
+// The sum changes with every byte that moves, also when one that waited is received.
+bool idle_limit::moved() noexcept {
+    connection& of = watched_;
+    std::uint64_t queued = 0; // unix: as memory
+    if (acknowledged_ < of.bytes().sent || !of.sends().empty()) {
+        const delivery_sample sample = take_sample(of);
+        queued = sample.queued;
+        acknowledged_ = of.traits().counts_acknowledgements ? sample.acknowledged
+                                                            : of.bytes().sent - (queued > 0);
+    }
+    const std::uint64_t through =
+        of.bytes().received + of.bytes().discarded + of.bytes().sent + acknowledged_ - queued;
+    // While nothing receives, what arrives is seen in the kernel only.
+    unread_ = 0;
+    if (!of.receives()) of.on().calls().ioctl(of.descriptor(), SIOCINQ, unread_);
+    auto waiting = static_cast<std::uint64_t>(unread_);
+    if (const inbox* arrived = of.own_inbox()) waiting += arrived->queued();
+    const auto low_half = static_cast<std::uint32_t>(through + waiting * unlike_bytes);
+    return std::exchange(through_, low_half) != low_half;
+}
+
+// Before the end: bytes that the kernel holds, or that are in a completion nobody has seen. True
+// when there are more than before.
+bool idle_limit::arrives() noexcept {
+    loop& on = watched_.on();
+    int unread = 0;
+    on.calls().ioctl(watched_.descriptor(), SIOCINQ, unread);
+    const bool more = unread != std::exchange(unread_, unread);
+    if (on.own_ring().has_completions()) on.reap();
+    return watched_.life() == life_phase::open && (more || moved());
+}
+
+// FIN may only follow what is whole: nothing is on its way out, no part of a request is here, and
+// the handler says that it waits for one, or has never had any.
+bool idle_limit::is_idle() noexcept {
+    connection& of = watched_;
+    const bool arrived = unread_ > 0 || (of.own_inbox() && of.own_inbox()->holds_data());
+    if (arrived || !of.sends().empty() || of.cut_short()) return false;
+    if (of.marked_idle()) return true;
+    const connection::counters& bytes = of.bytes();
+    return bytes.received == 0 && bytes.discarded == 0 && bytes.handed == 0;
+}
+
+void idle_limit::end() {
+    ending_request how = when_idle_;
+    if (!is_idle()) how = {plans::abort, teardown_cause::idle, {}};
+    how.cause = teardown_cause::idle;
+    ending::begin(watched_, how);
+}
+
+} // namespace ringdown

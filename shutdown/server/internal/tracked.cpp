@@ -1,0 +1,71 @@
+#include <ringdown/shutdown/server/internal/tracked.hpp>
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <ringdown/net/internal/inbox.hpp>
+#include <ringdown/shutdown/ending/internal/ending.hpp>
+#include <ringdown/shutdown/server/internal/drain_run.hpp>
+
+namespace ringdown {
+
+using namespace std::chrono_literals;
+
+server::tracked::tracked(server& by, connection& served, loop::time_point accepted_at)
+    : by_(by), served_(served), accepted_at_(accepted_at) {
+    if (by.options_.idle > 0ns) set_idle(by.options_.idle);
+    ++by_.taken_;
+    ++by_.open_;
+    by_.tracked_.push_back(*this);
+    served_->watch_idle(this);
+}
+
+server::tracked::~tracked() {
+    served_->watch_idle(nullptr);
+    --by_.open_;
+    by_.connection_closed_.set();
+    list_hook<tracked>::unlink();
+    by_.note_progress();
+}
+
+void server::tracked::child_finished(std::coroutine_handle<> handler,
+                                     std::exception_ptr failure) noexcept {
+    handler.destroy();
+    scope& inside = *by_.handlers_; // a drain that found a connection waiting runs no handler
+    if (failure || served_->life() != life_phase::closed) {
+        inside.spawn(by_.conclude(*this, std::move(failure))); // and may be over with this
+        inside.leave();
+        return;
+    }
+    // Most handlers have waited for the end themselves, so no task has to.
+    handled();
+    by_.report(std::unique_ptr<tracked>(this));
+    inside.leave();
+}
+
+void server::tracked::marked_idle() noexcept {
+    if (by_.under_way_) by_.under_way_->marked_idle(*this);
+}
+
+void server::tracked::set_idle(std::chrono::nanoseconds time) {
+    limit_.reset();
+    if (time > 0ns) limit_ = std::make_unique<idle_limit>(*served_, by_.options_.when_idle, time);
+}
+
+// A request that has arrived waits in the kernel, or in a completion that nobody has seen, or in
+// the inbox, or with the handler's receive, which then has taken the mark away.
+server::tracked::idleness server::tracked::look(loop::time_point grown_up_at) noexcept {
+    connection& of = *served_;
+    loop& on = of.on();
+    if (of.life() != life_phase::open || !of.marked_idle()) return idleness::busy;
+    int arrived = 0;
+    if (on.calls().ioctl(of.descriptor(), SIOCINQ, arrived) >= 0 && arrived > 0)
+        return idleness::busy;
+    if (on.own_ring().has_completions()) on.reap();
+    if (of.life() != life_phase::open || !of.marked_idle()) return idleness::busy;
+    if (of.own_inbox() && of.own_inbox()->holds_data()) return idleness::busy;
+    const bool silent = of.bytes().received == 0 && of.receiving() == receiving_phase::open;
+    return silent && on.now() < grown_up_at ? idleness::young : idleness::idle;
+}
+
+} // namespace ringdown
