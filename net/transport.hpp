@@ -21,6 +21,8 @@ struct transport_traits {
     bool resets_on_demand : 1 = false;
     /// MSG_TRUNC without a buffer drops what was received without a copy.
     bool drops_uncopied : 1 = false;
+    /// A receive says whether more waits behind what it took (IORING_CQE_F_SOCK_NONEMPTY).
+    bool tells_of_more : 1 = false;
     bool keeps_messages : 1 = false;  ///< What one send gave, one receive takes.
     bool has_names : 1 = false;       ///< Peers have addresses of their own.
     bool has_handshake : 1 = false;   ///< Newcomers are under way before they can be accepted.
@@ -37,6 +39,7 @@ inline constexpr transport_traits tcp{
     .tells_by_poll = true,
     .resets_on_demand = true,
     .drops_uncopied = true,
+    .tells_of_more = true,
     .has_names = true,
     .has_handshake = true,
     .sends_zero_copy = true,

@@ -83,22 +83,26 @@ public:
     /// Calls `handle(user_data, completion)` for every completion that has arrived.
     template <class Handle>
     void reap(Handle handle) {
-        for (unsigned reaped = 0;;) {
+        for (;;) {
             if (!spilled_.empty()) [[unlikely]]
                 reap_spilled(handle);
-            const unsigned head = *completion_head_;
-            if (head == load(completion_tail_)) {
-                counters_.completions += std::exchange(reaped, 0);
+            const unsigned begin = *completion_head_;
+            const unsigned end = load(completion_tail_);
+            if (begin == end) {
                 if (!fetch_overflowed()) return;
                 continue;
             }
-            const io_uring_cqe& cqe = completions_[head & completion_mask_];
-            const std::uint64_t user_data = cqe.user_data;
-            const completion what{cqe.res, cqe.flags};
-            // Given back before it is handled: handling may submit, and that may need room.
-            store(completion_head_, head + 1);
-            handle(user_data, what);
-            ++reaped;
+            unsigned head = begin;
+            do {
+                const io_uring_cqe& cqe = completions_[head & completion_mask_];
+                const std::uint64_t user_data = cqe.user_data;
+                const completion what{cqe.res, cqe.flags};
+                // Given back before it is handled: handling may submit, and that may need room. It
+                // may also take what is left out of the queue, to keep it (`spilled_`).
+                store(completion_head_, ++head);
+                handle(user_data, what);
+            } while (head != end && head == *completion_head_);
+            counters_.completions += head - begin;
         }
     }
 

@@ -11,7 +11,7 @@
 namespace ringdown {
 namespace {
 
-// Receives in a row that did not fill their buffer: then they are messages.
+// Receives in a row that did not fill their buffer, or took all there was: then they are messages.
 constexpr std::uint8_t small_enough = 2;
 
 // Enough that the reader never waits for the kernel; when buffers are short, one is enough.
@@ -124,14 +124,14 @@ void inbox::settled(completion what) noexcept {
     if (picked_in_flight_) {
         picked_in_flight_ = false;
         if (filled)
-            received(picked_, static_cast<std::size_t>(what.result));
+            received(picked_, what);
         else
             pool_.give_back(picked_);
     } else if (what.flags & IORING_CQE_F_BUFFER) {
         const auto buffer = static_cast<std::uint16_t>(what.flags >> IORING_CQE_BUFFER_SHIFT);
         pool_.taken_by_kernel();
         if (filled)
-            received(buffer, static_cast<std::size_t>(what.result));
+            received(buffer, what);
         else
             pool_.give_back(buffer);
     }
@@ -145,8 +145,11 @@ void inbox::buffer_returned() noexcept {
     if (!sealed() && reader_) arm();
 }
 
-void inbox::received(std::uint16_t buffer, std::size_t bytes) noexcept {
-    if (bytes == pool_.buffer_bytes())
+void inbox::received(std::uint16_t buffer, completion what) noexcept {
+    const auto bytes = static_cast<std::size_t>(what.result);
+    // A full buffer with nothing behind it is a message as well.
+    const bool more = !target().traits().tells_of_more || (what.flags & IORING_CQE_F_SOCK_NONEMPTY);
+    if (bytes == pool_.buffer_bytes() && more)
         small_in_a_row_ = 0;
     else if (small_in_a_row_ < small_enough)
         ++small_in_a_row_;

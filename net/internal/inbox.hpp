@@ -59,7 +59,7 @@ private:
     void peeked(completion what) noexcept;
     void end(completion what) noexcept;
     void buffer_returned() noexcept;
-    void received(std::uint16_t buffer, std::size_t bytes) noexcept;
+    void received(std::uint16_t buffer, completion what) noexcept;
     void put(std::uint32_t buffer, std::size_t bytes) noexcept;
     std::uint32_t pop() noexcept;
     void tell_reader() noexcept;

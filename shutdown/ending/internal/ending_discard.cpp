@@ -37,6 +37,9 @@ void ending::step_discarding() {
             io_uring_prep_recvmsg(&sqe, of.descriptor(), &discarded_message_, MSG_TRUNC);
         else
             prepare_discard(sqe, of, allowed);
+        // Nothing can be there: FIN has only just left, or the discard before took all there was.
+        // To try at once would cost the kernel a call in vain.
+        sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;
     });
 }
 

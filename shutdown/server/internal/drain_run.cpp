@@ -15,6 +15,7 @@ namespace {
 
 // Between two looks at those that have not sent anything.
 constexpr auto young_look = 5ms;
+constexpr std::size_t ended_a_turn = 128;
 // Endings of idle connections have the drain's deadline, which aborts them all; this one is none.
 constexpr auto beyond_deadline = 1h;
 // Of so many connections the round trip is asked, which takes half a microsecond each.
@@ -159,10 +160,16 @@ void server::drain_run::end_idle() noexcept {
         while (!again.empty())
             settle(again.front());
     }
-    for (const std::size_t allowed = allowed_by(now); !idle_.empty() && idle_ended_ < allowed;
-         ++idle_ended_)
+    // A part of them a turn: the first peers answer while the last are being told, and what was
+    // touched to tell them is still at hand.
+    const std::size_t allowed = allowed_by(now);
+    for (std::size_t part = ended_a_turn; part > 0 && !idle_.empty() && idle_ended_ < allowed;
+         --part, ++idle_ended_)
         settle(idle_.front());
-    look_again(now);
+    if (!idle_.empty() && idle_ended_ < allowed)
+        step_.set(now);
+    else
+        look_again(now);
 }
 
 void server::drain_run::look_again(loop::time_point now) noexcept {
