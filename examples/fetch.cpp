@@ -9,7 +9,7 @@
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/scope.hpp>
 #include <ringdown/shutdown/ending/close.hpp>
-#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/delivery_sample.hpp>
 
 #include "support/pattern.hpp"
 #include "support/report_json.hpp"

@@ -116,8 +116,8 @@ bool has_connection(system_calls& calls, int fd, const tcp_snapshot& info) noexc
 
 } // namespace
 
-result<stream> adopt(loop& on, int fd) {
-    system_calls& calls = on.calls();
+result<stream> adopt(loop& loop, int fd) {
+    system_calls& calls = loop.calls();
     int type = 0;
     int domain = 0;
     if (const int refused = option_of(calls, fd, SOL_SOCKET, SO_TYPE, type); refused < 0)
@@ -145,7 +145,7 @@ result<stream> adopt(loop& on, int fd) {
     calls.set_nonblocking(fd, false);
     const linger off{};
     calls.setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
-    return stream(connection::adopt(on, fd, from));
+    return stream(connection::adopt(loop, fd, from));
 }
 
 } // namespace ringdown

@@ -23,14 +23,14 @@ struct connect_options {
 /// `errc::deadline_passed`, `operation_canceled`, those of socket(2) and bind(2).
 /// Cancellation: safe; the half-made connection is given up.
 /// Source: connect(2), IORING_OP_CONNECT (Linux 5.5).
-task<result<stream>> connect(loop& on, address to, connect_options options = {});
+task<result<stream>> connect(loop& loop, address to, connect_options options = {});
 
 /// Connects to `to`, a unix address where a SEQPACKET socket listens.
 ///
 /// Errors: as `connect`; `address_family_not_supported` for other addresses, `wrong_protocol_type`
 /// where a stream socket listens at that path (by an abstract name, `connection_refused`).
 /// Cancellation: as `connect`. Source: unix(7), SOCK_SEQPACKET.
-task<result<packet_stream>> connect_packets(loop& on, address to, connect_options options = {});
+task<result<packet_stream>> connect_packets(loop& loop, address to, connect_options options = {});
 
 /// Connects once more with a socket whose connection has ended: one that `abort_disconnect`,
 /// `disconnect` or `release` handed out, or one that was never connected.
@@ -40,7 +40,7 @@ task<result<packet_stream>> connect_packets(loop& on, address to, connect_option
 /// open; `address_not_available` while the same pair of addresses is in TIME_WAIT and the peer used
 /// no TCP timestamps. On error the descriptor is closed. Unix sockets cannot connect twice
 /// (`already_connected`). Source: connect(2) with AF_UNSPEC.
-task<result<stream>> connect(loop& on, unique_descriptor again, address to,
+task<result<stream>> connect(loop& loop, unique_descriptor again, address to,
                              connect_options options = {});
 
 } // namespace ringdown

@@ -39,14 +39,14 @@ void connection_operation::completed(completion what) noexcept {
     touched.changed();
 }
 
-connection& connection::adopt(loop& on, int fd, const origin& from) {
-    auto* made = new connection(on, fd, from);
-    on.admit(*made);
+connection& connection::adopt(loop& loop, int fd, const origin& from) {
+    auto* made = new connection(loop, fd, from);
+    loop.admit(*made);
     return *made;
 }
 
-connection::connection(loop& on, int fd, const origin& from) noexcept
-    : loop_(on), fd_(fd), number_(next_number()), traits_(from.traits), ipv6_(from.ipv6),
+connection::connection(loop& loop, int fd, const origin& from) noexcept
+    : loop_(loop), fd_(fd), number_(next_number()), traits_(from.traits), ipv6_(from.ipv6),
       syn_counted_(from.acknowledged_before == 1) {
     if (from.acknowledged_before > 1) need_extras().acknowledged_before = from.acknowledged_before;
     const bool named = from.peer.size() > sizeof(sa_family_t);

@@ -44,7 +44,7 @@ public:
     };
 
     /// Takes the descriptor over.
-    static connection& adopt(loop& on, int fd, const origin& from);
+    static connection& adopt(loop& loop, int fd, const origin& from);
 
     /// References keep the block after the descriptor is closed.
     /// @{
@@ -282,7 +282,7 @@ public:
 private:
     friend class connection_operation;
 
-    connection(loop& on, int fd, const origin& from) noexcept;
+    connection(loop& loop, int fd, const origin& from) noexcept;
     void note_first(first_end which) noexcept {
         if (ended_first_ == first_end::none) ended_first_ = which;
     }
@@ -361,7 +361,7 @@ inline void connection_operation::track() noexcept { connection_.in_flight_.push
 class connection_ref {
 public:
     connection_ref() noexcept = default;
-    explicit connection_ref(connection& to) noexcept : to_(&to) { to_->retain(); }
+    explicit connection_ref(connection& connection) noexcept : to_(&connection) { to_->retain(); }
     connection_ref(const connection_ref& other) noexcept : to_(other.to_) {
         if (to_) to_->retain();
     }

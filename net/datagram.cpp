@@ -19,12 +19,12 @@ address anyone(int family) noexcept {
         static_cast<socklen_t>(family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in))};
 }
 
-datagram_socket make(loop& on, int fd, const address& peer) {
+datagram_socket make(loop& loop, int fd, const address& peer) {
     connection::origin from;
     from.traits = transports::datagrams;
     from.ipv6 = peer.family() == AF_INET6;
     from.peer = peer;
-    return datagram_socket(connection::adopt(on, fd, from));
+    return datagram_socket(connection::adopt(loop, fd, from));
 }
 
 int family_of(const datagram_options& options) noexcept {
@@ -50,20 +50,21 @@ int set_up(system_calls& calls, int fd, const datagram_options& options) noexcep
 
 } // namespace
 
-send_datagram_operation::send_datagram_operation(connection& on, std::span<const std::byte> data,
+send_datagram_operation::send_datagram_operation(connection& connection,
+                                                 std::span<const std::byte> data,
                                                  std::optional<address> to) noexcept
-    : connection_operation(on, "sendmsg"), to_(std::move(to)),
+    : connection_operation(connection, "sendmsg"), to_(std::move(to)),
       piece_{const_cast<std::byte*>(data.data()), data.size()} {}
 
 bool send_datagram_operation::begin() {
-    connection& by = target();
-    outcome_.error = by.refuses_sending();
+    connection& connection = target();
+    outcome_.error = connection.refuses_sending();
     if (outcome_.error) {
         stay();
         return false;
     }
-    by.note_in_use();
-    by.bytes().handed += piece_.iov_len;
+    connection.note_in_use();
+    connection.bytes().handed += piece_.iov_len;
     message_.msg_iov = &piece_;
     message_.msg_iovlen = 1;
     if (to_) {
@@ -71,20 +72,20 @@ bool send_datagram_operation::begin() {
         message_.msg_namelen = to_->size();
     }
     launch([&](io_uring_sqe& sqe) {
-        io_uring_prep_sendmsg(&sqe, by.descriptor(), &message_, MSG_NOSIGNAL);
+        io_uring_prep_sendmsg(&sqe, connection.descriptor(), &message_, MSG_NOSIGNAL);
     });
     return true;
 }
 
 void send_datagram_operation::settled(completion what) noexcept {
-    connection& by = target();
+    connection& connection = target();
     if (what.result >= 0) {
         outcome_.bytes = static_cast<std::size_t>(what.result);
-        by.bytes().sent += outcome_.bytes;
+        connection.bytes().sent += outcome_.bytes;
     } else {
-        outcome_.error = by.error_of(what.result);
+        outcome_.error = connection.error_of(what.result);
         // Of an open socket it is the application's again; at a close it stays unsent.
-        if (by.life() == life_phase::open) by.bytes().handed -= piece_.iov_len;
+        if (connection.life() == life_phase::open) connection.bytes().handed -= piece_.iov_len;
     }
     wake(ring_loop());
 }
@@ -94,8 +95,8 @@ void send_datagram_operation::cancel(cancel_reason reason) noexcept {
     request_cancel();
 }
 
-result<datagram_socket> open_datagrams(loop& on, const datagram_options& options) {
-    system_calls& calls = on.calls();
+result<datagram_socket> open_datagrams(loop& loop, const datagram_options& options) {
+    system_calls& calls = loop.calls();
     const int family = family_of(options);
     if (!internet(family))
         return std::unexpected(std::make_error_code(std::errc::address_family_not_supported));
@@ -105,11 +106,11 @@ result<datagram_socket> open_datagrams(loop& on, const datagram_options& options
         calls.close(fd);
         return std::unexpected(system_error(refused));
     }
-    return make(on, fd, options.peer.value_or(anyone(family)));
+    return make(loop, fd, options.peer.value_or(anyone(family)));
 }
 
-result<datagram_socket> adopt_datagrams(loop& on, int fd) {
-    system_calls& calls = on.calls();
+result<datagram_socket> adopt_datagrams(loop& loop, int fd) {
+    system_calls& calls = loop.calls();
     int type = 0;
     int protocol = 0;
     int family = 0;
@@ -122,7 +123,7 @@ result<datagram_socket> adopt_datagrams(loop& on, int fd) {
     address peer = peer_name(calls, fd);
     if (peer.family() == AF_UNSPEC) peer = anyone(family);
     calls.set_nonblocking(fd, false);
-    return make(on, fd, peer);
+    return make(loop, fd, peer);
 }
 
 } // namespace ringdown

@@ -29,8 +29,8 @@ public:
 /// Receives one datagram and its sender's address. Made by `datagram_socket::recv_from`.
 class [[nodiscard]] recv_from_operation final : public message_receive {
 public:
-    recv_from_operation(connection& from, std::span<std::byte> into) noexcept
-        : message_receive(from, into) {
+    recv_from_operation(connection& connection, std::span<std::byte> into) noexcept
+        : message_receive(connection, into) {
         sender_ = &sender_address_;
     }
 
@@ -46,7 +46,7 @@ private:
 /// Sends one datagram. Made by `datagram_socket::send` and `send_to`.
 class [[nodiscard]] send_datagram_operation final : public connection_operation, public waiting {
 public:
-    send_datagram_operation(connection& on, std::span<const std::byte> data,
+    send_datagram_operation(connection& connection, std::span<const std::byte> data,
                             std::optional<address> to = {}) noexcept;
 
     bool await_ready() const noexcept { return false; }
@@ -80,7 +80,7 @@ private:
 class datagram_socket : public socket_handle {
 public:
     datagram_socket() noexcept = default;
-    explicit datagram_socket(connection& to) noexcept : socket_handle(to) {}
+    explicit datagram_socket(connection& connection) noexcept : socket_handle(connection) {}
 
     /// Receives the next datagram into `into`; an empty one is a `packet` of 0 bytes.
     ///
@@ -136,13 +136,13 @@ struct datagram_options {
 /// Errors: `address_in_use` and others of socket(2), bind(2) and connect(2);
 /// `address_family_not_supported` unless the addresses are of one IP family.
 /// Source: udp(7).
-result<datagram_socket> open_datagrams(loop& on, const datagram_options& options = {});
+result<datagram_socket> open_datagrams(loop& loop, const datagram_options& options = {});
 
 /// Takes over a UDP socket that the application made itself, connected or not.
 ///
 /// The descriptor is switched to blocking mode, which the ring wants.
 /// Errors: `not_a_socket`, `protocol_not_supported` unless UDP. On error the descriptor stays the
 /// caller's.
-result<datagram_socket> adopt_datagrams(loop& on, int fd);
+result<datagram_socket> adopt_datagrams(loop& loop, int fd);
 
 } // namespace ringdown

@@ -47,19 +47,19 @@ constexpr int share_of_looks = 10;
 
 } // namespace
 
-listener::listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead)
-    : listener(on, std::move(from), ahead, false) {}
+listener::listener(loop& loop, std::shared_ptr<listening_socket> from, std::size_t ahead)
+    : listener(loop, std::move(from), ahead, false) {}
 
-listener::listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead,
+listener::listener(loop& loop, std::shared_ptr<listening_socket> from, std::size_t ahead,
                    bool packets)
-    : on_(on), from_(std::move(from)), local_(from_->local()),
-      self_(std::make_shared<accept_member>(on, *this)), ahead_(std::min(ahead, unlimited)),
+    : on_(loop), from_(std::move(from)), local_(from_->local()),
+      self_(std::make_shared<accept_member>(loop, *this)), ahead_(std::min(ahead, unlimited)),
       made_unlimited_(ahead_ == unlimited) {
     require(ahead > 0, "a listener that may accept 0 connections ahead accepts nobody; give 1");
     require(from_->traits().keeps_messages == packets,
             "a `listener` takes a socket for streams, a `packet_listener` one for packets");
     waiting_.reserve(256);
-    accepting_ = new acceptor(on, *this, from_, self_);
+    accepting_ = new acceptor(loop, *this, from_, self_);
     from_->accepting().join(self_, static_cast<std::ptrdiff_t>(ahead_));
 }
 

@@ -138,7 +138,7 @@ public:
     /// Accepts up to `ahead` connections that nobody has asked for, 1 at least. `unlimited`, and
     /// whatever is more, costs the least: then everyone is taken who waits, at once.
     /// Errors: throws `std::system_error` when `from` was closed because newcomers are refused.
-    listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead = 4);
+    listener(loop& loop, std::shared_ptr<listening_socket> from, std::size_t ahead = 4);
     listener(const listener&) = delete;
     listener& operator=(const listener&) = delete;
     ~listener();
@@ -200,7 +200,7 @@ public:
     [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
 
 protected:
-    listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead, bool packets);
+    listener(loop& loop, std::shared_ptr<listening_socket> from, std::size_t ahead, bool packets);
 
 private:
     friend class acceptor;

@@ -12,8 +12,8 @@ namespace ringdown {
 /// Lifetime: `from` was made with `listen_options::packets`, or of a descriptor of that type.
 class packet_listener final : private listener {
 public:
-    packet_listener(loop& on, std::shared_ptr<listening_socket> from, std::size_t ahead = 4)
-        : listener(on, std::move(from), ahead, true) {}
+    packet_listener(loop& loop, std::shared_ptr<listening_socket> from, std::size_t ahead = 4)
+        : listener(loop, std::move(from), ahead, true) {}
 
     /// The next connection. Errors, cancellation: as `listener::accept`.
     task<result<packet_stream>> accept();

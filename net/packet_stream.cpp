@@ -6,13 +6,14 @@
 
 namespace ringdown {
 
-packet_stream::packet_stream(connected_socket&& of) noexcept : connected_socket(std::move(of)) {
-    require(connection_of().traits().keeps_messages,
+packet_stream::packet_stream(connected_socket&& socket) noexcept
+    : connected_socket(std::move(socket)) {
+    require(connection_of().traits().keeps_messages && connection_of().traits().has_peer,
             "a packet stream was made of a connection without packets");
 }
 
-result<packet_stream> adopt_packets(loop& on, int fd) {
-    system_calls& calls = on.calls();
+result<packet_stream> adopt_packets(loop& loop, int fd) {
+    system_calls& calls = loop.calls();
     int type = 0;
     int domain = 0;
     if (const int refused = option_of(calls, fd, SOL_SOCKET, SO_TYPE, type); refused < 0)
@@ -28,7 +29,7 @@ result<packet_stream> adopt_packets(loop& on, int fd) {
         return std::unexpected(std::make_error_code(std::errc::not_connected));
     calls.set_nonblocking(fd, false);
     mark_messages(calls, fd);
-    return packet_stream(connection::adopt(on, fd, from));
+    return packet_stream(connection::adopt(loop, fd, from));
 }
 
 } // namespace ringdown

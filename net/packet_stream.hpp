@@ -28,9 +28,9 @@ public:
 class packet_stream : public connected_socket {
 public:
     packet_stream() noexcept = default;
-    explicit packet_stream(connection& to) noexcept : connected_socket(to) {}
+    explicit packet_stream(connection& connection) noexcept : connected_socket(connection) {}
     /// Takes over a handle to a connection of this kind.
-    explicit packet_stream(connected_socket&& of) noexcept;
+    explicit packet_stream(connected_socket&& socket) noexcept;
 
     /// Receives the next message into `into`; nothing after the last one before the peer's end.
     ///
@@ -66,6 +66,6 @@ public:
 /// Errors: `not_a_socket`; `not_connected`, also where the peer has gone and left messages unread;
 /// `protocol_not_supported` unless unix SEQPACKET.
 /// On error the descriptor stays the caller's.
-result<packet_stream> adopt_packets(loop& on, int fd);
+result<packet_stream> adopt_packets(loop& loop, int fd);
 
 } // namespace ringdown

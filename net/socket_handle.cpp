@@ -8,22 +8,23 @@
 namespace ringdown {
 
 address socket_handle::peer() {
-    connection& to = connection_of();
-    if (!to.knows_peer() && to.life() < life_phase::joined)
-        to.set_peer(peer_name(to.on().calls(), to.descriptor()));
-    return to.peer();
+    connection& connection = connection_of();
+    if (!connection.knows_peer() && connection.life() < life_phase::joined)
+        connection.set_peer(peer_name(connection.on().calls(), connection.descriptor()));
+    return connection.peer();
 }
 
 address socket_handle::local() const noexcept { return local_name(on().calls(), native_handle()); }
 
 task<result<void>> connected_socket::shutdown_send() {
     const connection_ref kept(connection_of());
-    connection& to = *kept;
-    if (to.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
-    if (!to.request_fin()) co_return std::unexpected(canceled());
-    const auto waited = co_await to.fin().settled_event().wait(to.on());
+    connection& connection = *kept;
+    if (connection.life() != life_phase::open)
+        co_return std::unexpected(make_error_code(errc::ending));
+    if (!connection.request_fin()) co_return std::unexpected(canceled());
+    const auto waited = co_await connection.fin().settled_event().wait(connection.on());
     if (!waited) co_return std::unexpected(waited.error());
-    const int outcome = to.fin().result();
+    const int outcome = connection.fin().result();
     if (outcome == -ECANCELED) co_return std::unexpected(canceled());
     if (outcome < 0) co_return std::unexpected(system_error(outcome));
     co_return result<void>{};

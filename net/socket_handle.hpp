@@ -4,8 +4,8 @@
 #include <utility>
 
 #include <ringdown/net/connection.hpp>
-#include <ringdown/net/internal/tracked_operation.hpp>
 #include <ringdown/net/socket_options.hpp>
+#include <ringdown/net/tracked_operation.hpp>
 #include <ringdown/runtime/task.hpp>
 
 namespace ringdown {
@@ -65,7 +65,7 @@ public:
 
 protected:
     socket_handle() noexcept = default;
-    explicit socket_handle(connection& to) noexcept : to_(to) {}
+    explicit socket_handle(connection& connection) noexcept : to_(connection) {}
     socket_handle(socket_handle&& other) noexcept = default;
     socket_handle& operator=(socket_handle&& other) noexcept {
         if (this != &other) {
@@ -99,7 +99,8 @@ public:
     /// Source: shutdown(2), RFC 9293 section 3.6, IORING_OP_SHUTDOWN (Linux 5.11).
     task<result<void>> shutdown_send();
 
-    /// Chooses what a destroyed handle does to an open connection; by default it aborts.
+    /// Chooses what a destroyed handle does to an open connection; by default it aborts. A program
+    /// that links net/ without shutdown/ always aborts.
     void on_drop(drop_action action,
                  std::chrono::nanoseconds within = std::chrono::seconds(30)) noexcept {
         connection_of().when_dropped({action, within});

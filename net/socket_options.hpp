@@ -34,10 +34,10 @@ struct set_socket_option {
     int option;
     Value value;
 
-    std::optional<int> in_place(loop& on) noexcept {
+    std::optional<int> in_place(loop& loop) noexcept {
         if (level == IPPROTO_TCP && option == tcp_ulp) return -EPROTONOSUPPORT;
-        if (on.has(capability::socket_option_commands)) return {};
-        return on.calls().setsockopt(fd, level, option, &value, sizeof value);
+        if (loop.has(capability::socket_option_commands)) return {};
+        return loop.calls().setsockopt(fd, level, option, &value, sizeof value);
     }
     void prepare(io_uring_sqe& sqe) noexcept {
         uapi::prepare_socket_option(sqe, uapi::socket_setsockopt, fd, level, option, &value,
@@ -59,10 +59,10 @@ struct get_socket_option {
     int option;
     Value value{};
 
-    std::optional<int> in_place(loop& on) noexcept {
-        if (level == SOL_SOCKET && on.has(capability::socket_option_commands)) return {};
+    std::optional<int> in_place(loop& loop) noexcept {
+        if (level == SOL_SOCKET && loop.has(capability::socket_option_commands)) return {};
         socklen_t bytes = sizeof value;
-        return on.calls().getsockopt(fd, level, option, &value, &bytes);
+        return loop.calls().getsockopt(fd, level, option, &value, &bytes);
     }
     void prepare(io_uring_sqe& sqe) noexcept {
         uapi::prepare_socket_option(sqe, uapi::socket_getsockopt, fd, level, option, &value,

@@ -3,9 +3,10 @@
 namespace ringdown {
 
 task<result<void>> stream::shutdown_receive(std::uint64_t discard_bytes_max) {
-    connection& to = connection_of();
-    if (to.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
-    to.stop_receiving(discard_bytes_max);
+    connection& connection = connection_of();
+    if (connection.life() != life_phase::open)
+        co_return std::unexpected(make_error_code(errc::ending));
+    connection.stop_receiving(discard_bytes_max);
     co_return result<void>{};
 }
 

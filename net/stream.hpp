@@ -27,7 +27,7 @@ inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
 class stream : public connected_socket {
 public:
     stream() noexcept = default;
-    explicit stream(connection& to) noexcept : connected_socket(to) {}
+    explicit stream(connection& connection) noexcept : connected_socket(connection) {}
 
     /// Receives at least one byte into `into`, and at most its size; answers how many.
     ///
@@ -50,7 +50,7 @@ public:
     /// its answer, cost memory and never another connection its service.
     ///
     /// A connection that nobody reads holds eight buffers at most, or one where less than half of
-    /// them are left, and what the kernel brings before it is stopped: of messages smaller than a
+    /// them are left, and what the kernel brings before it is stopped: of messages no larger than a
     /// buffer one turn's, never more than the loop has buffers. Beside these it holds the leases
     /// that you keep.
     /// Errors, cancellation: as `recv`. Where memory has run out too, it waits for a buffer.
@@ -180,6 +180,6 @@ private:
 /// over TCP (TCP_ULP, as for kTLS), since the kernel then counts that one's bytes.
 /// On error the descriptor stays the caller's.
 /// Source: TCP_INFO in tcp(7), SIOCOUTQ.
-result<stream> adopt(loop& on, int fd);
+result<stream> adopt(loop& loop, int fd);
 
 } // namespace ringdown

@@ -18,9 +18,9 @@ constexpr unsigned part_kept_back = 4;
 
 } // namespace
 
-buffer_pool::buffer_pool(loop& on)
-    : on_(on), count_(on.options().buffers), kept_back_(std::max(count_ / part_kept_back, 1U)),
-      bytes_each_(on.options().buffer_bytes), available_(count_), links_(count_) {
+buffer_pool::buffer_pool(loop& loop)
+    : on_(loop), count_(loop.options().buffers), kept_back_(std::max(count_ / part_kept_back, 1U)),
+      bytes_each_(loop.options().buffer_bytes), available_(count_), links_(count_) {
     memory_ = std::make_unique_for_overwrite<std::byte[]>(count_ * bytes_each_);
 
     if (on_.has(capability::buffer_ring)) {

@@ -73,7 +73,7 @@ class buffer_pool final : public loop_service {
 public:
     static constexpr std::uint16_t group = 0;
 
-    explicit buffer_pool(loop& on);
+    explicit buffer_pool(loop& loop);
     ~buffer_pool() override;
 
     /// True when the kernel picks buffers, by IOSQE_BUFFER_SELECT and `group`.

@@ -16,8 +16,8 @@ namespace detail {
 
 class canceling_timer final : public timer {
 public:
-    canceling_timer(loop& on, cancellation& governed) noexcept
-        : timer(on.timers()), governed_(governed) {}
+    canceling_timer(loop& loop, cancellation& governed) noexcept
+        : timer(loop.timers()), governed_(governed) {}
     [[nodiscard]] bool fired() const noexcept { return fired_; }
 
 private:
@@ -39,10 +39,10 @@ private:
 /// answers `errc::deadline_passed` instead.
 /// Errors: those of the task. Cancellation: reaches the task.
 template <class T>
-task<T> with_deadline(loop& on, loop::time_point deadline, task<T> timed) {
+task<T> with_deadline(loop& loop, loop::time_point deadline, task<T> timed) {
     cancellation* ambient = co_await current_cancellation{};
     cancellation governing(ambient);
-    detail::canceling_timer timer(on, governing);
+    detail::canceling_timer timer(loop, governing);
     timer.set(deadline);
     if constexpr (std::is_void_v<T>) {
         co_await timed.under(governing);

@@ -18,8 +18,8 @@ class event {
 public:
     class [[nodiscard]] wait_operation final : public waiting, public list_hook<waiters> {
     public:
-        wait_operation(loop& on, event& awaited, bool cancellable) noexcept
-            : on_(on), awaited_(awaited), cancellable_(cancellable) {}
+        wait_operation(loop& loop, event& awaited, bool cancellable) noexcept
+            : on_(loop), awaited_(awaited), cancellable_(cancellable) {}
 
         bool await_ready() const noexcept { return awaited_.happened_; }
         template <class Promise>
@@ -62,9 +62,9 @@ public:
     void reset() noexcept { happened_ = false; }
 
     /// Errors: `operation_canceled`. Cancellation: at once.
-    wait_operation wait(loop& on) noexcept { return {on, *this, true}; }
+    wait_operation wait(loop& loop) noexcept { return {loop, *this, true}; }
     /// Waits in spite of a cancellation, for what is sure to happen soon.
-    wait_operation join(loop& on) noexcept { return {on, *this, false}; }
+    wait_operation join(loop& loop) noexcept { return {loop, *this, false}; }
 
 private:
     bool happened_ = false;

@@ -15,9 +15,9 @@
 namespace ringdown {
 namespace {
 
-// Resets of a crowd with one deadline leave first, in some 10 microseconds each, and what they make
-// to do comes after the last: with 16 a turn the thousandth left twice as late. The bound keeps
-// everybody else waiting no longer than that.
+// The resets of a crowd with one deadline leave first, after about 10 microseconds each; the loop
+// handles what they cause when the last has left. With 16 a turn the thousandth reset left twice as
+// late. With at most 1,024, nobody else waits for them longer than about 10 milliseconds.
 constexpr unsigned timers_a_turn = 1024;
 
 // What is due sooner is waited for: an alarm is for what may well be unset before.

@@ -212,24 +212,24 @@ private:
 // The hot path of every operation, so inline.
 
 template <class Prepare>
-void ring_operation::submit(loop& on, Prepare prepare) {
+void ring_operation::submit(loop& loop, Prepare prepare) {
     require(!in_flight_, "an operation was submitted twice");
-    io_uring_sqe& sqe = on.ring_.entry();
+    io_uring_sqe& sqe = loop.ring_.entry();
     prepare(sqe);
     sqe.user_data = reinterpret_cast<std::uintptr_t>(this);
     in_flight_ = true;
     cancel_requested_ = false;
-    ++on.in_flight_;
+    ++loop.in_flight_;
 }
 
 template <class Prepare>
-void ring_operation::submit_silently(loop& on, Prepare prepare) {
-    submit(on, [&](io_uring_sqe& sqe) {
+void ring_operation::submit_silently(loop& loop, Prepare prepare) {
+    submit(loop, [&](io_uring_sqe& sqe) {
         prepare(sqe);
-        if (!on.has(capability::skip_success)) return;
+        if (!loop.has(capability::skip_success)) return;
         sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
         silent_ = true;
-        on.silent_.push_back(this);
+        loop.silent_.push_back(this);
     });
 }
 
@@ -241,11 +241,11 @@ void loop::submit_unawaited(Prepare prepare) {
     if (has(capability::skip_success)) sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
-inline bool waiting::suspend(std::coroutine_handle<> task, strand* of) noexcept {
-    if (of) {
-        if (of->canceled()) return false;
-        of->current_ = this;
-        strand_ = of;
+inline bool waiting::suspend(std::coroutine_handle<> task, strand* strand) noexcept {
+    if (strand) {
+        if (strand->canceled()) return false;
+        strand->current_ = this;
+        strand_ = strand;
     }
     task_ = task;
     return true;
@@ -255,9 +255,9 @@ inline void waiting::stay() noexcept {
     if (strand_) std::exchange(strand_, nullptr)->current_ = nullptr;
 }
 
-inline void waiting::wake(loop& on) noexcept {
+inline void waiting::wake(loop& loop) noexcept {
     stay();
-    on.ready_.push(task_);
+    loop.ready_.push(task_);
 }
 
 template <class Service>

@@ -24,8 +24,8 @@ concept operation_descriptor = requires(D& d, io_uring_sqe& sqe, completion what
 /// A descriptor may answer at once, without the ring: with a system call where the kernel has no
 /// such ring operation, or would run it in a worker thread.
 template <class D>
-concept answers_in_place = requires(D& d, loop& on) {
-    { d.in_place(on) } -> std::same_as<std::optional<int>>;
+concept answers_in_place = requires(D& d, loop& loop) {
+    { d.in_place(loop) } -> std::same_as<std::optional<int>>;
 };
 
 /// A ring operation as a task awaits it. Lives in the awaiting coroutine's frame; allocates
@@ -35,8 +35,8 @@ concept answers_in_place = requires(D& d, loop& on) {
 template <operation_descriptor Descriptor>
 class [[nodiscard]] operation final : public ring_operation, public waiting {
 public:
-    operation(loop& on, Descriptor descriptor) noexcept
-        : ring_operation(Descriptor::name), on_(on), descriptor_(std::move(descriptor)) {}
+    operation(loop& loop, Descriptor descriptor) noexcept
+        : ring_operation(Descriptor::name), on_(loop), descriptor_(std::move(descriptor)) {}
 
     bool await_ready() const noexcept { return false; }
 

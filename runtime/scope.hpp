@@ -20,7 +20,7 @@ namespace ringdown {
 /// Cancellation: reaches every child; the join still waits for each.
 class scope final : private child_owner, private waiting {
 public:
-    scope(loop& on, cancellation* ambient) noexcept : on_(on), governing_(ambient) {}
+    scope(loop& loop, cancellation* ambient) noexcept : on_(loop), governing_(ambient) {}
     ~scope() {
         require(children_ == 0, "a scope was destroyed before its tasks ended; co_await its join");
     }
@@ -92,10 +92,10 @@ private:
 /// Answers what `body` answers. When `body` throws, the scope is cancelled and joined first.
 /// Lifetime: `body` is kept until then, so it may capture.
 template <class Body>
-auto with_scope(loop& on, Body body) -> std::invoke_result_t<Body&, scope&> {
+auto with_scope(loop& loop, Body body) -> std::invoke_result_t<Body&, scope&> {
     using answer = typename std::invoke_result_t<Body&, scope&>::value_type;
     cancellation* ambient = co_await current_cancellation{};
-    scope children(on, ambient);
+    scope children(loop, ambient);
     std::exception_ptr failure;
     if constexpr (std::is_void_v<answer>) {
         try {

@@ -23,7 +23,7 @@ std::atomic<std::uint64_t> blocked_here{0};
 
 } // namespace
 
-signals::signals(loop& on, std::initializer_list<int> which) : on_(on), calls_(on.calls()) {
+signals::signals(loop& loop, std::initializer_list<int> which) : on_(loop), calls_(loop.calls()) {
     std::uint64_t mask = 0;
     sigset_t blocked;
     sigemptyset(&blocked);

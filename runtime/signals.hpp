@@ -24,7 +24,7 @@ class system_calls;
 /// `std::system_error`.
 class signals {
 public:
-    signals(loop& on, std::initializer_list<int> which);
+    signals(loop& loop, std::initializer_list<int> which);
     signals(const signals&) = delete;
     signals& operator=(const signals&) = delete;
     ~signals();

@@ -12,8 +12,8 @@ namespace ringdown {
 /// What `sleep_until` and `sleep_for` answer.
 class [[nodiscard]] sleep_operation final : private timer, private waiting {
 public:
-    sleep_operation(loop& on, loop::time_point until) noexcept
-        : timer(on.timers()), on_(on), until_(until) {}
+    sleep_operation(loop& loop, loop::time_point until) noexcept
+        : timer(loop.timers()), on_(loop), until_(until) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -43,13 +43,13 @@ private:
 /// Waits until `until`, by the loop's own timers.
 ///
 /// Errors: `operation_canceled`. Cancellation: at once.
-inline sleep_operation sleep_until(loop& on, loop::time_point until) noexcept {
-    return {on, until};
+inline sleep_operation sleep_until(loop& loop, loop::time_point until) noexcept {
+    return {loop, until};
 }
 
 /// Waits for `time`.
-inline sleep_operation sleep_for(loop& on, loop::time_point::duration time) noexcept {
-    return {on, later(on.now(), time)};
+inline sleep_operation sleep_for(loop& loop, loop::time_point::duration time) noexcept {
+    return {loop, later(loop.now(), time)};
 }
 
 } // namespace ringdown

@@ -190,17 +190,17 @@ private:
 
     explicit task(handle frame) noexcept : frame_(frame) {}
 
-    static promise_type& begin(handle frame, strand* on) noexcept {
+    static promise_type& begin(handle frame, strand* strand) noexcept {
         require(frame != nullptr, "a task was awaited after it was moved away");
         promise_type& promise = frame.promise();
         require(!promise.started_, "a task was awaited twice; await it once and keep its value");
         promise.started_ = true;
-        promise.strand_ = on;
+        promise.strand_ = strand;
         return promise;
     }
 
-    bool start_below(std::coroutine_handle<> parent, strand* on) {
-        auto& promise = begin(frame_, on);
+    bool start_below(std::coroutine_handle<> parent, strand* strand) {
+        auto& promise = begin(frame_, strand);
         promise.parent_ = parent.address();
         frame_.resume();
         if (frame_.done()) return false;

@@ -39,7 +39,7 @@ struct gathered {
 };
 
 template <class... T>
-task<void> gather(loop& on, gathered<T...>& into, bool first_ends_all, task<T>... children) {
+task<void> gather(loop& loop, gathered<T...>& into, bool first_ends_all, task<T>... children) {
     std::tuple<task<T>...> kept(std::move(children)...);
     auto body = [&](scope& inside) -> task<void> {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -49,7 +49,7 @@ task<void> gather(loop& on, gathered<T...>& into, bool first_ends_all, task<T>..
         }(std::index_sequence_for<T...>{});
         co_return;
     };
-    co_await with_scope(on, std::move(body));
+    co_await with_scope(loop, std::move(body));
 }
 
 } // namespace detail
@@ -59,9 +59,9 @@ task<void> gather(loop& on, gathered<T...>& into, bool first_ends_all, task<T>..
 /// Errors: the first exception cancels the others and is thrown when all have ended.
 /// Cancellation: reaches each.
 template <class... T>
-task<std::tuple<detail::value_or_nothing<T>...>> when_all(loop& on, task<T>... children) {
+task<std::tuple<detail::value_or_nothing<T>...>> when_all(loop& loop, task<T>... children) {
     detail::gathered<T...> into;
-    co_await detail::gather(on, into, false, std::move(children)...);
+    co_await detail::gather(loop, into, false, std::move(children)...);
     co_return std::apply(
         [](auto&... value) {
             return std::tuple<detail::value_or_nothing<T>...>(std::move(*value)...);
@@ -81,9 +81,9 @@ struct any_of {
 ///
 /// Errors: as `when_all`. Cancellation: reaches each.
 template <class... T>
-task<any_of<T...>> when_any(loop& on, task<T>... children) {
+task<any_of<T...>> when_any(loop& loop, task<T>... children) {
     detail::gathered<T...> into;
-    co_await detail::gather(on, into, true, std::move(children)...);
+    co_await detail::gather(loop, into, true, std::move(children)...);
     co_return any_of<T...>{*into.first, std::move(into.values)};
 }
 

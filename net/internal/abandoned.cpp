@@ -23,10 +23,13 @@ public:
     }
 
     void changed() noexcept override {
-        if (!connection_.idle()) return;
-        connection_.enter(life_phase::joined);
-        connection_.on().calls().close(connection_.descriptor());
-        connection_.closed(); // which may take this with it
+        const bool open = connection_.life() == life_phase::aborting;
+        // Where nothing but the close resets, a buffer that the kernel holds waits for it.
+        if (open && connection_.lets_go_of_descriptor()) {
+            connection_.enter(life_phase::joined);
+            connection_.on().calls().close(connection_.descriptor());
+        }
+        if (connection_.idle()) connection_.closed(); // which may take this with it
     }
 
     const address& peer() const noexcept override { return unknown_; }

@@ -33,8 +33,8 @@ public:
     void request_cancel() { ring_operation::request_cancel(ring_loop()); }
 
 protected:
-    explicit connection_operation(connection& on, const char* name) noexcept
-        : ring_operation(name), connection_(on) {}
+    explicit connection_operation(connection& connection, const char* name) noexcept
+        : ring_operation(name), connection_(connection) {}
     ~connection_operation() = default;
 
     template <class Prepare>

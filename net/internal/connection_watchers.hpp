@@ -9,7 +9,7 @@
 
 namespace ringdown {
 
-/// What drives the ending of a connection; `shutdown/` has the only one.
+/// What drives the ending of a connection. Where `shutdown/` is linked it is always an `ending`.
 class ending_driver {
 public:
     virtual ~ending_driver() = default;

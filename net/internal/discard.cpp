@@ -22,43 +22,45 @@ public:
 
 } // namespace
 
-void prepare_discard(io_uring_sqe& sqe, connection& of, std::uint64_t allowed) noexcept {
+void prepare_discard(io_uring_sqe& sqe, connection& connection, std::uint64_t allowed) noexcept {
     // The limit may be the largest number that there is; one more would be 0, which reads nothing
     // and looks like the peer's FIN.
     const std::uint64_t bytes = std::min(allowed, discard_at_once - 1) + 1;
-    if (of.traits().drops_uncopied) {
-        io_uring_prep_recv(&sqe, of.descriptor(), nullptr, bytes, MSG_TRUNC);
+    if (connection.traits().drops_uncopied) {
+        io_uring_prep_recv(&sqe, connection.descriptor(), nullptr, bytes, MSG_TRUNC);
     } else {
-        auto& into = of.on().service<discard_buffer>().bytes;
-        io_uring_prep_recv(&sqe, of.descriptor(), into, std::min(bytes, sizeof into), 0);
+        auto& into = connection.on().service<discard_buffer>().bytes;
+        io_uring_prep_recv(&sqe, connection.descriptor(), into, std::min(bytes, sizeof into), 0);
     }
 }
 
-discarder::discarder(connection& of, std::uint64_t bytes_max) noexcept
-    : connection_operation(of, "discard"), discarded_before_(of.bytes().discarded),
+discarder::discarder(connection& connection, std::uint64_t bytes_max) noexcept
+    : connection_operation(connection, "discard"), discarded_before_(connection.bytes().discarded),
       bytes_max_(bytes_max) {}
 
 void discarder::look() noexcept {
-    connection& of = target();
-    const std::uint64_t discarded = of.bytes().discarded - discarded_before_;
+    connection& connection = target();
+    const std::uint64_t discarded = connection.bytes().discarded - discarded_before_;
     if (discarded > bytes_max_) {
-        end_abandoned(of, abandonment::discard_limit);
+        end_abandoned(connection, abandonment::discard_limit);
         return;
     }
     // What a receive of the application still brings is older than what is dropped.
-    if (in_flight() || of.receives() || of.receiving() != receiving_phase::discarding) return;
+    if (in_flight() || connection.receives() ||
+        connection.receiving() != receiving_phase::discarding)
+        return;
     const std::uint64_t allowed = bytes_max_ - discarded;
-    launch([&](io_uring_sqe& sqe) { prepare_discard(sqe, of, allowed); });
+    launch([&](io_uring_sqe& sqe) { prepare_discard(sqe, connection, allowed); });
 }
 
 void discarder::settled(completion what) noexcept {
-    connection& of = target();
+    connection& connection = target();
     if (what.result > 0)
-        of.bytes().discarded += static_cast<std::uint64_t>(what.result);
+        connection.bytes().discarded += static_cast<std::uint64_t>(what.result);
     else if (what.result == 0)
-        of.note_nothing_received(what);
+        connection.note_nothing_received(what);
     else
-        of.note_error(what.result);
+        connection.note_error(what.result);
 }
 
 } // namespace ringdown

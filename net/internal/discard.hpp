@@ -11,7 +11,7 @@ namespace ringdown {
 /// Prepares a receive that drops what has arrived, without copying it where the socket can: as
 /// much as may still be dropped and one byte more, so that the limit shows, but only so much at a
 /// time. Source: MSG_TRUNC in tcp(7).
-void prepare_discard(io_uring_sqe& sqe, connection& of, std::uint64_t allowed) noexcept;
+void prepare_discard(io_uring_sqe& sqe, connection& connection, std::uint64_t allowed) noexcept;
 
 /// Drops and counts what arrives on an open connection whose application receives no more.
 ///
@@ -20,7 +20,7 @@ void prepare_discard(io_uring_sqe& sqe, connection& of, std::uint64_t allowed) n
 /// what arrives, until the window is closed, and its close resets.
 class discarder final : public pooled, public connection_watcher, public connection_operation {
 public:
-    discarder(connection& of, std::uint64_t bytes_max) noexcept;
+    discarder(connection& connection, std::uint64_t bytes_max) noexcept;
 
     void set_limit(std::uint64_t bytes_max) noexcept { bytes_max_ = bytes_max; }
     void look() noexcept override;

@@ -8,16 +8,18 @@
 
 namespace ringdown {
 
-fin_operation::fin_operation(connection& on) noexcept : queued_operation(on, "shutdown") {}
+fin_operation::fin_operation(connection& connection) noexcept
+    : queued_operation(connection, "shutdown") {}
 
 void fin_operation::start() noexcept {
-    connection& to = target();
-    to.note_fin_issued();
-    if (to.on().fin() == fin_method::system_call) {
-        conclude(to.on().calls().shutdown(to.descriptor(), SHUT_WR));
+    connection& connection = target();
+    connection.note_fin_issued();
+    if (connection.on().fin() == fin_method::system_call) {
+        conclude(connection.on().calls().shutdown(connection.descriptor(), SHUT_WR));
         return;
     }
-    launch([&](io_uring_sqe& sqe) { io_uring_prep_shutdown(&sqe, to.descriptor(), SHUT_WR); });
+    launch(
+        [&](io_uring_sqe& sqe) { io_uring_prep_shutdown(&sqe, connection.descriptor(), SHUT_WR); });
 }
 
 void fin_operation::settled(completion what) noexcept { conclude(what.result); }

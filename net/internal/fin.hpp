@@ -13,7 +13,7 @@ namespace ringdown {
 /// Source: shutdown(2), RFC 9293 section 3.6, IORING_OP_SHUTDOWN (Linux 5.11).
 class fin_operation final : public pooled, public queued_operation {
 public:
-    explicit fin_operation(connection& on) noexcept;
+    explicit fin_operation(connection& connection) noexcept;
 
     /// Set when FIN was handed to the kernel, or never will be; `result` tells which.
     [[nodiscard]] event& settled_event() noexcept { return settled_; }

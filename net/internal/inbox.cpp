@@ -22,8 +22,8 @@ unsigned queued_max(const buffer_pool& pool) noexcept {
 } // namespace
 
 struct inbox::shortage final : pooled, buffer_waiter {
-    shortage(inbox& owner, connection& from) noexcept
-        : of(owner), peek(from, "peek", owner, &inbox::peeked, true) {}
+    shortage(inbox& owner, connection& connection) noexcept
+        : of(owner), peek(connection, "peek", owner, &inbox::peeked, true) {}
 
     void buffer_returned() noexcept override { of.buffer_returned(); }
 
@@ -32,8 +32,8 @@ struct inbox::shortage final : pooled, buffer_waiter {
     std::byte peeked{};
 };
 
-inbox::inbox(connection& from)
-    : connection_operation(from, "recv"), pool_(from.on().service<buffer_pool>()) {}
+inbox::inbox(connection& connection)
+    : connection_operation(connection, "recv"), pool_(connection.on().service<buffer_pool>()) {}
 
 inbox::~inbox() {
     delete shortage_;
@@ -92,13 +92,13 @@ void inbox::peeked(completion what) noexcept {
 
 // The stream has ended, by FIN or by an error; what is queued is read before that is told.
 void inbox::end(completion what) noexcept {
-    connection& from = target();
+    connection& connection = target();
     if (what.result == 0)
-        from.note_nothing_received(what);
+        connection.note_nothing_received(what);
     else
-        from.note_error(what.result);
-    const bool by_fin = what.result == 0 && from.end_errno() == 0;
-    end_ = by_fin ? make_error_code(errc::end_of_stream) : from.error_of(what.result);
+        connection.note_error(what.result);
+    const bool by_fin = what.result == 0 && connection.end_errno() == 0;
+    end_ = by_fin ? make_error_code(errc::end_of_stream) : connection.error_of(what.result);
     if (!sealed() && queued_ == 0) tell_reader();
 }
 

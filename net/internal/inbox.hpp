@@ -20,7 +20,7 @@ namespace ringdown {
 /// dropped.
 class inbox final : public pooled, public connection_operation {
 public:
-    explicit inbox(connection& from);
+    explicit inbox(connection& connection);
     ~inbox();
 
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }

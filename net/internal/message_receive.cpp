@@ -17,18 +17,18 @@ int look_for_message(system_calls& calls, int fd) noexcept {
     return bytes < 0 ? bytes : holds_message(bytes, message);
 }
 
-message_receive::message_receive(connection& from, std::span<std::byte> into) noexcept
-    : connection_operation(from, "recvmsg"), into_(into) {}
+message_receive::message_receive(connection& connection, std::span<std::byte> into) noexcept
+    : connection_operation(connection, "recvmsg"), into_(into) {}
 
 bool message_receive::begin() {
-    connection& from = target();
-    error_ = from.refuses_receiving();
+    connection& connection = target();
+    error_ = connection.refuses_receiving();
     if (error_) {
         stay();
         return false;
     }
-    from.note_in_use();
-    from.begin_receive(*this);
+    connection.note_in_use();
+    connection.begin_receive(*this);
     piece_ = {into_.data(), into_.size()};
     message_.msg_iov = &piece_;
     message_.msg_iovlen = 1;
@@ -37,7 +37,7 @@ bool message_receive::begin() {
         message_.msg_namelen = address::capacity;
     }
     launch([&](io_uring_sqe& sqe) {
-        io_uring_prep_recvmsg(&sqe, from.descriptor(), &message_, MSG_TRUNC);
+        io_uring_prep_recvmsg(&sqe, connection.descriptor(), &message_, MSG_TRUNC);
     });
     return true;
 }
@@ -51,19 +51,19 @@ void message_receive::took(std::size_t whole) noexcept {
 }
 
 void message_receive::settled(completion what) noexcept {
-    connection& from = target();
-    from.end_receive();
-    const bool no_end = !from.traits().has_peer;
+    connection& connection = target();
+    connection.end_receive();
+    const bool no_end = !connection.traits().has_peer;
     if (no_end ? what.result >= 0 : holds_message(what.result, message_)) {
         took(static_cast<std::size_t>(what.result));
     } else {
         if (what.result == 0)
-            from.note_nothing_received(what);
+            connection.note_nothing_received(what);
         else
-            from.note_error(what.result);
-        const bool ended =
-            what.result == 0 && from.end_errno() == 0 && from.life() < life_phase::aborting;
-        if (!ended) error_ = from.error_of(what.result);
+            connection.note_error(what.result);
+        const bool ended = what.result == 0 && connection.end_errno() == 0 &&
+                           connection.life() < life_phase::aborting;
+        if (!ended) error_ = connection.error_of(what.result);
     }
     wake(ring_loop());
 }

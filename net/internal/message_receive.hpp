@@ -48,7 +48,7 @@ int look_for_message(system_calls& calls, int fd) noexcept;
 /// Source: recvmsg(2) with MSG_TRUNC, IORING_OP_RECVMSG (Linux 5.3).
 class message_receive : public connection_operation, public waiting {
 public:
-    message_receive(connection& from, std::span<std::byte> into) noexcept;
+    message_receive(connection& connection, std::span<std::byte> into) noexcept;
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>

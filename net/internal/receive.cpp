@@ -14,31 +14,31 @@ constexpr std::size_t bytes_at_once = std::size_t{1} << 30;
 
 } // namespace
 
-recv_operation::recv_operation(connection& from, std::span<std::byte> into) noexcept
-    : connection_operation(from, "recv"), into_(into) {}
+recv_operation::recv_operation(connection& connection, std::span<std::byte> into) noexcept
+    : connection_operation(connection, "recv"), into_(into) {}
 
 // False when the answer is there already.
 bool recv_operation::begin() {
-    connection& from = target();
-    if (const auto refusal = from.refuses_receiving()) {
+    connection& connection = target();
+    if (const auto refusal = connection.refuses_receiving()) {
         answer_ = std::unexpected(refusal);
     } else if (into_.empty()) {
         answer_ = std::unexpected(std::make_error_code(std::errc::invalid_argument));
-    } else if (inbox* through = from.own_inbox()) {
-        from.note_in_use();
+    } else if (inbox* through = connection.own_inbox()) {
+        connection.note_in_use();
         // Once leases were asked for, everything comes through the inbox, in order.
         if (through->wait(*this)) return true;
         if (through->has_bytes()) {
             answer_ = through->copy_out(into_);
-            from.note_taken();
+            connection.note_taken();
         } else {
             answer_ = std::unexpected(through->tell_end());
         }
     } else {
-        from.note_in_use();
-        from.begin_receive(*this);
+        connection.note_in_use();
+        connection.begin_receive(*this);
         launch([&](io_uring_sqe& sqe) {
-            io_uring_prep_recv(&sqe, from.descriptor(), into_.data(),
+            io_uring_prep_recv(&sqe, connection.descriptor(), into_.data(),
                                std::min(into_.size(), bytes_at_once), 0);
         });
         return true;
@@ -59,22 +59,22 @@ void recv_operation::fail(std::error_code why) noexcept {
 }
 
 void recv_operation::settled(completion what) noexcept {
-    connection& from = target();
-    from.end_receive();
+    connection& connection = target();
+    connection.end_receive();
     if (what.result > 0) {
-        from.note_received(static_cast<std::size_t>(what.result));
+        connection.note_received(static_cast<std::size_t>(what.result));
         answer_ = static_cast<std::size_t>(what.result);
         wake(ring_loop());
         return;
     }
     if (what.result == 0)
-        from.note_nothing_received(what);
+        connection.note_nothing_received(what);
     else
-        from.note_error(what.result);
+        connection.note_error(what.result);
     const bool ended =
-        what.result == 0 && from.end_errno() == 0 && from.life() < life_phase::aborting;
-    if (ended) from.note_end_told();
-    fail(ended ? make_error_code(errc::end_of_stream) : from.error_of(what.result));
+        what.result == 0 && connection.end_errno() == 0 && connection.life() < life_phase::aborting;
+    if (ended) connection.note_end_told();
+    fail(ended ? make_error_code(errc::end_of_stream) : connection.error_of(what.result));
 }
 
 void recv_operation::cancel(cancel_reason reason) noexcept {

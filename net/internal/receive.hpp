@@ -28,7 +28,7 @@ protected:
 /// Receives into the caller's buffer. Made by `stream::recv`.
 class [[nodiscard]] recv_operation final : public connection_operation, public inbox_reader {
 public:
-    recv_operation(connection& from, std::span<std::byte> into) noexcept;
+    recv_operation(connection& connection, std::span<std::byte> into) noexcept;
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -57,7 +57,7 @@ private:
 /// Receives into a buffer of the loop. Made by `stream::recv_lease`.
 class [[nodiscard]] lease_operation final : public inbox_reader {
 public:
-    explicit lease_operation(connection& from) noexcept : from_(from) {}
+    explicit lease_operation(connection& connection) noexcept : from_(connection) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>

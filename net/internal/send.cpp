@@ -25,10 +25,10 @@ std::size_t total(std::span<const iovec> parts) noexcept {
 
 // EPIPE tells of a peer that reset after it had finished; but also of a shutdown(2) that the
 // application made by itself, on a connection that is still there.
-bool refused_by_us(connection& by, int result) noexcept {
-    return result == -EPIPE && by.traits().counts_acknowledgements &&
-           by.life() < life_phase::aborting &&
-           !tcp_info_of(by.on().calls(), by.descriptor()).gone();
+bool refused_by_us(connection& connection, int result) noexcept {
+    return result == -EPIPE && connection.traits().counts_acknowledgements &&
+           connection.life() < life_phase::aborting &&
+           !tcp_info_of(connection.on().calls(), connection.descriptor()).gone();
 }
 
 // A zero-copy send pins its buffer, which counts against the user's limit on locked memory (ENOMEM,
@@ -40,33 +40,35 @@ bool lacks_zero_copy(int result) noexcept {
 
 } // namespace
 
-send_operation::send_operation(connection& on, std::span<const std::byte> data, form how) noexcept
-    : queued_operation(on, "send"), data_(data), form_(how) {
-    const bool possible = on.traits().sends_zero_copy && on.on().has(capability::zero_copy_send);
+send_operation::send_operation(connection& connection, std::span<const std::byte> data,
+                               form how) noexcept
+    : queued_operation(connection, "send"), data_(data), form_(how) {
+    const bool possible =
+        connection.traits().sends_zero_copy && connection.on().has(capability::zero_copy_send);
     if (form_ == form::zero_copy && !possible) form_ = form::plain;
 }
 
-send_vectored_operation::send_vectored_operation(connection& on,
+send_vectored_operation::send_vectored_operation(connection& connection,
                                                  std::span<const iovec> parts) noexcept
-    : send_operation(on, "sendmsg", total(parts)), parts_(parts) {}
+    : send_operation(connection, "sendmsg", total(parts)), parts_(parts) {}
 
 // False when the answer is there already.
 bool send_operation::hand_over() {
-    connection& to = target();
+    connection& connection = target();
     const bool message = form_ == form::packet;
-    const std::error_code refusal = to.refuses_sending();
+    const std::error_code refusal = connection.refuses_sending();
     if (refusal || (data_.empty() && !message)) {
         error_ = refusal;
-        if (!refusal && form_ == form::last && !to.request_fin()) error_ = canceled();
+        if (!refusal && form_ == form::last && !connection.request_fin()) error_ = canceled();
         stay();
         return false;
     }
-    to.note_in_use();
-    continues_ = to.note_continued();
-    to.bytes().handed += data_.size();
+    connection.note_in_use();
+    continues_ = connection.note_continued();
+    connection.bytes().handed += data_.size();
     // FIN is queued right behind, so nothing can come between, and leaves in the same turn.
-    to.sends().push(*this);
-    if (form_ == form::last) to.request_fin();
+    connection.sends().push(*this);
+    if (form_ == form::last) connection.request_fin();
     return true;
 }
 
@@ -124,18 +126,18 @@ void send_vectored_operation::accepted(std::size_t bytes) noexcept {
 }
 
 void send_operation::advance(int result) noexcept {
-    connection& to = target();
+    connection& connection = target();
     if (form_ == form::zero_copy && lacks_zero_copy(result)) {
         copies_ = true;
         go_on_when_released();
         return;
     }
     if (result < 0) {
-        if (!refused_by_us(to, result)) to.note_error(result);
-        conclude(to.error_of(result));
+        if (!refused_by_us(connection, result)) connection.note_error(result);
+        conclude(connection.error_of(result));
         return;
     }
-    to.bytes().sent += static_cast<std::size_t>(result);
+    connection.bytes().sent += static_cast<std::size_t>(result);
     accepted(static_cast<std::size_t>(result));
     if (bytes_ == data_.size()) {
         conclude({});
@@ -153,13 +155,14 @@ void send_operation::go_on_when_released() noexcept {
 }
 
 void send_operation::go_on() noexcept {
-    connection& to = target();
+    connection& connection = target();
     resume_after_notification_ = false;
     if (copies_) form_ = form::plain;
     if (canceled_)
         conclude(canceled());
-    else if (to.sends_stopped())
-        conclude(to.error_of(to.end_errno() != 0 ? -to.end_errno() : -ECANCELED));
+    else if (connection.sends_stopped())
+        conclude(connection.error_of(connection.end_errno() != 0 ? -connection.end_errno()
+                                                                 : -ECANCELED));
     else
         launch_rest();
 }
@@ -173,13 +176,13 @@ void send_operation::conclude(std::error_code error) noexcept {
 
 // Of an open connection, what the application cancelled is its own again.
 void send_operation::note_failure() noexcept {
-    connection& to = target();
-    const bool given_back = !to.sealed(allowance::answers) && to.end_errno() == 0;
+    connection& connection = target();
+    const bool given_back = !connection.sealed(allowance::answers) && connection.end_errno() == 0;
     if (given_back && bytes_ > 0) {
-        to.note_cut(data_.size() - bytes_);
+        connection.note_cut(data_.size() - bytes_);
     } else if (given_back) {
-        to.bytes().handed -= data_.size();
-        if (continues_) to.note_not_continued();
+        connection.bytes().handed -= data_.size();
+        if (continues_) connection.note_not_continued();
     }
 }
 

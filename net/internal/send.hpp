@@ -34,7 +34,7 @@ public:
         packet,    ///< IORING_OP_SEND of one message, which may be empty.
     };
 
-    send_operation(connection& on, std::span<const std::byte> data, form how) noexcept;
+    send_operation(connection& connection, std::span<const std::byte> data, form how) noexcept;
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -52,8 +52,8 @@ public:
     [[nodiscard]] bool only_pins() const noexcept override { return awaits_notification_; }
 
 protected:
-    send_operation(connection& on, const char* name, std::size_t bytes) noexcept
-        : queued_operation(on, name), data_(static_cast<const std::byte*>(nullptr), bytes),
+    send_operation(connection& connection, const char* name, std::size_t bytes) noexcept
+        : queued_operation(connection, name), data_(static_cast<const std::byte*>(nullptr), bytes),
           form_(form::plain) {}
 
     /// Prepares the send of what is left.
@@ -91,7 +91,7 @@ private:
 /// A send of several parts. Made by `stream::send_vectored`.
 class [[nodiscard]] send_vectored_operation final : public send_operation {
 public:
-    send_vectored_operation(connection& on, std::span<const iovec> parts) noexcept;
+    send_vectored_operation(connection& connection, std::span<const iovec> parts) noexcept;
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;

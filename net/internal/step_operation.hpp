@@ -12,9 +12,9 @@ class step_operation final : public connection_operation {
 public:
     using handler = void (Owner::*)(completion) noexcept;
 
-    step_operation(connection& on, const char* name, Owner& owner, handler when_settled,
+    step_operation(connection& connection, const char* name, Owner& owner, handler when_settled,
                    bool ends_with_reset = false) noexcept
-        : connection_operation(on, name), owner_(owner), when_settled_(when_settled),
+        : connection_operation(connection, name), owner_(owner), when_settled_(when_settled),
           ends_with_reset_(ends_with_reset) {}
 
     using connection_operation::launch;

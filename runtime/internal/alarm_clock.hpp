@@ -18,7 +18,7 @@ class alarm_clock final : public ring_operation {
 public:
     using time_point = system_calls::time_point;
 
-    explicit alarm_clock(loop& on) noexcept : ring_operation("timeout"), on_(on) {}
+    explicit alarm_clock(loop& loop) noexcept : ring_operation("timeout"), on_(loop) {}
 
     void open() noexcept { closing_ = false; }
     /// Stops it; a timer that outlives the run sets it no more.

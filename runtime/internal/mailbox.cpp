@@ -11,7 +11,8 @@
 
 namespace ringdown {
 
-mailbox::mailbox(loop& on) : ring_operation("mailbox"), on_(on), event_(on.calls().eventfd()) {
+mailbox::mailbox(loop& loop)
+    : ring_operation("mailbox"), on_(loop), event_(loop.calls().eventfd()) {
     if (event_ < 0) throw std::system_error(system_error(event_), "cannot make an eventfd");
 }
 

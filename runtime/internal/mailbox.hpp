@@ -11,7 +11,7 @@ namespace ringdown {
 /// How other threads reach a loop: they leave calls here and ring an eventfd that the loop polls.
 class mailbox final : public ring_operation {
 public:
-    explicit mailbox(loop& on);
+    explicit mailbox(loop& loop);
     ~mailbox();
 
     void open();

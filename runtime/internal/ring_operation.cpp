@@ -16,10 +16,10 @@ void ring_operation::misuse_in_flight() const noexcept {
     misuse(what);
 }
 
-void ring_operation::request_cancel(loop& on) {
+void ring_operation::request_cancel(loop& loop) {
     if (!in_flight_ || cancel_requested_) return;
     cancel_requested_ = true;
-    on.submit_unawaited([this](io_uring_sqe& sqe) {
+    loop.submit_unawaited([this](io_uring_sqe& sqe) {
         io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uintptr_t>(this), 0);
     });
 }

@@ -30,17 +30,17 @@ protected:
     /// Puts the operation into the loop's submission queue: `prepare(sqe)` fills its entry, all but
     /// the user data. It is in flight from now on.
     template <class Prepare>
-    void submit(loop& on, Prepare prepare);
+    void submit(loop& loop, Prepare prepare);
 
     /// As `submit`, for what the kernel does in the breath of its submission, and with success
     /// unless something is very wrong. Then it tells nothing, and the operation completes, with 0,
     /// when it has been submitted.
     template <class Prepare>
-    void submit_silently(loop& on, Prepare prepare);
+    void submit_silently(loop& loop, Prepare prepare);
 
     /// Asks the kernel to end the operation early; its own final completion still comes. The loop
     /// is the one that it was submitted to: what an operation belongs to knows it.
-    void request_cancel(loop& on);
+    void request_cancel(loop& loop);
 
     /// A completion has arrived; `in_flight` is false if it was the last. Resumes nothing.
     virtual void completed(completion what) noexcept = 0;

@@ -31,10 +31,10 @@ protected:
 
     /// Suspends `task`; on a strand it can be cancelled. False when that was requested already: it
     /// must not wait.
-    bool suspend(std::coroutine_handle<> task, strand* of) noexcept;
+    bool suspend(std::coroutine_handle<> task, strand* strand) noexcept;
     /// It need not wait after all.
     void stay() noexcept;
-    void wake(loop& on) noexcept;
+    void wake(loop& loop) noexcept;
     [[nodiscard]] bool suspended() const noexcept { return task_ != nullptr; }
 
 private:

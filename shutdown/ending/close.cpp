@@ -6,10 +6,10 @@
 
 namespace ringdown {
 
-bool ending_operation::state::wait(std::coroutine_handle<> task, strand* of) {
+bool ending_operation::state::wait(std::coroutine_handle<> task, strand* strand) {
     if (!begin()) return false;
     join();
-    if (!suspend(task, of)) {
+    if (!suspend(task, strand)) {
         suspend(task, nullptr);
         cancel(cancel_reason::scope);
     }
@@ -18,13 +18,13 @@ bool ending_operation::state::wait(std::coroutine_handle<> task, strand* of) {
 
 // False when the connection has ended already.
 bool ending_operation::state::begin() {
-    connection& of = *ended_;
-    if (form_ == form::watch) return of.life() != life_phase::closed;
-    if (!of.ending())
-        ending::begin(of, request_);
+    connection& connection = *ended_;
+    if (form_ == form::watch) return connection.life() != life_phase::closed;
+    if (!connection.ending())
+        ending::begin(connection, request_);
     else if (form_ == form::abort)
-        ending::of(of).abort(request_.cause);
-    return !ending::of(of).done();
+        ending::of(connection).abort(request_.cause);
+    return !ending::of(connection).done();
 }
 
 void ending_operation::state::join() {
@@ -58,8 +58,8 @@ ending_operation end_connection(connected_socket& ended, const ending_request& r
 }
 
 void begin_ending(connected_socket& ended, const ending_request& request) {
-    connection& of = ended.connection_of();
-    if (!of.ending()) ending::begin(of, request);
+    connection& connection = ended.connection_of();
+    if (!connection.ending()) ending::begin(connection, request);
 }
 
 ending_operation close(datagram_socket& closed) {

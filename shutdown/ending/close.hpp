@@ -44,7 +44,7 @@ private:
         state(connection& ended, const ending_request& request, form how) noexcept
             : ended_(ended), request_(request), form_(how) {}
 
-        bool wait(std::coroutine_handle<> task, strand* of);
+        bool wait(std::coroutine_handle<> task, strand* strand);
         [[nodiscard]] const teardown_report& report() const noexcept;
 
     private:

@@ -5,7 +5,7 @@
 
 #include <ringdown/runtime/noop.hpp>
 #include <ringdown/runtime/sleep.hpp>
-#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/delivery_sample.hpp>
 
 namespace ringdown {
 
@@ -13,30 +13,32 @@ using namespace std::chrono_literals;
 
 namespace {
 
-bool all_arrived(connection& of, const delivery_sample& sample) noexcept {
-    if (!sample.taken || !of.sends().empty()) return false;
-    if (!of.traits().counts_acknowledgements) return sample.queued == 0;
-    const bool fin_sent = of.sending() >= sending_phase::fin_sent;
-    return sample.acknowledged >= of.bytes().sent + (fin_sent ? 1 : 0);
+bool all_arrived(connection& connection, const delivery_sample& sample) noexcept {
+    if (!sample.taken || !connection.sends().empty()) return false;
+    if (!connection.traits().counts_acknowledgements) return sample.queued == 0;
+    const bool fin_sent = connection.sending() >= sending_phase::fin_sent;
+    return sample.acknowledged >= connection.bytes().sent + (fin_sent ? 1 : 0);
 }
 
 } // namespace
 
 task<result<void>> delivered(connected_socket& watched) {
     const connection_ref kept(watched.connection_of());
-    connection& of = *kept;
+    connection& connection = *kept;
     for (auto interval = std::chrono::microseconds(200);;
          interval = std::min(interval * 2, 10000us)) {
-        if (of.life() != life_phase::open) co_return std::unexpected(make_error_code(errc::ending));
-        const delivery_sample sample = take_sample(of);
-        if (of.end_errno() != 0) co_return std::unexpected(of.error_of(-of.end_errno()));
-        if (all_arrived(of, sample)) {
+        if (connection.life() != life_phase::open)
+            co_return std::unexpected(make_error_code(errc::ending));
+        const delivery_sample sample = take_sample(connection);
+        if (connection.end_errno() != 0)
+            co_return std::unexpected(connection.error_of(-connection.end_errno()));
+        if (all_arrived(connection, sample)) {
             // A receive may have been told of a reset that emptied the queue: it is heard first.
-            if (!of.traits().counts_acknowledgements) co_await noop(of.on());
-            if (of.end_errno() == 0) co_return result<void>{};
-            co_return std::unexpected(of.error_of(-of.end_errno()));
+            if (!connection.traits().counts_acknowledgements) co_await noop(connection.on());
+            if (connection.end_errno() == 0) co_return result<void>{};
+            co_return std::unexpected(connection.error_of(-connection.end_errno()));
         }
-        const auto slept = co_await sleep_for(of.on(), interval);
+        const auto slept = co_await sleep_for(connection.on(), interval);
         if (!slept) co_return std::unexpected(slept.error());
     }
 }

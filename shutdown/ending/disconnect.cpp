@@ -36,12 +36,12 @@ task<left_open> release(stream& ended, std::chrono::nanoseconds within) {
     return leave(ended, request);
 }
 
-task<result<peer_end>> recv_disconnect(stream& of, std::span<std::byte> into) {
+task<result<peer_end>> recv_disconnect(stream& stream, std::span<std::byte> into) {
     if (!into.empty()) co_return std::unexpected(make_error_code(errc::no_disconnect_data));
-    const connection_ref kept(of.connection_of());
-    const auto stopped = co_await of.shutdown_receive();
+    const connection_ref kept(stream.connection_of());
+    const auto stopped = co_await stream.shutdown_receive();
     if (!stopped) co_return std::unexpected(stopped.error());
-    co_return co_await peer_ended(of);
+    co_return co_await peer_ended(stream);
 }
 
 } // namespace ringdown

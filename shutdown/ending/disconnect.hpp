@@ -63,6 +63,6 @@ task<left_open> release(stream& ended, std::chrono::nanoseconds within = std::ch
 /// `peer_ended` beside its receives.
 /// Errors: `errc::no_disconnect_data` when `into` is not empty, and nothing has begun; those of
 /// `peer_ended`. Cancellation: ends the wait; receiving stays ended.
-task<result<peer_end>> recv_disconnect(stream& of, std::span<std::byte> into = {});
+task<result<peer_end>> recv_disconnect(stream& stream, std::span<std::byte> into = {});
 
 } // namespace ringdown

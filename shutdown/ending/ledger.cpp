@@ -65,8 +65,8 @@ void teardown_counters::subtract(const teardown_counters& earlier) noexcept {
               [](time_histogram& to, const time_histogram& from) { to.subtract(from); });
 }
 
-void read_counters(loop& of, std::move_only_function<void(const teardown_counters&)> got) {
-    of.post([&of, got = std::move(got)]() mutable { got(ledger(of).counters()); });
+void read_counters(loop& loop, std::move_only_function<void(const teardown_counters&)> got) {
+    loop.post([&loop, got = std::move(got)]() mutable { got(ledger(loop).counters()); });
 }
 
 } // namespace ringdown

@@ -85,7 +85,7 @@ private:
 };
 
 /// The ledger of a loop.
-inline teardown_ledger& ledger(loop& of) { return of.service<teardown_ledger>(); }
+inline teardown_ledger& ledger(loop& loop) { return loop.service<teardown_ledger>(); }
 
 /// Reads the counters of another thread's loop: `got` is called with them on that thread, soon.
 ///
@@ -95,6 +95,6 @@ inline teardown_ledger& ledger(loop& of) { return of.service<teardown_ledger>();
 /// `loop::callback_failures`.
 /// A loop that has ended its run calls nothing any more: once its thread is joined, read
 /// `ledger(of).counters()` directly. Threads: any.
-void read_counters(loop& of, std::move_only_function<void(const teardown_counters&)> got);
+void read_counters(loop& loop, std::move_only_function<void(const teardown_counters&)> got);
 
 } // namespace ringdown

@@ -2,88 +2,93 @@
 
 #include <poll.h>
 
-#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/delivery_sample.hpp>
 
 namespace ringdown {
 namespace {
 
-result<peer_end> known_end(const connection& of) noexcept {
-    if (of.was_reset()) return peer_end::reset;
-    if (of.end_errno() != 0) return std::unexpected(system_error(-of.end_errno()));
+result<peer_end> known_end(const connection& connection) noexcept {
+    if (connection.was_reset()) return peer_end::reset;
+    if (connection.end_errno() != 0) return std::unexpected(system_error(-connection.end_errno()));
     return peer_end::finished;
 }
 
 } // namespace
 
 bool peer_closed_operation::begin() {
-    connection& of = target();
-    const bool known = of.receiving() == receiving_phase::finished || of.end_errno() != 0;
-    if (of.life() == life_phase::open && known && waits_for_reading()) {
-        of.watch_changes(*this);
+    connection& connection = target();
+    const bool known =
+        connection.receiving() == receiving_phase::finished || connection.end_errno() != 0;
+    if (connection.life() == life_phase::open && known && waits_for_reading()) {
+        connection.watch_changes(*this);
         watch_for_reset();
         return true;
     }
-    if (of.life() != life_phase::open || known) {
+    if (connection.life() != life_phase::open || known) {
         // Of one that is ending the rest is still to be read, by whoever may.
-        const bool open = of.life() == life_phase::open;
+        const bool open = connection.life() == life_phase::open;
         const bool over = known && (open || !waits_for_reading());
-        answer_ = over ? known_end(of) : std::unexpected(make_error_code(errc::ending));
+        answer_ = over ? known_end(connection) : std::unexpected(make_error_code(errc::ending));
         stay();
         return false;
     }
-    of.note_in_use();
-    launch([&](io_uring_sqe& sqe) { io_uring_prep_poll_add(&sqe, of.descriptor(), POLLRDHUP); });
+    connection.note_in_use();
+    launch([&](io_uring_sqe& sqe) {
+        io_uring_prep_poll_add(&sqe, connection.descriptor(), POLLRDHUP);
+    });
     return true;
 }
 
 bool peer_closed_operation::waits_for_reading() noexcept {
-    connection& of = target();
+    connection& connection = target();
     if (when_ == told::at_once) return false;
-    if (when_ == told::finished_after_data && of.end_errno() != 0) return false;
-    return of.has_unread();
+    if (when_ == told::finished_after_data && connection.end_errno() != 0) return false;
+    return connection.has_unread();
 }
 
 // The kernel tells of it by nothing else, once FIN was seen and nobody receives.
 void peer_closed_operation::watch_for_reset() {
     if (when_ != told::finished_after_data || in_flight()) return;
     phase_ = watching::for_reset;
-    connection& of = target();
-    launch([&](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, of.descriptor(), 0); });
+    connection& connection = target();
+    launch(
+        [&](io_uring_sqe& sqe) { io_uring_prep_poll_multishot(&sqe, connection.descriptor(), 0); });
 }
 
 void peer_closed_operation::settled(completion what) noexcept {
-    connection& of = target();
+    connection& connection = target();
     if (phase_ == watching::over) {
         if (!in_flight()) wake(ring_loop());
         return;
     }
     if (phase_ == watching::for_reset) {
-        if (what.result > 0 && (what.result & POLLERR) != 0) take_sample(of); // notes the error
-        return; // the connection has changed, which leads to a look
+        if (what.result > 0 && (what.result & POLLERR) != 0)
+            take_sample(connection); // notes the error
+        return;                      // the connection has changed, which leads to a look
     }
-    if (what.result < 0 || of.life() >= life_phase::aborting) {
-        conclude(std::unexpected(of.error_of(what.result)));
+    if (what.result < 0 || connection.life() >= life_phase::aborting) {
+        conclude(std::unexpected(connection.error_of(what.result)));
         return;
     }
     // Reading the error notes a reset on the connection, because the kernel tells it once.
     error_due_ = (what.result & POLLERR) != 0;
-    of.note_end_seen();
-    if (of.life() == life_phase::open) {
-        of.watch_changes(*this); // of which this completion is the first
+    connection.note_end_seen();
+    if (connection.life() == life_phase::open) {
+        connection.watch_changes(*this); // of which this completion is the first
         return;
     }
     // Whoever has been told of the error is yet to say so; the ending's report will.
-    if (error_due_ && !error_is_known(of))
+    if (error_due_ && !error_is_known(connection))
         conclude(std::unexpected(make_error_code(errc::ending)));
     else
-        conclude(known_end(of));
+        conclude(known_end(connection));
 }
 
 void peer_closed_operation::look() noexcept {
-    connection& of = target();
-    const bool known = !error_due_ || error_is_known(of);
+    connection& connection = target();
+    const bool known = !error_due_ || error_is_known(connection);
     if (known && !waits_for_reading())
-        conclude(known_end(of));
+        conclude(known_end(connection));
     else if (canceled_) // while the poll was about to answer, which then has won
         conclude(std::unexpected(canceled()));
     else if (known)

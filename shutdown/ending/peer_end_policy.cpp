@@ -6,7 +6,7 @@
 
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
-#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/delivery_sample.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 
 namespace ringdown {
@@ -14,7 +14,8 @@ namespace {
 
 class peer_end_watch final : public pooled, public connection_watcher, public connection_operation {
 public:
-    explicit peer_end_watch(connection& of) noexcept : connection_operation(of, "poll") {}
+    explicit peer_end_watch(connection& connection) noexcept
+        : connection_operation(connection, "poll") {}
 
     void choose(const peer_end_policy& policy) {
         policy_ = policy;
@@ -33,27 +34,28 @@ private:
     }
 
     void settled(completion what) noexcept override {
-        connection& of = target();
-        if (of.life() != life_phase::open) return;
+        connection& connection = target();
+        if (connection.life() != life_phase::open) return;
         seen_ = what.result > 0;
         if (!seen_) return;
         error_due_ = (what.result & POLLERR) != 0;
-        of.note_end_seen();
+        connection.note_end_seen();
     }
 
     // Comes right after `settled`, and whenever something was received.
     void look() noexcept override {
-        connection& of = target();
+        connection& connection = target();
         if (policy_.does == peer_end_policy::action::leave) return;
         if (!seen_) {
             poll(); // it was cancelled by a choice that no longer holds
             return;
         }
-        if (error_due_ && !error_is_known(of)) return;
-        if (policy_.data == peer_end_policy::unread::receive_first && of.has_unread()) return;
+        if (error_due_ && !error_is_known(connection)) return;
+        if (policy_.data == peer_end_policy::unread::receive_first && connection.has_unread())
+            return;
         const bool finish = policy_.does == peer_end_policy::action::finish;
-        ending::begin(of, {finish ? plans::graceful : plans::abort, teardown_cause::peer_finished,
-                           policy_.ending});
+        ending::begin(connection, {finish ? plans::graceful : plans::abort,
+                                   teardown_cause::peer_finished, policy_.ending});
     }
 
     void connection_ends() noexcept override {} // the poll is cancelled with everything else
@@ -65,8 +67,8 @@ private:
 
 } // namespace
 
-void when_peer_ends(stream& of, const peer_end_policy& policy) {
-    connection& watched = of.connection_of();
+void when_peer_ends(stream& stream, const peer_end_policy& policy) {
+    connection& watched = stream.connection_of();
     if (watched.life() != life_phase::open) return;
     if (!watched.at_peer_end()) {
         if (policy.does == peer_end_policy::action::leave) return;

@@ -36,6 +36,6 @@ struct peer_end_policy {
 /// A session acts on the peer's end by itself: the choice ends where one is made of the stream.
 /// Called again, the new choice holds. Costs one poll per connection that uses it.
 /// Source: poll(2), POLLRDHUP.
-void when_peer_ends(stream& of, const peer_end_policy& policy);
+void when_peer_ends(stream& stream, const peer_end_policy& policy);
 
 } // namespace ringdown

@@ -25,12 +25,12 @@ task<drain_report> server::drain(drain_policy policy) {
         co_await answered_.join(on_);
         co_return *drained_as_;
     }
-    drain_run of(*this, policy);
-    co_await with_scope(on_, [&](scope& inside) -> task<void> { co_await conduct(of, inside); });
-    if (of.called_off()) co_return of.report();
+    drain_run run(*this, policy);
+    co_await with_scope(on_, [&](scope& inside) -> task<void> { co_await conduct(run, inside); });
+    if (run.called_off()) co_return run.report();
     // `run` may have answered before, that accepting failed; else it does now.
     co_await all_served_.join(on_);
-    drained_as_ = of.report();
+    drained_as_ = run.report();
     answered_.set();
     co_return *drained_as_;
 }
@@ -57,48 +57,49 @@ void server::enter(server_phase next) {
 
 // Waits until `done`. False when the drain was called off, or aborts.
 template <class Done>
-task<bool> server::pass(drain_run& of, Done done) {
-    while (!of.called_off() && phase_ != server_phase::aborting && !done()) {
-        of.stirred().reset();
-        const auto waited = co_await of.stirred().wait(on_);
+task<bool> server::pass(drain_run& run, Done done) {
+    while (!run.called_off() && phase_ != server_phase::aborting && !done()) {
+        run.stirred().reset();
+        const auto waited = co_await run.stirred().wait(on_);
         if (!waited) escalate();
     }
-    co_return !of.called_off() && phase_ != server_phase::aborting;
+    co_return !run.called_off() && phase_ != server_phase::aborting;
 }
 
-task<void> server::conduct(drain_run& of, scope& inside) {
-    co_await wait_unready(of, inside);
-    if (of.called_off()) {
+task<void> server::conduct(drain_run& run, scope& inside) {
+    co_await wait_unready(run, inside);
+    if (run.called_off()) {
         // Not `begin_hook`: another drain may have begun.
-        if (options_.on_phase) inside.spawn(run_hook(of, server_phase::serving));
+        if (options_.on_phase) inside.spawn(run_hook(run, server_phase::serving));
         co_return;
     }
     if (phase_ == server_phase::unready) {
         enter(server_phase::not_accepting);
-        begin_hook(of, inside);
-        inside.spawn(stop_accepting(of));
-        co_await pass(
-            of, [&] { return (of.stopped || of.short_of_descriptors()) && no_hook_.happened(); });
+        begin_hook(run, inside);
+        inside.spawn(stop_accepting(run));
+        co_await pass(run, [&] {
+            return (run.stopped || run.short_of_descriptors()) && no_hook_.happened();
+        });
     } else {
-        of.stopped = true;
+        run.stopped = true;
     }
-    if (phase_ == server_phase::not_accepting) co_await ask_to_finish(of, inside);
-    co_await wait_for_end(of, inside);
+    if (phase_ == server_phase::not_accepting) co_await ask_to_finish(run, inside);
+    co_await wait_for_end(run, inside);
 }
 
-task<void> server::wait_unready(drain_run& of, scope& inside) {
+task<void> server::wait_unready(drain_run& run, scope& inside) {
     enter(server_phase::unready);
-    begin_hook(of, inside);
-    const auto until = later(on_.now(), of.policy().unready_for);
-    of.stir_at(until);
-    co_await pass(of, [&] { return no_hook_.happened() && on_.now() >= until; });
+    begin_hook(run, inside);
+    const auto until = later(on_.now(), run.policy().unready_for);
+    run.stir_at(until);
+    co_await pass(run, [&] { return no_hook_.happened() && on_.now() >= until; });
 }
 
-task<void> server::stop_accepting(drain_run& of) {
+task<void> server::stop_accepting(drain_run& run) {
     cancellation* ambient = co_await current_cancellation{};
     cancellation governing(ambient);
-    of.stopping = &governing;
-    const bool left_to_others = of.policy().hand_over || listener_.leave_to_others();
+    run.stopping = &governing;
+    const bool left_to_others = run.policy().hand_over || listener_.leave_to_others();
     while (phase_ != server_phase::aborting) {
         std::error_code error;
         if (left_to_others) {
@@ -107,64 +108,64 @@ task<void> server::stop_accepting(drain_run& of) {
             if (left) break;
             error = left.error();
         } else {
-            auto stop = listener_.stop(of.patience());
+            auto stop = listener_.stop(run.patience());
             const auto stopped = co_await stop.under(governing);
             if (stopped) break;
             error = stopped.error();
         }
         if (phase_ == server_phase::aborting) break;
-        of.note_shortage();
+        run.note_shortage();
         auto paused = pause(error);
         co_await paused.under(governing);
     }
-    of.stopping = nullptr;
-    if (!left_to_others) note_refusal(of);
+    run.stopping = nullptr;
+    if (!left_to_others) note_refusal(run);
     listener_.close();
-    of.stopped = true;
-    of.stir();
+    run.stopped = true;
+    run.stir();
 }
 
-task<void> server::ask_to_finish(drain_run& of, scope& inside) {
+task<void> server::ask_to_finish(drain_run& run, scope& inside) {
     enter(server_phase::asked_to_finish);
-    begin_hook(of, inside);
+    begin_hook(run, inside);
     draining_.set();
-    const auto until = of.notice_until();
-    of.stir_at(until);
+    const auto until = run.notice_until();
+    run.stir_at(until);
     co_await pass(
-        of, [&] { return nothing_left() || of.short_of_descriptors() || on_.now() >= until; });
+        run, [&] { return nothing_left() || run.short_of_descriptors() || on_.now() >= until; });
     final_notice_.set();
     if (phase_ != server_phase::asked_to_finish) co_return;
-    of.begin_ending_idle();
+    run.begin_ending_idle();
     const bool asked =
-        co_await pass(of, [&] { return of.looked_at_idle() && no_hook_.happened(); });
+        co_await pass(run, [&] { return run.looked_at_idle() && no_hook_.happened(); });
     if (asked) enter(server_phase::waiting);
 }
 
-task<void> server::wait_for_end(drain_run& of, scope& inside) {
+task<void> server::wait_for_end(drain_run& run, scope& inside) {
     if (phase_ == server_phase::waiting) {
-        begin_hook(of, inside);
-        co_await pass(of, [&] { return of.stopped && nothing_left() && no_hook_.happened(); });
+        begin_hook(run, inside);
+        co_await pass(run, [&] { return run.stopped && nothing_left() && no_hook_.happened(); });
     }
     if (phase_ == server_phase::aborting) {
-        begin_hook(of, inside);
+        begin_hook(run, inside);
         // Those that nobody has taken, because the server does not run.
         while (auto left = handlers_ ? std::nullopt : listener_.next_accepted())
             serve(std::move(*left), on_.now(), inside);
     }
-    while (!of.stopped || !nothing_left() || !no_hook_.happened()) {
-        of.stirred().reset();
-        co_await of.stirred().join(on_);
+    while (!run.stopped || !nothing_left() || !no_hook_.happened()) {
+        run.stirred().reset();
+        co_await run.stirred().join(on_);
     }
     enter(server_phase::drained);
-    begin_hook(of, inside);
+    begin_hook(run, inside);
     co_await no_hook_.join(on_);
 }
 
-void server::begin_hook(drain_run& of, scope& inside) {
-    if (options_.on_phase) inside.spawn(run_hook(of, phase_));
+void server::begin_hook(drain_run& run, scope& inside) {
+    if (options_.on_phase) inside.spawn(run_hook(run, phase_));
 }
 
-task<void> server::run_hook(drain_run& of, server_phase entered) {
+task<void> server::run_hook(drain_run& run, server_phase entered) {
     cancellation* ambient = co_await current_cancellation{};
     cancellation governing(ambient);
     // One of a phase that was left by an abort, or of a drain that was called off.
@@ -172,8 +173,8 @@ task<void> server::run_hook(drain_run& of, server_phase entered) {
         co_await no_hook_.join(on_);
     no_hook_.reset();
     hook_ = &governing;
-    hook_of_ = &of;
-    if (of.past_deadline()) governing.request(cancel_reason::deadline);
+    hook_of_ = &run;
+    if (run.past_deadline()) governing.request(cancel_reason::deadline);
     std::exception_ptr failure;
     try {
         auto hook = options_.on_phase(entered);
@@ -183,7 +184,7 @@ task<void> server::run_hook(drain_run& of, server_phase entered) {
     }
     hook_ = nullptr;
     no_hook_.set();
-    of.stir();
+    run.stir();
     if (!failure) co_return;
     if (options_.on_hook_failed)
         on_.call_back(options_.on_hook_failed, entered, failure);
@@ -215,10 +216,10 @@ void server::stop_listening() {
     listener_.close();
 }
 
-void server::note_refusal(drain_run& of) {
-    of.newcomers = listener_.refuse();
-    if (of.newcomers == refusal::denied && !of.told_of_refusal && options_.on_refusal_denied) {
-        of.told_of_refusal = true;
+void server::note_refusal(drain_run& run) {
+    run.newcomers = listener_.refuse();
+    if (run.newcomers == refusal::denied && !run.told_of_refusal && options_.on_refusal_denied) {
+        run.told_of_refusal = true;
         on_.call_back(options_.on_refusal_denied, listener_.denied_by());
     }
 }

@@ -29,14 +29,14 @@ bool shortage(std::error_code error) noexcept {
            error == std::errc::operation_not_permitted; // a firewall's rule, which may go
 }
 
-task<result<void>> wait_for(loop& on, event& awaited) { co_return co_await awaited.wait(on); }
+task<result<void>> wait_for(loop& loop, event& awaited) { co_return co_await awaited.wait(loop); }
 
 } // namespace
 
-server::server(loop& on, std::shared_ptr<listening_socket> from, handler serve,
+server::server(loop& loop, std::shared_ptr<listening_socket> from, handler serve,
                server_options options)
-    : on_(on),
-      listener_(on, std::move(from),
+    : on_(loop),
+      listener_(loop, std::move(from),
                 options.connections_max > 0 ? options.connections_max : listener::unlimited),
       handler_(std::move(serve)), options_(std::move(options)) {
     no_hook_.set();

@@ -82,7 +82,7 @@ class server {
 public:
     using handler = std::function<task<void>(stream)>;
 
-    server(loop& on, std::shared_ptr<listening_socket> from, handler serve,
+    server(loop& loop, std::shared_ptr<listening_socket> from, handler serve,
            server_options options = {});
     server(const server&) = delete;
     server& operator=(const server&) = delete;
@@ -174,17 +174,17 @@ private:
 
     // In drain.cpp.
     template <class Done>
-    task<bool> pass(drain_run& of, Done done);
+    task<bool> pass(drain_run& run, Done done);
     void enter(server_phase next);
-    task<void> conduct(drain_run& of, scope& inside);
-    task<void> wait_unready(drain_run& of, scope& inside);
-    task<void> stop_accepting(drain_run& of);
+    task<void> conduct(drain_run& run, scope& inside);
+    task<void> wait_unready(drain_run& run, scope& inside);
+    task<void> stop_accepting(drain_run& run);
     void stop_listening();
-    void note_refusal(drain_run& of);
-    task<void> ask_to_finish(drain_run& of, scope& inside);
-    task<void> wait_for_end(drain_run& of, scope& inside);
-    task<void> run_hook(drain_run& of, server_phase entered);
-    void begin_hook(drain_run& of, scope& inside);
+    void note_refusal(drain_run& run);
+    task<void> ask_to_finish(drain_run& run, scope& inside);
+    task<void> wait_for_end(drain_run& run, scope& inside);
+    task<void> run_hook(drain_run& run, server_phase entered);
+    void begin_hook(drain_run& run, scope& inside);
     void cancel_hook() noexcept;
     void abort_all(teardown_cause for_graceful);
     void abort_one(tracked& left, teardown_cause for_graceful);

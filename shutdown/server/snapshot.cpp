@@ -5,11 +5,11 @@
 
 namespace ringdown {
 
-connection_activity activity_of(const connection& of) noexcept {
+connection_activity activity_of(const connection& connection) noexcept {
     using enum connection_activity;
-    switch (of.life()) {
+    switch (connection.life()) {
     case life_phase::open:
-        return of.marked_idle() ? idle : serving;
+        return connection.marked_idle() ? idle : serving;
     case life_phase::ending:
         break;
     case life_phase::aborting:
@@ -19,8 +19,8 @@ connection_activity activity_of(const connection& of) noexcept {
     case life_phase::closed:
         return closed;
     }
-    if (of.end_errno() != 0) return joining;
-    switch (of.sending()) {
+    if (connection.end_errno() != 0) return joining;
+    switch (connection.sending()) {
     case sending_phase::open:
     case sending_phase::flushing:
         return flushing;
@@ -29,7 +29,7 @@ connection_activity activity_of(const connection& of) noexcept {
     case sending_phase::fin_acknowledged:
         break;
     }
-    return of.receiving() == receiving_phase::discarding ? finishing : joining;
+    return connection.receiving() == receiving_phase::discarding ? finishing : joining;
 }
 
 std::string_view name(connection_activity activity) noexcept {
@@ -46,25 +46,22 @@ std::string_view waits_for(connection_activity activity) noexcept {
     return names[static_cast<std::size_t>(activity)];
 }
 
-connection_activity activity_by_now(const connection& of) noexcept {
+connection_activity activity_by_now(const connection& connection) noexcept {
     using enum connection_activity;
-    const connection_activity known = activity_of(of);
+    const connection_activity known = activity_of(connection);
     if (known != acknowledging) return known;
-    const auto& ended = static_cast<const ending&>(*of.ending());
+    const auto& ended = static_cast<const ending&>(*connection.ending());
     if (!ended.fin_is_acknowledged()) return acknowledging;
-    return of.receiving() == receiving_phase::discarding ? finishing : joining;
+    return connection.receiving() == receiving_phase::discarding ? finishing : joining;
 }
 
-connection_snapshot snapshot_of(connection& of, std::chrono::nanoseconds age) noexcept {
-    if (!of.knows_peer() && of.life() < life_phase::joined)
-        of.set_peer(peer_name(of.on().calls(), of.descriptor(), of.ipv6() ? AF_INET6 : AF_INET));
-    const connection::counters& bytes = of.bytes();
-    return {of.number(),
-            of.peer(),
-            age,
-            activity_of(of),
-            bytes.received,
-            bytes.sent,
+connection_snapshot snapshot_of(connection& connection, std::chrono::nanoseconds age) noexcept {
+    if (!connection.knows_peer() && connection.life() < life_phase::joined)
+        connection.set_peer(peer_name(connection.on().calls(), connection.descriptor(),
+                                      connection.ipv6() ? AF_INET6 : AF_INET));
+    const connection::counters& bytes = connection.bytes();
+    return {connection.number(),      connection.peer(), age,
+            activity_of(connection),  bytes.received,    bytes.sent,
             bytes.handed - bytes.sent};
 }
 

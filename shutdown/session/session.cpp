@@ -5,51 +5,52 @@ namespace {
 
 // The state is kept by these, so that a session may go while somebody waits for it.
 
-task<result<std::optional<session_event>>> next_event_of(session_ref of) {
-    loop& on = of->connection_of().on();
+task<result<std::optional<session_event>>> next_event_of(session_ref session) {
+    loop& loop = session->connection_of().on();
     for (;;) {
-        if (const auto next = of->next_event()) co_return next;
-        if (of->phase() == session_phase::completed) co_return std::nullopt;
-        const auto waited = co_await of->event_arrived().wait(on);
+        if (const auto next = session->next_event()) co_return next;
+        if (session->phase() == session_phase::completed) co_return std::nullopt;
+        const auto waited = co_await session->event_arrived().wait(loop);
         if (!waited) co_return std::unexpected(waited.error());
     }
 }
 
-task<result<session_peer_end>> peer_end_of(session_ref of) {
-    const auto waited = co_await of->peer_end_known().wait(of->connection_of().on());
+task<result<session_peer_end>> peer_end_of(session_ref session) {
+    const auto waited = co_await session->peer_end_known().wait(session->connection_of().on());
     if (!waited) co_return std::unexpected(waited.error());
-    co_return of->end_of_peer();
+    co_return session->end_of_peer();
 }
 
-task<result<session_report>> completion_of(session_ref of) {
-    const auto waited = co_await of->completed().wait(of->connection_of().on());
+task<result<session_report>> completion_of(session_ref session) {
+    const auto waited = co_await session->completed().wait(session->connection_of().on());
     if (!waited) co_return std::unexpected(waited.error());
-    co_return of->report();
+    co_return session->report();
 }
 
-task<session_report> joined(session_ref of) {
-    co_await of->completed().join(of->connection_of().on());
-    co_return of->report();
+task<session_report> joined(session_ref session) {
+    co_await session->completed().join(session->connection_of().on());
+    co_return session->report();
 }
 
-task<void> watch_peer_of(session_ref of) {
-    connection& over = of->connection_of();
-    peer_closed_operation seen(over, peer_closed_operation::told::at_once);
+task<void> watch_peer_of(session_ref session) {
+    connection& connection = session->connection_of();
+    peer_closed_operation seen(connection, peer_closed_operation::told::at_once);
     auto end = co_await seen;
     if (end == peer_end::finished) {
-        peer_closed_operation received(over, peer_closed_operation::told::finished_after_data);
+        peer_closed_operation received(connection,
+                                       peer_closed_operation::told::finished_after_data);
         end = co_await received;
     }
     if (end == peer_end::finished)
-        of->note_finished();
-    else if (over.end_errno() != 0)
-        of->note_end(over.error_of(-over.end_errno()));
+        session->note_finished();
+    else if (connection.end_errno() != 0)
+        session->note_end(connection.error_of(-connection.end_errno()));
 }
 
 } // namespace
 
-session::session(stream over, session_role role, const session_policy& when_peer_ends)
-    : state_(*new session_state(std::move(over), role, when_peer_ends)) {}
+session::session(stream stream, session_role role, const session_policy& when_peer_ends)
+    : state_(*new session_state(std::move(stream), role, when_peer_ends)) {}
 
 session& session::operator=(session&& other) noexcept {
     if (this != &other) {

@@ -20,8 +20,8 @@ template <class Operation>
 class [[nodiscard]] session_receive {
 public:
     template <class... Arguments>
-    explicit session_receive(session_ref by, Arguments... arguments) noexcept
-        : by_(std::move(by)), receive_(by_->connection_of(), arguments...) {}
+    explicit session_receive(session_ref session, Arguments... arguments) noexcept
+        : by_(std::move(session)), receive_(by_->connection_of(), arguments...) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -45,8 +45,9 @@ private:
 /// A send of a session, on behalf of a request or of none.
 class [[nodiscard]] session_send {
 public:
-    session_send(session_ref by, std::uint64_t request, std::span<const std::byte> data) noexcept
-        : by_(std::move(by)), request_(request),
+    session_send(session_ref session, std::uint64_t request,
+                 std::span<const std::byte> data) noexcept
+        : by_(std::move(session)), request_(request),
           send_(by_->connection_of(), data, send_operation::form::plain) {}
 
     bool await_ready() noexcept {
@@ -110,10 +111,11 @@ public:
 
 private:
     friend class session;
-    request(session_ref of, std::uint64_t number) noexcept : of_(std::move(of)), number_(number) {}
+    request(session_ref session, std::uint64_t number) noexcept
+        : of_(std::move(session)), number_(number) {}
 
     void end(bool answered) noexcept {
-        if (const session_ref of = std::exchange(of_, {})) of->end_request(answered);
+        if (const session_ref session = std::exchange(of_, {})) session->end_request(answered);
     }
 
     session_ref of_;
@@ -134,7 +136,7 @@ class session {
 public:
     /// `when_peer_ends` is what holds when the peer begins; a `peer_end_policy` that the stream had
     /// holds no longer.
-    session(stream over, session_role role, const session_policy& when_peer_ends = {});
+    session(stream stream, session_role role, const session_policy& when_peer_ends = {});
     session(session&&) noexcept = default;
     session& operator=(session&& other) noexcept;
     ~session();

@@ -32,7 +32,7 @@ struct session_group_report {
 /// the groups of several loops by `post`.
 class session_group {
 public:
-    explicit session_group(loop& on) noexcept : on_(on) {}
+    explicit session_group(loop& loop) noexcept : on_(loop) {}
     session_group(const session_group&) = delete;
     session_group& operator=(const session_group&) = delete;
     ~session_group();

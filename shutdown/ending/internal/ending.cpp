@@ -44,71 +44,75 @@ void end_and_report(connection& left, abandonment why) noexcept {
 // What is linked statically asks for this by name, or the file would be left out.
 extern "C" const abandoned_ending ringdown_ends_connections = end_abandoned = &end_and_report;
 
-ending::ending(connection& of, const ending_request& request) noexcept
-    : timer(of.on().timers()), connection_(of), request_(request), asked_at_(of.on().seen_at()),
-      deadline_(later(asked_at_, request.policy.within)), progress_at_(asked_at_),
-      discard_(of, "discard", *this, &ending::discard_settled, true),
-      queue_(of, "siocoutq", *this, &ending::queue_settled),
-      close_(of, "close", *this, &ending::close_settled), discarded_before_(of.bytes().discarded) {
+ending::ending(connection& connection, const ending_request& request) noexcept
+    : timer(connection.on().timers()), connection_(connection), request_(request),
+      asked_at_(connection.on().seen_at()), deadline_(later(asked_at_, request.policy.within)),
+      progress_at_(asked_at_),
+      discard_(connection, "discard", *this, &ending::discard_settled, true),
+      queue_(connection, "siocoutq", *this, &ending::queue_settled),
+      close_(connection, "close", *this, &ending::close_settled),
+      discarded_before_(connection.bytes().discarded) {
     if (request.policy.deadline) deadline_ = std::min(deadline_, *request.policy.deadline);
 }
 
-ending& ending::begin(connection& of, const ending_request& request) {
-    require(!of.ending(), "a connection was ended twice");
-    auto* begun = new ending(of, request);
-    of.set_ending(*begun);
+ending& ending::begin(connection& connection, const ending_request& request) {
+    require(!connection.ending(), "a connection was ended twice");
+    auto* begun = new ending(connection, request);
+    connection.set_ending(*begun);
     begun->start();
     return *begun;
 }
 
 void ending::start() {
-    connection& of = connection_;
+    connection& connection = connection_;
     observe(asked_at_); // what was reached before the request has taken no time
-    if (!request_.plan.flushes || !of.traits().has_peer) {
+    if (!request_.plan.flushes || !connection.traits().has_peer) {
         abort(request_.cause);
         return;
     }
-    if (of.ended_first() == first_end::peer && request_.cause == teardown_cause::application)
+    if (connection.ended_first() == first_end::peer &&
+        request_.cause == teardown_cause::application)
         request_.cause = teardown_cause::peer_finished;
-    if (of.cut_short() && !releases()) {
+    if (connection.cut_short() && !releases()) {
         abort(teardown_cause::canceled);
         return;
     }
-    of.enter(life_phase::ending);
-    of.allow(request_.allowed);
-    if (of.allowed() != allowance::receiving) seal_receiving();
-    if (of.end_errno() == 0) {
-        if (of.allowed() != allowance::answers && !releases()) of.request_fin();
+    connection.enter(life_phase::ending);
+    connection.allow(request_.allowed);
+    if (connection.allowed() != allowance::receiving) seal_receiving();
+    if (connection.end_errno() == 0) {
+        if (connection.allowed() != allowance::answers && !releases()) connection.request_fin();
         schedule(asked_at_);
     }
     advance();
 }
 
 void ending::seal_receiving() noexcept {
-    connection& of = connection_;
-    if (inbox* dropped = of.own_inbox()) {
+    connection& connection = connection_;
+    if (inbox* dropped = connection.own_inbox()) {
         dropped->seal();
         if (releases()) dropped->request_cancel(); // what comes from now on is the application's
     }
-    of.cancel_operations(false);
-    if (of.end_errno() == 0 && of.receiving() == receiving_phase::open && !releases())
-        of.enter(receiving_phase::discarding);
+    connection.cancel_operations(false);
+    if (connection.end_errno() == 0 && connection.receiving() == receiving_phase::open &&
+        !releases())
+        connection.enter(receiving_phase::discarding);
 }
 
 void ending::let_go() noexcept {
-    connection& of = connection_;
-    const allowance was = of.allowed();
+    connection& connection = connection_;
+    const allowance was = connection.allowed();
     if (decided_ || was == allowance::nothing) return;
-    of.allow(allowance::nothing);
-    if (of.cut_short()) {
+    connection.allow(allowance::nothing);
+    if (connection.cut_short()) {
         abort(teardown_cause::canceled); // a FIN behind half an answer would make it look whole
         return;
     }
     if (was == allowance::answers) discarded_freely_ = discarded();
     if (was == allowance::receiving) seal_receiving();
-    if (of.end_errno() == 0) {
-        of.request_fin();
-        progress_at_ = of.on().seen_at(); // until now the peer has not been waited for
+    if (connection.end_errno() == 0) {
+        connection.request_fin();
+        progress_at_ = connection.on().seen_at(); // until now the peer has not been waited for
         schedule(progress_at_);
     }
     advance();
@@ -149,22 +153,23 @@ void ending::observe(std::optional<time_point> at) noexcept {
 }
 
 void ending::step() {
-    connection& of = connection_;
-    if (of.end_errno() != 0) {
-        decide(take_sample(of));
+    connection& connection = connection_;
+    if (connection.end_errno() != 0) {
+        decide(take_sample(connection));
         return;
     }
     if (releases()) {
-        if (of.sends().empty() && !of.pins_buffers()) decide(take_sample(of));
+        if (connection.sends().empty() && !connection.pins_buffers())
+            decide(take_sample(connection));
         return;
     }
     if (error_) abort(teardown_cause::error);
-    if (of.allowed() == allowance::answers) watch_for_loss();
+    if (connection.allowed() == allowance::answers) watch_for_loss();
     if (!decided_) step_discarding();
     if (!decided_) step_sending();
     if (decided_) return;
 
-    const bool acknowledged = of.sending() == sending_phase::fin_acknowledged;
+    const bool acknowledged = connection.sending() == sending_phase::fin_acknowledged;
     const bool waits_for_peer = request_.plan.waits_for == awaited_answer::peer_fin;
     if (acknowledged && (!waits_for_peer || peer_finished())) decide({});
 }
@@ -177,30 +182,31 @@ bool ending::peer_finished() const noexcept {
 }
 
 void ending::step_sending() {
-    connection& of = connection_;
-    if (of.sending() == sending_phase::flushing && of.fin().settled_event().happened()) {
+    connection& connection = connection_;
+    if (connection.sending() == sending_phase::flushing &&
+        connection.fin().settled_event().happened()) {
         // FIN was refused: a send before it was cut short, or there is no connection any more.
-        const int refused = of.fin().result();
+        const int refused = connection.fin().result();
         if (refused != -ECANCELED && refused != -ENOTCONN) error_ = system_error(refused);
         abort(refused == -ECANCELED ? teardown_cause::canceled : teardown_cause::error);
         return;
     }
-    if (of.sending() == sending_phase::fin_sent && queue_wanted_ && !queue_.in_flight() &&
+    if (connection.sending() == sending_phase::fin_sent && queue_wanted_ && !queue_.in_flight() &&
         !receive_tells_first())
         ask_queue();
 }
 
 void ending::decide(const delivery_sample& sample) noexcept {
-    connection& of = connection_;
+    connection& connection = connection_;
     decided_ = sample;
-    of.allow(allowance::nothing);
-    if (inbox* dropped = of.own_inbox()) dropped->seal();
+    connection.allow(allowance::nothing);
+    if (inbox* dropped = connection.own_inbox()) dropped->seal();
     unset();
-    of.stop_sends();
-    if (of.life() == life_phase::aborting)
-        of.cancel_after_reset();
+    connection.stop_sends();
+    if (connection.life() == life_phase::aborting)
+        connection.cancel_after_reset();
     else
-        of.cancel_operations(true);
+        connection.cancel_operations(true);
 }
 
 } // namespace ringdown

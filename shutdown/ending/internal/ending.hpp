@@ -10,7 +10,7 @@
 #include <ringdown/net/unique_descriptor.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 #include <ringdown/runtime/internal/timer.hpp>
-#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/delivery_sample.hpp>
 #include <ringdown/shutdown/ending/internal/verdict.hpp>
 #include <ringdown/shutdown/ending/policy.hpp>
 #include <ringdown/shutdown/ending/report.hpp>
@@ -26,7 +26,7 @@ namespace ringdown {
 class ending final : public pooled, public ending_driver, private timer {
 public:
     /// Seals the connection and starts. A connection ends once: it has no ending yet.
-    static ending& begin(connection& of, const ending_request& request);
+    static ending& begin(connection& connection, const ending_request& request);
 
     /// The ending of a connection that has one.
     static ending& of(connection& ended) noexcept { return static_cast<ending&>(*ended.ending()); }
@@ -59,7 +59,7 @@ public:
     }
 
 private:
-    ending(connection& of, const ending_request& request) noexcept;
+    ending(connection& connection, const ending_request& request) noexcept;
 
     void changed() noexcept override { advance(); }
     const address& peer() const noexcept override { return report_.peer; }

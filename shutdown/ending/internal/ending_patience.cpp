@@ -65,10 +65,10 @@ void ending::look_for_acknowledgements(time_point now) noexcept {
     // It came with the last acknowledgement at the latest. The first look only knows that age.
     const auto came = now - std::chrono::milliseconds(sample.acknowledgement_age_ms);
     progress_at_ = std::max(progress_at_, came);
-    connection& of = connection_;
-    if (of.sending() == sending_phase::fin_sent && sample.taken &&
-        sample.acknowledged > of.bytes().sent) {
-        of.enter(sending_phase::fin_acknowledged);
+    connection& connection = connection_;
+    if (connection.sending() == sending_phase::fin_sent && sample.taken &&
+        sample.acknowledged > connection.bytes().sent) {
+        connection.enter(sending_phase::fin_acknowledged);
         observe();
     }
 }

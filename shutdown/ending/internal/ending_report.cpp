@@ -9,22 +9,22 @@
 namespace ringdown {
 
 ending_facts ending::facts() const noexcept {
-    const connection& of = connection_;
+    const connection& connection = connection_;
     return {
-        .traits = of.traits(),
+        .traits = connection.traits(),
         .plan = request_.plan,
         .asked_for = request_.cause,
         .aborted_by = aborted_by_,
-        .sending = of.sending(),
-        .receiving = of.receiving(),
-        .ended_first = of.ended_first(),
+        .sending = connection.sending(),
+        .receiving = connection.receiving(),
+        .ended_first = connection.ended_first(),
         .fins_crossed = crossed_,
-        .truncated = of.truncated(),
-        .lost = of.end_errno() != 0,
-        .reset = of.was_reset(),
+        .truncated = connection.truncated(),
+        .lost = connection.end_errno() != 0,
+        .reset = connection.was_reset(),
         .reset_by_close = reset_by_unread_,
         .sample = *decided_,
-        .bytes = of.bytes(),
+        .bytes = connection.bytes(),
     };
 }
 
@@ -36,10 +36,10 @@ void ending::name_peer() noexcept {
 }
 
 void ending::complete_report(const ending_facts& facts) noexcept {
-    const connection& of = connection_;
+    const connection& connection = connection_;
     teardown_report& report = report_;
     const verdict judged = judge(facts);
-    report.connection = of.number();
+    report.connection = connection.number();
     name_peer();
     report.initiator = judged.initiator;
     report.cause = judged.cause;
@@ -55,9 +55,9 @@ void ending::complete_report(const ending_facts& facts) noexcept {
     report.reset_sent = judged.reset_sent;
     report.reset_received = facts.reset;
     report.phase = judged.phase;
-    report.error = facts.lost ? system_error(-of.end_errno()) : error_;
-    report.microseconds.total =
-        std::chrono::duration_cast<teardown_report::times::duration>(of.on().seen_at() - asked_at_);
+    report.error = facts.lost ? system_error(-connection.end_errno()) : error_;
+    report.microseconds.total = std::chrono::duration_cast<teardown_report::times::duration>(
+        connection.on().seen_at() - asked_at_);
 }
 
 } // namespace ringdown

@@ -5,7 +5,7 @@
 
 #include <ringdown/net/connection.hpp>
 #include <ringdown/net/transport.hpp>
-#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/delivery_sample.hpp>
 #include <ringdown/shutdown/ending/plan.hpp>
 #include <ringdown/shutdown/ending/report.hpp>
 

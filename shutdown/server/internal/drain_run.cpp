@@ -15,7 +15,6 @@ namespace {
 
 // Between two looks at those that have not sent anything.
 constexpr auto young_look = 5ms;
-constexpr std::size_t ended_a_turn = 128;
 // Endings of idle connections have the drain's deadline, which aborts them all; this one is none.
 constexpr auto beyond_deadline = 1h;
 // Of so many connections the round trip is asked, which takes half a microsecond each.
@@ -24,9 +23,9 @@ constexpr auto uncounted_at_least = 10ms;
 
 } // namespace
 
-server::drain_run::drain_run(server& of, const drain_policy& policy)
-    : server_(of), policy_(policy), begun_(of.on_.now()), deadline_(later(begun_, policy.within)),
-      phase_since_(begun_), before_(of.counters_),
+server::drain_run::drain_run(server& server, const drain_policy& policy)
+    : server_(server), policy_(policy), begun_(server.on_.now()),
+      deadline_(later(begun_, policy.within)), phase_since_(begun_), before_(server.counters_),
       deadline_timer_(*this, &drain_run::deadline_passed), step_(*this, &drain_run::step) {
     if (policy.deadline) deadline_ = std::min(deadline_, *policy.deadline);
     deadline_timer_.set(deadline_);
@@ -124,7 +123,8 @@ void server::drain_run::marked_idle(tracked& idle) noexcept {
     if (!ends_idle_ || server_.phase_ >= server_phase::aborting) return;
     idle.list_hook<drain_run>::unlink();
     settle(idle);
-    look_again(server_.on_.now());
+    // One that is set already is sooner, and must not be moved by each that becomes idle.
+    if (!step_.is_set()) look_again(server_.on_.now());
 }
 
 loop::time_point server::drain_run::grown_up_at(const tracked& young) const noexcept {
@@ -160,16 +160,10 @@ void server::drain_run::end_idle() noexcept {
         while (!again.empty())
             settle(again.front());
     }
-    // A part of them a turn: the first peers answer while the last are being told, and what was
-    // touched to tell them is still at hand.
-    const std::size_t allowed = allowed_by(now);
-    for (std::size_t part = ended_a_turn; part > 0 && !idle_.empty() && idle_ended_ < allowed;
-         --part, ++idle_ended_)
+    for (const std::size_t allowed = allowed_by(now); !idle_.empty() && idle_ended_ < allowed;
+         ++idle_ended_)
         settle(idle_.front());
-    if (!idle_.empty() && idle_ended_ < allowed)
-        step_.set(now);
-    else
-        look_again(now);
+    look_again(now);
 }
 
 void server::drain_run::look_again(loop::time_point now) noexcept {

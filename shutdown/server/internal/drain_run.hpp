@@ -10,7 +10,7 @@ namespace ringdown {
 /// frame of `drain`.
 class server::drain_run {
 public:
-    drain_run(server& of, const drain_policy& policy);
+    drain_run(server& server, const drain_policy& policy);
     drain_run(const drain_run&) = delete;
     drain_run& operator=(const drain_run&) = delete;
     ~drain_run();
@@ -54,8 +54,8 @@ private:
     class moment final : public timer {
     public:
         using call = void (drain_run::*)() noexcept;
-        moment(drain_run& of, call what) noexcept
-            : timer(of.server_.on_.timers()), of_(of), what_(what) {}
+        moment(drain_run& run, call what) noexcept
+            : timer(run.server_.on_.timers()), of_(run), what_(what) {}
 
     private:
         void expired() noexcept override { (of_.*what_)(); }

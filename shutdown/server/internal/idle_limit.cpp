@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 
 #include <ringdown/net/internal/inbox.hpp>
-#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/delivery_sample.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 #include <ringdown/shutdown/ending/internal/looks.hpp>
 
@@ -53,21 +53,23 @@ void idle_limit::expired() noexcept {
 
 // The sum changes with every byte that moves, also when one that waited is received.
 bool idle_limit::moved() noexcept {
-    connection& of = watched_;
+    connection& connection = watched_;
     std::uint64_t queued = 0; // unix: as memory
-    if (acknowledged_ < of.bytes().sent || !of.sends().empty()) {
-        const delivery_sample sample = take_sample(of);
+    if (acknowledged_ < connection.bytes().sent || !connection.sends().empty()) {
+        const delivery_sample sample = take_sample(connection);
         queued = sample.queued;
-        acknowledged_ = of.traits().counts_acknowledgements ? sample.acknowledged
-                                                            : of.bytes().sent - (queued > 0);
+        acknowledged_ = connection.traits().counts_acknowledgements
+                            ? sample.acknowledged
+                            : connection.bytes().sent - (queued > 0);
     }
-    const std::uint64_t through =
-        of.bytes().received + of.bytes().discarded + of.bytes().sent + acknowledged_ - queued;
+    const std::uint64_t through = connection.bytes().received + connection.bytes().discarded +
+                                  connection.bytes().sent + acknowledged_ - queued;
     // While nothing receives, what arrives is seen in the kernel only.
     unread_ = 0;
-    if (!of.receives()) of.on().calls().ioctl(of.descriptor(), SIOCINQ, unread_);
+    if (!connection.receives())
+        connection.on().calls().ioctl(connection.descriptor(), SIOCINQ, unread_);
     auto waiting = static_cast<std::uint64_t>(unread_);
-    if (const inbox* arrived = of.own_inbox()) waiting += arrived->queued();
+    if (const inbox* arrived = connection.own_inbox()) waiting += arrived->queued();
     const auto low_half = static_cast<std::uint32_t>(through + waiting * unlike_bytes);
     return std::exchange(through_, low_half) != low_half;
 }
@@ -75,22 +77,23 @@ bool idle_limit::moved() noexcept {
 // Before the end: bytes that the kernel holds, or that are in a completion nobody has seen. True
 // when there are more than before.
 bool idle_limit::arrives() noexcept {
-    loop& on = watched_.on();
+    loop& loop = watched_.on();
     int unread = 0;
-    on.calls().ioctl(watched_.descriptor(), SIOCINQ, unread);
+    loop.calls().ioctl(watched_.descriptor(), SIOCINQ, unread);
     const bool more = unread != std::exchange(unread_, unread);
-    if (on.own_ring().has_completions()) on.reap();
+    if (loop.own_ring().has_completions()) loop.reap();
     return watched_.life() == life_phase::open && (more || moved());
 }
 
 // FIN may only follow what is whole: nothing is on its way out, no part of a request is here, and
 // the handler says that it waits for one, or has never had any.
 bool idle_limit::is_idle() noexcept {
-    connection& of = watched_;
-    const bool arrived = unread_ > 0 || (of.own_inbox() && of.own_inbox()->holds_data());
-    if (arrived || !of.sends().empty() || of.cut_short()) return false;
-    if (of.marked_idle()) return true;
-    const connection::counters& bytes = of.bytes();
+    connection& connection = watched_;
+    const bool arrived =
+        unread_ > 0 || (connection.own_inbox() && connection.own_inbox()->holds_data());
+    if (arrived || !connection.sends().empty() || connection.cut_short()) return false;
+    if (connection.marked_idle()) return true;
+    const connection::counters& bytes = connection.bytes();
     return bytes.received == 0 && bytes.discarded == 0 && bytes.handed == 0;
 }
 

@@ -11,9 +11,9 @@ namespace ringdown {
 
 using namespace std::chrono_literals;
 
-server::tracked::tracked(server& by, connection& served, loop::time_point accepted_at)
-    : by_(by), served_(served), accepted_at_(accepted_at) {
-    if (by.options_.idle > 0ns) set_idle(by.options_.idle);
+server::tracked::tracked(server& server, connection& served, loop::time_point accepted_at)
+    : by_(server), served_(served), accepted_at_(accepted_at) {
+    if (server.options_.idle > 0ns) set_idle(server.options_.idle);
     ++by_.taken_;
     ++by_.open_;
     by_.tracked_.push_back(*this);
@@ -55,17 +55,18 @@ void server::tracked::set_idle(std::chrono::nanoseconds time) {
 // A request that has arrived waits in the kernel, or in a completion that nobody has seen, or in
 // the inbox, or with the handler's receive, which then has taken the mark away.
 server::tracked::idleness server::tracked::look(loop::time_point grown_up_at) noexcept {
-    connection& of = *served_;
-    loop& on = of.on();
-    if (of.life() != life_phase::open || !of.marked_idle()) return idleness::busy;
+    connection& connection = *served_;
+    loop& loop = connection.on();
+    if (connection.life() != life_phase::open || !connection.marked_idle()) return idleness::busy;
     int arrived = 0;
-    if (on.calls().ioctl(of.descriptor(), SIOCINQ, arrived) >= 0 && arrived > 0)
+    if (loop.calls().ioctl(connection.descriptor(), SIOCINQ, arrived) >= 0 && arrived > 0)
         return idleness::busy;
-    if (on.own_ring().has_completions()) on.reap();
-    if (of.life() != life_phase::open || !of.marked_idle()) return idleness::busy;
-    if (of.own_inbox() && of.own_inbox()->holds_data()) return idleness::busy;
-    const bool silent = of.bytes().received == 0 && of.receiving() == receiving_phase::open;
-    return silent && on.now() < grown_up_at ? idleness::young : idleness::idle;
+    if (loop.own_ring().has_completions()) loop.reap();
+    if (connection.life() != life_phase::open || !connection.marked_idle()) return idleness::busy;
+    if (connection.own_inbox() && connection.own_inbox()->holds_data()) return idleness::busy;
+    const bool silent =
+        connection.bytes().received == 0 && connection.receiving() == receiving_phase::open;
+    return silent && loop.now() < grown_up_at ? idleness::young : idleness::idle;
 }
 
 } // namespace ringdown

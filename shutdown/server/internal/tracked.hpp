@@ -17,7 +17,7 @@ class server::tracked final : public pooled,
                               public list_hook<server::drain_run>,
                               private idle_watcher {
 public:
-    tracked(server& by, connection& served, loop::time_point accepted_at);
+    tracked(server& server, connection& served, loop::time_point accepted_at);
     ~tracked();
 
     [[nodiscard]] connection& served() noexcept { return *served_; }

@@ -35,10 +35,10 @@ std::string_view name(session_event value) noexcept {
 // What a session that came too late is held to until its shutdown begins.
 class session_state::newcomer final : public pooled, private timer {
 public:
-    newcomer(session_state& of, const session_policy& policy,
+    newcomer(session_state& session, const session_policy& policy,
              std::chrono::nanoseconds first_request_within)
-        : timer(of.connection_of().on().timers()), of_(of), policy_(policy) {
-        set(std::min(later(of.connection_of().on().now(), first_request_within),
+        : timer(session.connection_of().on().timers()), of_(session), policy_(policy) {
+        set(std::min(later(session.connection_of().on().now(), first_request_within),
                      *policy.limits.deadline));
     }
 
@@ -59,8 +59,8 @@ private:
     session_policy policy_;
 };
 
-session_state::session_state(stream over, session_role role, const session_policy& when_peer_ends)
-    : stream_(std::move(over)), connection_(stream_.connection_of()), role_(role),
+session_state::session_state(stream stream, session_role role, const session_policy& when_peer_ends)
+    : stream_(std::move(stream)), connection_(stream_.connection_of()), role_(role),
       when_peer_ends_(when_peer_ends), when_truncated_(when_peer_ends.when_truncated) {
     require(!connection_->ending(), "a session was made of a connection that is ending");
     ringdown::when_peer_ends(stream_, {}); // a session acts by itself when the peer ends
@@ -103,8 +103,8 @@ void session_state::end_request(bool answered) noexcept {
 // Whose send was cut short is known when its task goes on; until then it is nobody's.
 std::error_code session_state::begin_send(std::uint64_t request) noexcept {
     if (request == 0 && phase_ != session_phase::open) return errc::ending;
-    const connection& over = *connection_;
-    const bool hole = over.cut_short() && !over.sealed(allowance::answers);
+    const connection& connection = *connection_;
+    const bool hole = connection.cut_short() && !connection.sealed(allowance::answers);
     if (hole && (cut_ == 0 || cut_ != request)) return canceled();
     return {};
 }
@@ -169,10 +169,11 @@ void session_state::refuse_unsent() noexcept {
 void session_state::begin_ending(session_starter who, ending_request how) {
     const session_ref kept(*this);
     counts_.began = who;
-    connection& of = *connection_;
+    connection& connection = *connection_;
     const bool waits = pending() > 0 && how.plan.says_fin;
-    const bool awaits_answers = of.receiving() == receiving_phase::open || !of.end_told();
-    if (waits && of.end_errno() == 0) {
+    const bool awaits_answers =
+        connection.receiving() == receiving_phase::open || !connection.end_told();
+    if (waits && connection.end_errno() == 0) {
         if (role_ == session_role::server)
             how.allowed = allowance::answers;
         else if (awaits_answers)
@@ -180,7 +181,7 @@ void session_state::begin_ending(session_starter who, ending_request how) {
     }
     const auto came_late = std::move(newcomer_);
     enter(how.allowed == allowance::nothing ? session_phase::closing : session_phase::answering);
-    ending::begin(of, how);
+    ending::begin(connection, how);
     if (came_late) tighten(came_late->policy().limits);
 }
 
@@ -211,23 +212,24 @@ void session_state::dispose() noexcept {
 }
 
 void session_state::note_end(std::error_code why) noexcept {
-    connection& of = *connection_;
+    connection& connection = *connection_;
     const bool finished = why == errc::end_of_stream;
-    if (phase_ == session_phase::completed || (!finished && of.end_errno() == 0)) return;
+    if (phase_ == session_phase::completed || (!finished && connection.end_errno() == 0)) return;
     const session_ref kept(*this);
     if (!finished)
         note_peer_end(session_peer_end::reset);
     else
-        note_peer_end(of.truncated() ? session_peer_end::truncated : session_peer_end::graceful);
+        note_peer_end(connection.truncated() ? session_peer_end::truncated
+                                             : session_peer_end::graceful);
 
-    if (phase_ == session_phase::open && !of.ending()) {
+    if (phase_ == session_phase::open && !connection.ending()) {
         // Who sends requests to a peer that has finished would never see an answer.
         if (role_ == session_role::client) refuse_unsent();
         ending_request how{plans::graceful, when_peer_ends_.cause, when_peer_ends_.limits, {}};
         if (finished && answers_by_abort()) how = {plans::abort, teardown_cause::truncated, {}, {}};
         begin_ending(session_starter::peer, how);
     } else if (phase_ == session_phase::answering && role_ == session_role::client) {
-        if (finished && answers_by_abort()) ending::of(of).abort(teardown_cause::truncated);
+        if (finished && answers_by_abort()) ending::of(connection).abort(teardown_cause::truncated);
         if (phase_ == session_phase::answering) let_go();
     }
 }

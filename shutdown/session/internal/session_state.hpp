@@ -100,7 +100,7 @@ std::string_view name(session_event value) noexcept;
 /// Kept by references, and by the connection until that is closed.
 class session_state final : public pooled, public list_hook<session_group>, private closed_watcher {
 public:
-    session_state(stream over, session_role role, const session_policy& when_peer_ends);
+    session_state(stream stream, session_role role, const session_policy& when_peer_ends);
 
     void retain() noexcept { ++references_; }
     void release() noexcept;

@@ -18,8 +18,8 @@ namespace ringdown {
 template <operation_descriptor Descriptor>
 class [[nodiscard]] tracked_operation final : public connection_operation, public waiting {
 public:
-    tracked_operation(connection& on, Descriptor descriptor) noexcept
-        : connection_operation(on, Descriptor::name), descriptor_(std::move(descriptor)) {}
+    tracked_operation(connection& connection, Descriptor descriptor) noexcept
+        : connection_operation(connection, Descriptor::name), descriptor_(std::move(descriptor)) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>

@@ -1,4 +1,4 @@
-#include <ringdown/shutdown/ending/internal/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/delivery_sample.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -30,15 +30,15 @@ bool abort_sends_reset(const tcp_snapshot& info) noexcept {
 
 } // namespace
 
-delivery_sample take_sample(connection& of) noexcept {
-    system_calls& calls = of.on().calls();
-    const int fd = of.descriptor();
+delivery_sample take_sample(connection& connection) noexcept {
+    system_calls& calls = connection.on().calls();
+    const int fd = connection.descriptor();
     delivery_sample sample;
-    if (!of.traits().has_peer) return sample; // nobody acknowledges
-    if (of.traits().counts_acknowledgements) {
+    if (!connection.traits().has_peer) return sample; // nobody acknowledges
+    if (connection.traits().counts_acknowledgements) {
         const tcp_snapshot info = tcp_info_of(calls, fd);
         sample.taken = info.state != tcp_state::unknown;
-        const std::uint64_t before = of.acknowledged_before(); // may be more by now
+        const std::uint64_t before = connection.acknowledged_before(); // may be more by now
         sample.acknowledged = std::max(info.acknowledged_bytes, before) - before;
         sample.received = info.received_bytes;
         sample.acknowledgement_age_ms = info.acknowledgement_age_ms;
@@ -51,23 +51,23 @@ delivery_sample take_sample(connection& of) noexcept {
         sample.queued = static_cast<std::uint64_t>(queued);
     }
     // An error to be told has ended the connection.
-    if (!sample.gone && of.traits().counts_acknowledgements) return sample;
-    if (const int error = socket_error_of(calls, fd)) of.note_error(-error);
+    if (!sample.gone && connection.traits().counts_acknowledgements) return sample;
+    if (const int error = socket_error_of(calls, fd)) connection.note_error(-error);
     return sample;
 }
 
-bool queue_is_counted(connection& of) noexcept {
-    if (!of.traits().counts_acknowledgements) return true;
+bool queue_is_counted(connection& connection) noexcept {
+    if (!connection.traits().counts_acknowledgements) return true;
     // The peer's FIN is taken by no state of the handshake.
-    if (of.receiving() == receiving_phase::finished) return true;
-    return tcp_info_of(of.on().calls(), of.descriptor()).counts_queues();
+    if (connection.receiving() == receiving_phase::finished) return true;
+    return tcp_info_of(connection.on().calls(), connection.descriptor()).counts_queues();
 }
 
-bool error_is_known(connection& of) noexcept {
-    if (of.end_errno() == 0) take_sample(of);
-    if (of.end_errno() != 0) return true;
-    if (!of.idle()) return false;
-    of.note_error(-ECONNRESET); // nobody of ours was told
+bool error_is_known(connection& connection) noexcept {
+    if (connection.end_errno() == 0) take_sample(connection);
+    if (connection.end_errno() != 0) return true;
+    if (!connection.idle()) return false;
+    connection.note_error(-ECONNRESET); // nobody of ours was told
     return true;
 }
 

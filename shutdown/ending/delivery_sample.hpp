@@ -23,16 +23,16 @@ struct delivery_sample {
 ///
 /// Of a datagram socket nothing is known.
 /// For endings that did not go well: one that did needs only the queue, which the ring answers.
-delivery_sample take_sample(connection& of) noexcept;
+delivery_sample take_sample(connection& connection) noexcept;
 
 /// Whether an empty send queue (SIOCOUTQ), asked for from now on, means that everything has been
 /// acknowledged. During a handshake, which TCP_FASTOPEN lets go on behind the accept, it does not.
-bool queue_is_counted(connection& of) noexcept;
+bool queue_is_counted(connection& connection) noexcept;
 
 /// After a poll has told of an error: true once the connection knows which.
 ///
 /// The kernel tells it once, and may have told it to an operation whose completion is still on its
 /// way; ask again when that has come.
-bool error_is_known(connection& of) noexcept;
+bool error_is_known(connection& connection) noexcept;
 
 } // namespace ringdown
