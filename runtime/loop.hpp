@@ -197,7 +197,7 @@ private:
     intrusive_list<resident, resident> ending_residents_;
     std::vector<std::pair<std::type_index, std::unique_ptr<loop_service>>> services_;
     std::unique_ptr<alarm_clock> alarm_;
-    bool alarm_wanted_ = false; // by the next turn: what the tasks do first takes time
+    bool alarm_wanted_ = false; // the next turn sets it, because the tasks come first and take time
     std::unique_ptr<mailbox> mailbox_;
     std::unique_ptr<scope> root_; // while it runs; null between runs
     std::exception_ptr kept_;     // the first that left a callback

@@ -11,8 +11,6 @@
 namespace ringdown {
 namespace {
 
-constexpr std::uint64_t discard_at_once = 1 << 20;
-
 // Where unix sockets, which cannot drop what was not copied, copy it to.
 class discard_buffer final : public loop_service {
 public:

@@ -8,6 +8,9 @@
 
 namespace ringdown {
 
+/// The most that one receive drops, so that a peer which never pauses does not keep the loop.
+inline constexpr std::uint64_t discard_at_once = 1 << 20;
+
 /// Prepares a receive that drops what has arrived, without copying it where the socket can: as
 /// much as may still be dropped and one byte more, so that the limit shows, but only so much at a
 /// time. Source: MSG_TRUNC in tcp(7).

@@ -11,7 +11,8 @@
 namespace ringdown {
 namespace {
 
-// Receives in a row that did not fill their buffer, or took all there was: then they are messages.
+// After so many receives in a row that did not fill their buffer, or took all there was, we expect
+// messages and no bulk.
 constexpr std::uint8_t small_enough = 2;
 
 // Enough that the reader never waits for the kernel; when buffers are short, one is enough.

@@ -174,7 +174,8 @@ void send_operation::conclude(std::error_code error) noexcept {
     target().sends().done(!error);
 }
 
-// Of an open connection, what the application cancelled is its own again.
+// While the connection is open, the application may send the rest again, because it was the
+// application that cancelled this send.
 void send_operation::note_failure() noexcept {
     connection& connection = target();
     const bool given_back = !connection.sealed(allowance::answers) && connection.end_errno() == 0;

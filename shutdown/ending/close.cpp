@@ -40,16 +40,24 @@ const teardown_report& ending_operation::state::report() const noexcept {
     return ending::of(*ended_).report();
 }
 
-ending_operation graceful_close(connected_socket& ended, const ending_policy& policy) {
-    return end_connection(ended, {plans::graceful, teardown_cause::application, policy});
+ending_operation end(connected_socket& ended, const ending_plan& plan,
+                     const ending_policy& policy) {
+    return end_connection(ended, {plan, teardown_cause::application, policy});
 }
 
-// A default argument would stand in the frame of whoever calls.
+ending_operation end(connected_socket& ended, const ending_plan& plan) {
+    return end(ended, plan, {});
+}
+
+ending_operation graceful_close(connected_socket& ended, const ending_policy& policy) {
+    return end(ended, plans::graceful, policy);
+}
+
+// Two functions, because a default argument would take room in the frame of each coroutine that
+// calls.
 ending_operation graceful_close(connected_socket& ended) { return graceful_close(ended, {}); }
 
-ending_operation abort_close(connected_socket& ended) {
-    return end_connection(ended, {plans::abort, teardown_cause::application, {}});
-}
+ending_operation abort_close(connected_socket& ended) { return end(ended, plans::abort); }
 
 ending_operation end_connection(connected_socket& ended, const ending_request& request) {
     return {ended.connection_of(), request,
@@ -67,6 +75,8 @@ ending_operation close(datagram_socket& closed) {
             {plans::unasked, teardown_cause::application, {}},
             ending_operation::form::abort};
 }
+
+ending_operation ended(socket_handle& watched) { return ended(watched.connection_of()); }
 
 ending_operation ended(connection& watched) { return {watched, {}, ending_operation::form::watch}; }
 

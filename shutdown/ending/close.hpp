@@ -131,7 +131,16 @@ task<std::optional<teardown_report>> close(connected_socket& ended, lingering ho
 /// Source: close(2), udp(7).
 ending_operation close(datagram_socket& closed);
 
-/// Ends the connection as asked, and waits for it; what the verbs above are made of.
+/// Ends a connection by a plan, one of `plans` or a row of your own; the verbs above each name one.
+///
+/// Answers the report. Errors, lifetime, cancellation: as `graceful_close`, or as `abort_close`
+/// where the plan flushes nothing.
+/// @{
+ending_operation end(connected_socket& ended, const ending_plan& plan, const ending_policy& policy);
+ending_operation end(connected_socket& ended, const ending_plan& plan);
+/// @}
+
+/// The same, with a cause for the report, and what the application still does meanwhile.
 ending_operation end_connection(connected_socket& ended, const ending_request& request);
 
 /// Begins an ending and does not wait; the report goes to the loop's ledger. Does nothing if the
@@ -141,6 +150,9 @@ void begin_ending(connected_socket& ended, const ending_request& request);
 /// Waits until the connection has ended, however that came about, and answers its report.
 ///
 /// Cancellation: none; it ends when the connection does.
+/// @{
+ending_operation ended(socket_handle& watched);
 ending_operation ended(connection& watched);
+/// @}
 
 } // namespace ringdown

@@ -11,7 +11,8 @@
 namespace ringdown {
 namespace {
 
-// When tcp_disconnect sends RST; with both FINs on their way only if data was never sent.
+// In which states the kernel sends RST when it disconnects a socket (tcp_disconnect). Where both
+// FINs are on their way, it does so only if some data has never been sent.
 bool abort_sends_reset(const tcp_snapshot& info) noexcept {
     switch (info.state) {
     case tcp_state::established:

@@ -46,7 +46,7 @@ bool peer_closed_operation::waits_for_reading() noexcept {
     return connection.has_unread();
 }
 
-// The kernel tells of it by nothing else, once FIN was seen and nobody receives.
+// Once FIN was seen and nobody receives, the kernel tells of a reset by nothing but a poll.
 void peer_closed_operation::watch_for_reset() {
     if (when_ != told::finished_after_data || in_flight()) return;
     phase_ = watching::for_reset;

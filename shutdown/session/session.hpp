@@ -105,8 +105,8 @@ public:
     }
 
     /// The answer has been received, or was handed to `send`: the request is no longer in
-    /// progress. Of a client before the next receive, because an end of the stream that comes
-    /// while answers are due is `truncated`. A second call does nothing.
+    /// progress. A client calls it before its next receive, because an end of the stream that
+    /// comes while answers are due is `truncated`. A second call does nothing.
     void finish() noexcept { end(true); }
 
 private:

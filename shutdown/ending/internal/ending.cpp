@@ -57,6 +57,10 @@ ending::ending(connection& connection, const ending_request& request) noexcept
 
 ending& ending::begin(connection& connection, const ending_request& request) {
     require(!connection.ending(), "a connection was ended twice");
+    require(
+        request.plan.flushes || !request.plan.says_fin,
+        "an ending plan says FIN and flushes nothing; FIN would make a cut stream look whole, so "
+        "set `flushes` as well");
     auto* begun = new ending(connection, request);
     connection.set_ending(*begun);
     begun->start();
@@ -64,55 +68,52 @@ ending& ending::begin(connection& connection, const ending_request& request) {
 }
 
 void ending::start() {
-    connection& connection = connection_;
     observe(asked_at_); // what was reached before the request has taken no time
-    if (!request_.plan.flushes || !connection.traits().has_peer) {
+    if (!request_.plan.flushes || !connection_.traits().has_peer) {
         abort(request_.cause);
         return;
     }
-    if (connection.ended_first() == first_end::peer &&
+    if (connection_.ended_first() == first_end::peer &&
         request_.cause == teardown_cause::application)
         request_.cause = teardown_cause::peer_finished;
-    if (connection.cut_short() && !releases()) {
+    if (connection_.cut_short() && !releases()) {
         abort(teardown_cause::canceled);
         return;
     }
-    connection.enter(life_phase::ending);
-    connection.allow(request_.allowed);
-    if (connection.allowed() != allowance::receiving) seal_receiving();
-    if (connection.end_errno() == 0) {
-        if (connection.allowed() != allowance::answers && !releases()) connection.request_fin();
+    connection_.enter(life_phase::ending);
+    connection_.allow(request_.allowed);
+    if (connection_.allowed() != allowance::receiving) seal_receiving();
+    if (connection_.end_errno() == 0) {
+        if (connection_.allowed() != allowance::answers && !releases()) connection_.request_fin();
         schedule(asked_at_);
     }
     advance();
 }
 
 void ending::seal_receiving() noexcept {
-    connection& connection = connection_;
-    if (inbox* dropped = connection.own_inbox()) {
+    if (inbox* dropped = connection_.own_inbox()) {
         dropped->seal();
         if (releases()) dropped->request_cancel(); // what comes from now on is the application's
     }
-    connection.cancel_operations(false);
-    if (connection.end_errno() == 0 && connection.receiving() == receiving_phase::open &&
+    connection_.cancel_operations(false);
+    if (connection_.end_errno() == 0 && connection_.receiving() == receiving_phase::open &&
         !releases())
-        connection.enter(receiving_phase::discarding);
+        connection_.enter(receiving_phase::discarding);
 }
 
 void ending::let_go() noexcept {
-    connection& connection = connection_;
-    const allowance was = connection.allowed();
+    const allowance was = connection_.allowed();
     if (decided_ || was == allowance::nothing) return;
-    connection.allow(allowance::nothing);
-    if (connection.cut_short()) {
+    connection_.allow(allowance::nothing);
+    if (connection_.cut_short()) {
         abort(teardown_cause::canceled); // a FIN behind half an answer would make it look whole
         return;
     }
     if (was == allowance::answers) discarded_freely_ = discarded();
     if (was == allowance::receiving) seal_receiving();
-    if (connection.end_errno() == 0) {
-        connection.request_fin();
-        progress_at_ = connection.on().seen_at(); // until now the peer has not been waited for
+    if (connection_.end_errno() == 0) {
+        connection_.request_fin();
+        progress_at_ = connection_.on().seen_at(); // until now the peer has not been waited for
         schedule(progress_at_);
     }
     advance();
@@ -153,23 +154,22 @@ void ending::observe(std::optional<time_point> at) noexcept {
 }
 
 void ending::step() {
-    connection& connection = connection_;
-    if (connection.end_errno() != 0) {
-        decide(take_sample(connection));
+    if (connection_.end_errno() != 0) {
+        decide(take_sample(connection_));
         return;
     }
     if (releases()) {
-        if (connection.sends().empty() && !connection.pins_buffers())
-            decide(take_sample(connection));
+        if (connection_.sends().empty() && !connection_.pins_buffers())
+            decide(take_sample(connection_));
         return;
     }
     if (error_) abort(teardown_cause::error);
-    if (connection.allowed() == allowance::answers) watch_for_loss();
+    if (connection_.allowed() == allowance::answers) watch_for_loss();
     if (!decided_) step_discarding();
     if (!decided_) step_sending();
     if (decided_) return;
 
-    const bool acknowledged = connection.sending() == sending_phase::fin_acknowledged;
+    const bool acknowledged = connection_.sending() == sending_phase::fin_acknowledged;
     const bool waits_for_peer = request_.plan.waits_for == awaited_answer::peer_fin;
     if (acknowledged && (!waits_for_peer || peer_finished())) decide({});
 }
@@ -182,31 +182,29 @@ bool ending::peer_finished() const noexcept {
 }
 
 void ending::step_sending() {
-    connection& connection = connection_;
-    if (connection.sending() == sending_phase::flushing &&
-        connection.fin().settled_event().happened()) {
+    if (connection_.sending() == sending_phase::flushing &&
+        connection_.fin().settled_event().happened()) {
         // FIN was refused: a send before it was cut short, or there is no connection any more.
-        const int refused = connection.fin().result();
+        const int refused = connection_.fin().result();
         if (refused != -ECANCELED && refused != -ENOTCONN) error_ = system_error(refused);
         abort(refused == -ECANCELED ? teardown_cause::canceled : teardown_cause::error);
         return;
     }
-    if (connection.sending() == sending_phase::fin_sent && queue_wanted_ && !queue_.in_flight() &&
+    if (connection_.sending() == sending_phase::fin_sent && queue_wanted_ && !queue_.in_flight() &&
         !receive_tells_first())
         ask_queue();
 }
 
 void ending::decide(const delivery_sample& sample) noexcept {
-    connection& connection = connection_;
     decided_ = sample;
-    connection.allow(allowance::nothing);
-    if (inbox* dropped = connection.own_inbox()) dropped->seal();
+    connection_.allow(allowance::nothing);
+    if (inbox* dropped = connection_.own_inbox()) dropped->seal();
     unset();
-    connection.stop_sends();
-    if (connection.life() == life_phase::aborting)
-        connection.cancel_after_reset();
+    connection_.stop_sends();
+    if (connection_.life() == life_phase::aborting)
+        connection_.cancel_after_reset();
     else
-        connection.cancel_operations(true);
+        connection_.cancel_operations(true);
 }
 
 } // namespace ringdown

@@ -13,24 +13,23 @@
 namespace ringdown {
 
 void ending::abort(teardown_cause why) noexcept {
-    connection& connection = connection_;
     if (decided_) return;
     know_peer_name();
-    const delivery_sample sample = take_sample(connection);
+    const delivery_sample sample = take_sample(connection_);
     const bool nobody_wants_reset =
         why == teardown_cause::deadline || why == teardown_cause::canceled;
-    if (releases() && nobody_wants_reset && !connection.pins_buffers()) {
+    if (releases() && nobody_wants_reset && !connection_.pins_buffers()) {
         // The flush has taken too long; the connection is the application's all the same. Where
         // the kernel holds a buffer, only a reset gives it back.
         request_.cause = why;
-    } else if (sample.gone || connection.end_errno() != 0) {
+    } else if (sample.gone || connection_.end_errno() != 0) {
         // There is nothing left to reset. By what it ended, completions still to come may tell.
-        if (connection.life() == life_phase::open) connection.enter(life_phase::ending);
+        if (connection_.life() == life_phase::open) connection_.enter(life_phase::ending);
         // The peer's FIN has come behind more than the cap.
         if (why == teardown_cause::discard_limit) request_.cause = why;
     } else {
         aborted_by_ = why;
-        if (sample.peer_finished) connection.note_end_of_stream();
+        if (sample.peer_finished) connection_.note_end_of_stream();
         observe();
         reset(sample);
     }
@@ -39,21 +38,20 @@ void ending::abort(teardown_cause why) noexcept {
 }
 
 void ending::reset(const delivery_sample& sample) noexcept {
-    connection& connection = connection_;
-    system_calls& calls = connection.on().calls();
-    const int fd = connection.descriptor();
+    system_calls& calls = connection_.on().calls();
+    const int fd = connection_.descriptor();
     int refused = 0;
-    if (connection.traits().resets_on_demand) {
+    if (connection_.traits().resets_on_demand) {
         const std::uint64_t unread = unread_before_reset(sample);
         // RST leaves at once, in spite of operations in flight, which end by themselves.
         const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
         refused = calls.connect(fd, &unspecified, sizeof unspecified);
-        if (refused >= 0) connection.bytes().discarded += unread;
-    } else if (connection.traits().has_peer) { // which has nobody to tell
-        calls.shutdown(fd, SHUT_RDWR);         // and where that is refused, the close does the same
+        if (refused >= 0) connection_.bytes().discarded += unread;
+    } else if (connection_.traits().has_peer) { // which has nobody to tell
+        calls.shutdown(fd, SHUT_RDWR); // and where that is refused, the close does the same
     }
     if (refused >= 0) {
-        connection.enter(life_phase::aborting);
+        connection_.enter(life_phase::aborting);
         return;
     }
     // A filter of system calls, a security module or a protocol above TCP does not allow it. The
@@ -62,17 +60,16 @@ void ending::reset(const delivery_sample& sample) noexcept {
     const linger by_reset{.l_onoff = 1, .l_linger = 0};
     const int kept = calls.setsockopt(fd, SOL_SOCKET, SO_LINGER, &by_reset, sizeof by_reset);
     if (kept < 0) reset_refused_ = -kept;
-    if (connection.life() == life_phase::open) connection.enter(life_phase::ending);
+    if (connection_.life() == life_phase::open) connection_.enter(life_phase::ending);
 }
 
 // What nobody has received is lost with the reset. Unless work is deferred, a receive in flight
 // may run between the question and the reset, and bytes would count twice.
 std::uint64_t ending::unread_before_reset(const delivery_sample& sample) noexcept {
-    connection& connection = connection_;
     const bool may_run =
-        !connection.on().has(capability::defer_taskrun) &&
-        (connection.receives() || discard_.in_flight() || connection.cancels_in_flight());
-    const std::uint64_t taken = connection.bytes().received + connection.bytes().discarded;
+        !connection_.on().has(capability::defer_taskrun) &&
+        (connection_.receives() || discard_.in_flight() || connection_.cancels_in_flight());
+    const std::uint64_t taken = connection_.bytes().received + connection_.bytes().discarded;
     if (may_run || sample.received <= taken + (sample.peer_finished ? 1 : 0)) return 0;
     return unread();
 }
@@ -85,9 +82,8 @@ std::uint64_t ending::unread() noexcept {
 
 // A connection that only its close resets has lived on until now, and may have ended by itself.
 void ending::sample_before_reset() noexcept {
-    connection& connection = connection_;
-    if (connection.end_errno() == 0) decided_ = take_sample(connection);
-    if (decided_->gone || connection.end_errno() != 0) {
+    if (connection_.end_errno() == 0) decided_ = take_sample(connection_);
+    if (decided_->gone || connection_.end_errno() != 0) {
         resets_at_close_ = false;
         if (aborted_by_ == teardown_cause::discard_limit) request_.cause = *aborted_by_;
         aborted_by_.reset();

@@ -13,61 +13,57 @@
 namespace ringdown {
 namespace {
 
-constexpr std::uint64_t discard_at_once = 1 << 20;
 // A peer that sends faster than this reads must not keep the loop.
 constexpr int discards_at_the_close = 64;
 
 } // namespace
 
 void ending::step_discarding() {
-    connection& connection = connection_;
-    if (connection.receiving() != receiving_phase::discarding) return;
+    if (connection_.receiving() != receiving_phase::discarding) return;
     if (over_discard_limit()) {
         abort(teardown_cause::discard_limit);
         return;
     }
-    const bool through_inbox = connection.own_inbox() && connection.own_inbox()->in_flight();
+    const bool through_inbox = connection_.own_inbox() && connection_.own_inbox()->in_flight();
     // What the application's own receive still brings is older than what is discarded.
-    if (discard_.in_flight() || through_inbox || connection.cancels_in_flight()) return;
+    if (discard_.in_flight() || through_inbox || connection_.cancels_in_flight()) return;
     const std::uint64_t allowed = discards_freely()
                                       ? discard_at_once
                                       : request_.policy.discard_bytes_max - counted_discards();
     discard_.launch([&](io_uring_sqe& sqe) {
-        if (connection.traits().keeps_messages)
-            io_uring_prep_recvmsg(&sqe, connection.descriptor(), &discarded_message_, MSG_TRUNC);
+        if (connection_.traits().keeps_messages)
+            io_uring_prep_recvmsg(&sqe, connection_.descriptor(), &discarded_message_, MSG_TRUNC);
         else
-            prepare_discard(sqe, connection, allowed);
+            prepare_discard(sqe, connection_, allowed);
     });
 }
 
 void ending::discard_settled(completion what) noexcept {
-    connection& connection = connection_;
-    const bool empty_packet = what.result == 0 && connection.traits().keeps_messages &&
+    const bool empty_packet = what.result == 0 && connection_.traits().keeps_messages &&
                               holds_message(what.result, discarded_message_);
     if (what.result > 0 || empty_packet) {
-        connection.bytes().discarded += static_cast<std::uint64_t>(what.result);
-        progress_at_ = connection.on().seen_at();
+        connection_.bytes().discarded += static_cast<std::uint64_t>(what.result);
+        progress_at_ = connection_.on().seen_at();
     } else if (what.result == 0) {
-        connection.note_nothing_received(what);
+        connection_.note_nothing_received(what);
         // With bytes dropped, nobody knows whether the message that they belong to was whole.
-        if (discarded() == 0 && connection.end_errno() == 0) connection.note_end_told();
+        if (discarded() == 0 && connection_.end_errno() == 0) connection_.note_end_told();
     } else if (what.result != -ECANCELED && what.result != -EINTR) {
-        connection.note_error(what.result);
-        if (connection.end_errno() == 0 && !decided_) error_ = system_error(what.result);
+        connection_.note_error(what.result);
+        if (connection_.end_errno() == 0 && !decided_) error_ = system_error(what.result);
     }
 }
 
 // A wait ends before the peer does; bytes that came meanwhile and stayed unread would turn the
 // close into a reset.
 void ending::drop_late_bytes() noexcept {
-    connection& connection = connection_;
     for (int left = discards_at_the_close; left > 0; --left) {
-        const int dropped = connection.on().calls().recv(connection.descriptor(), nullptr,
-                                                         discard_at_once, MSG_TRUNC | MSG_DONTWAIT);
-        if (dropped == 0) connection.note_end_of_stream();
-        if (dropped < 0) connection.note_error(dropped);
+        const int dropped = connection_.on().calls().recv(
+            connection_.descriptor(), nullptr, discard_at_once, MSG_TRUNC | MSG_DONTWAIT);
+        if (dropped == 0) connection_.note_end_of_stream();
+        if (dropped < 0) connection_.note_error(dropped);
         if (dropped <= 0) return;
-        connection.bytes().discarded += static_cast<std::uint64_t>(dropped);
+        connection_.bytes().discarded += static_cast<std::uint64_t>(dropped);
         if (over_discard_limit()) return;
     }
 }

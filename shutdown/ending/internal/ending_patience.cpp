@@ -14,7 +14,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// A peer that has not answered FIN by then is watched more closely: when it acknowledges is told.
+// When a peer has not answered FIN by then, we begin to ask what it has acknowledged, because its
+// acknowledgement alone tells us nothing.
 constexpr auto first_look = 100ms;
 
 } // namespace
@@ -65,10 +66,9 @@ void ending::look_for_acknowledgements(time_point now) noexcept {
     // It came with the last acknowledgement at the latest. The first look only knows that age.
     const auto came = now - std::chrono::milliseconds(sample.acknowledgement_age_ms);
     progress_at_ = std::max(progress_at_, came);
-    connection& connection = connection_;
-    if (connection.sending() == sending_phase::fin_sent && sample.taken &&
-        sample.acknowledged > connection.bytes().sent) {
-        connection.enter(sending_phase::fin_acknowledged);
+    if (connection_.sending() == sending_phase::fin_sent && sample.taken &&
+        sample.acknowledged > connection_.bytes().sent) {
+        connection_.enter(sending_phase::fin_acknowledged);
         observe();
     }
 }

@@ -9,22 +9,21 @@
 namespace ringdown {
 
 ending_facts ending::facts() const noexcept {
-    const connection& connection = connection_;
     return {
-        .traits = connection.traits(),
+        .traits = connection_.traits(),
         .plan = request_.plan,
         .asked_for = request_.cause,
         .aborted_by = aborted_by_,
-        .sending = connection.sending(),
-        .receiving = connection.receiving(),
-        .ended_first = connection.ended_first(),
+        .sending = connection_.sending(),
+        .receiving = connection_.receiving(),
+        .ended_first = connection_.ended_first(),
         .fins_crossed = crossed_,
-        .truncated = connection.truncated(),
-        .lost = connection.end_errno() != 0,
-        .reset = connection.was_reset(),
+        .truncated = connection_.truncated(),
+        .lost = connection_.end_errno() != 0,
+        .reset = connection_.was_reset(),
         .reset_by_close = reset_by_unread_,
         .sample = *decided_,
-        .bytes = connection.bytes(),
+        .bytes = connection_.bytes(),
     };
 }
 
@@ -36,10 +35,9 @@ void ending::name_peer() noexcept {
 }
 
 void ending::complete_report(const ending_facts& facts) noexcept {
-    const connection& connection = connection_;
     teardown_report& report = report_;
     const verdict judged = judge(facts);
-    report.connection = connection.number();
+    report.connection = connection_.number();
     name_peer();
     report.initiator = judged.initiator;
     report.cause = judged.cause;
@@ -55,9 +53,9 @@ void ending::complete_report(const ending_facts& facts) noexcept {
     report.reset_sent = judged.reset_sent;
     report.reset_received = facts.reset;
     report.phase = judged.phase;
-    report.error = facts.lost ? system_error(-connection.end_errno()) : error_;
+    report.error = facts.lost ? system_error(-connection_.end_errno()) : error_;
     report.microseconds.total = std::chrono::duration_cast<teardown_report::times::duration>(
-        connection.on().seen_at() - asked_at_);
+        connection_.on().seen_at() - asked_at_);
 }
 
 } // namespace ringdown

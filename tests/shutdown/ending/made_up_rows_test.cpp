@@ -32,10 +32,6 @@ conversation connect_by(rig& at, const transport_traits& traits) {
     return {std::move(ours), std::move(made.theirs)};
 }
 
-ending_request by(const ending_plan& plan, const ending_policy& policy = {.within = 30s}) {
-    return {plan, teardown_cause::application, policy};
-}
-
 } // namespace
 
 TEST_CASE("made-up transport: a graceful ending flushes, discards and is acknowledged") {
@@ -103,7 +99,7 @@ TEST_CASE("made-up ending: what is sent is acknowledged, and the open descriptor
         auto [ours, theirs] = at.connect();
         const connection_ref kept(ours.connection_of());
         co_await ours.send(text("all that we have to say"));
-        const teardown_report report = co_await end_connection(ours, by(hand_over));
+        const teardown_report report = co_await end(ours, hand_over);
         CHECK(row(report) == "local application wait delivered acknowledged");
         unique_descriptor left = ending::of(*kept).take_descriptor();
         REQUIRE(left);
@@ -127,7 +123,7 @@ TEST_CASE("made-up ending: past its deadline it is degraded, and the descriptor 
         teardown_report report;
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             in.spawn(send_into(ours, flood, outcome));
-            report = co_await end_connection(ours, by(hand_over, {.within = 50ms}));
+            report = co_await end(ours, hand_over, {.within = 50ms});
         });
         CHECK(row(report) == "local deadline wait degraded unacknowledged");
         CHECK(ending::of(*kept).take_descriptor());
