@@ -19,11 +19,11 @@ void require_frame_max(std::uint64_t value) {
 
 int run_serve(examples::serving_options& serving, rpc::service_options& conversations) {
     require_frame_max(conversations.frame_max);
-    const auto how = serving.ending.plan;
+    const auto how = serving.ending.requested;
     if (how != ringdown::plans::graceful && how != ringdown::plans::abort)
         throw std::invalid_argument(
             "--ending: a broken conversation is ended by graceful or abort");
-    serving.ending.plan = ringdown::plans::graceful; // of one that idles
+    serving.ending.requested = ringdown::plans::graceful; // of one that idles
     conversations.when_broken = how;
     conversations.ending = serving.ending.policy;
     return rpc::serve(serving, conversations);

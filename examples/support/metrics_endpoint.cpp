@@ -26,7 +26,7 @@ constexpr ending_policy answered{
 server_options limits() {
     server_options options;
     options.idle = 5s; // of a client that does not read its answer
-    options.when_idle.plan = plans::abort;
+    options.when_idle.requested = plans::abort;
     return options;
 }
 

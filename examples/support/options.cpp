@@ -123,7 +123,7 @@ command_line::option add_reports(command_line::command& app, std::string& value,
 
 void add_ending_options(command_line::command& app, ringdown::ending_request& ending) {
     app.add(
-           "--ending", [&ending](const std::string& text) { ending.plan = endings.at(text); },
+           "--ending", [&ending](const std::string& text) { ending.requested = endings.at(text); },
            "how to end a connection: graceful, abort, background or wait [graceful]")
         .one_of({"graceful", "abort", "background", "wait"})
         .named("HOW");

@@ -111,7 +111,7 @@ void announce(worker& first, const overseer* watching, supervisor& manager) {
 } // namespace
 
 task<void> end_as_asked(stream& ended, const ending_request& how) {
-    if (how.plan.in_background) {
+    if (how.requested.in_background) {
         begin_ending(ended, how);
         co_return;
     }

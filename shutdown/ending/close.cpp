@@ -61,8 +61,8 @@ ending_operation abort_close(connected_socket& ended) { return end(ended, plans:
 
 ending_operation end_connection(connected_socket& ended, const ending_request& request) {
     return {ended.connection_of(), request,
-            request.plan.flushes ? ending_operation::form::graceful
-                                 : ending_operation::form::abort};
+            request.requested.flushes ? ending_operation::form::graceful
+                                      : ending_operation::form::abort};
 }
 
 void begin_ending(connected_socket& ended, const ending_request& request) {
@@ -82,7 +82,7 @@ ending_operation ended(connection& watched) { return {watched, {}, ending_operat
 
 task<std::optional<teardown_report>> close(connected_socket& ended, lingering how) {
     ending_request request;
-    request.plan = how.plan();
+    request.requested = how.plan();
     request.policy.within = how.within();
     // The classic closes know one limit, their time.
     request.policy.idle = std::chrono::nanoseconds::max();

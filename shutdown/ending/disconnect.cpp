@@ -30,7 +30,7 @@ task<left_open> abort_disconnect(stream& ended) {
 
 task<left_open> release(stream& ended, std::chrono::nanoseconds within) {
     ending_request request;
-    request.plan = plans::release;
+    request.requested = plans::release;
     request.policy.within = within;
     request.policy.idle = {}; // its one limit is its time
     return leave(ended, request);

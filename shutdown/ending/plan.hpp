@@ -12,10 +12,8 @@ enum class awaited_answer : std::uint8_t {
     peer_fin,        ///< And the peer has finished as well.
 };
 
-/// What an ending does: a row of facts, so that another ending is another row.
-///
-/// Nobody compares endings. Each step of one asks the plan for the fact that it depends on.
-struct ending_plan {
+/// What an ending does, as a row of facts.
+struct plan_row {
     requested_ending called = requested_ending::none; ///< The name that its report gives.
     bool flushes = false;  ///< What was handed over is sent. Else it is dropped, by RST.
     bool says_fin = false; ///< Behind what was flushed.
@@ -25,35 +23,51 @@ struct ending_plan {
     bool hands_out = false;
     bool in_background = false; ///< Nobody waits; the ledger alone gets the report.
 
-    friend bool operator==(const ending_plan&, const ending_plan&) = default;
+    friend bool operator==(const plan_row&, const plan_row&) = default;
+};
+
+/// The plan of an ending: one of `plans`, the same by the name that reports give, or a row of your
+/// own: another ending is another row.
+///
+/// Nobody compares endings. Each step of one asks the plan for the fact that it depends on.
+struct ending_plan : plan_row {
+    constexpr ending_plan(const plan_row& row) noexcept : plan_row(row) {}
+    constexpr ending_plan(requested_ending asked) noexcept;
 };
 
 namespace plans {
 
-inline constexpr ending_plan graceful{.called = requested_ending::graceful,
-                                      .flushes = true,
-                                      .says_fin = true,
-                                      .waits_for = awaited_answer::peer_fin};
-inline constexpr ending_plan background{.called = requested_ending::background,
-                                        .flushes = true,
-                                        .says_fin = true,
-                                        .waits_for = awaited_answer::peer_fin,
-                                        .in_background = true};
-inline constexpr ending_plan wait{.called = requested_ending::wait,
-                                  .flushes = true,
-                                  .says_fin = true,
-                                  .waits_for = awaited_answer::acknowledgement};
-inline constexpr ending_plan abort{.called = requested_ending::abort};
+inline constexpr plan_row graceful{.called = requested_ending::graceful,
+                                   .flushes = true,
+                                   .says_fin = true,
+                                   .waits_for = awaited_answer::peer_fin};
+inline constexpr plan_row background{.called = requested_ending::background,
+                                     .flushes = true,
+                                     .says_fin = true,
+                                     .waits_for = awaited_answer::peer_fin,
+                                     .in_background = true};
+inline constexpr plan_row wait{.called = requested_ending::wait,
+                               .flushes = true,
+                               .says_fin = true,
+                               .waits_for = awaited_answer::acknowledgement};
+inline constexpr plan_row abort{.called = requested_ending::abort};
 /// Nobody has asked: the connection was dropped, or its scope cancelled.
-inline constexpr ending_plan unasked{.called = requested_ending::none};
-inline constexpr ending_plan disconnect{.called = requested_ending::graceful,
-                                        .flushes = true,
-                                        .says_fin = true,
-                                        .waits_for = awaited_answer::peer_fin,
-                                        .hands_out = true};
-inline constexpr ending_plan abort_disconnect{.called = requested_ending::abort, .hands_out = true};
-inline constexpr ending_plan release{
+inline constexpr plan_row unasked{.called = requested_ending::none};
+inline constexpr plan_row disconnect{.called = requested_ending::graceful,
+                                     .flushes = true,
+                                     .says_fin = true,
+                                     .waits_for = awaited_answer::peer_fin,
+                                     .hands_out = true};
+inline constexpr plan_row abort_disconnect{.called = requested_ending::abort, .hands_out = true};
+inline constexpr plan_row release{
     .called = requested_ending::release, .flushes = true, .hands_out = true};
 
 } // namespace plans
+
+constexpr ending_plan::ending_plan(requested_ending asked) noexcept : plan_row(plans::graceful) {
+    for (const plan_row& row :
+         {plans::abort, plans::background, plans::wait, plans::unasked, plans::release})
+        if (row.called == asked) static_cast<plan_row&>(*this) = row;
+}
+
 } // namespace ringdown

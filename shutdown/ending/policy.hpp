@@ -28,7 +28,7 @@ struct ending_policy {
 
 /// An ending, asked for.
 struct ending_request {
-    ending_plan plan = plans::graceful;
+    ending_plan requested = plans::graceful;
     teardown_cause cause = teardown_cause::application;
     ending_policy policy{};
     /// What the application still does until `ending::let_go`; the deadline covers that time too.

@@ -56,7 +56,7 @@ task<bool> serve_and_ask(loop& on) {
     address any;
     if (const auto parsed = address::parse("127.0.0.1:0")) any = *parsed;
     bool reported = false;
-    server_options options{.idle = 10s, .when_idle = {.plan = plans::abort}};
+    server_options options{.idle = 10s, .when_idle = {.requested = plans::abort}};
     options.on_report = [&](const teardown_report& report) { reported = ended_well(report); };
     server echoing(on, std::make_shared<listening_socket>(any), echo, std::move(options));
     const auto answers = co_await when_all(on, echoing.run(), ask_and_drain(on, echoing));

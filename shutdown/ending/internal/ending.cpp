@@ -31,9 +31,9 @@ void end_and_report(connection& left, abandonment why) noexcept {
     }
     ending_request request;
     request.cause = cause_of(why);
-    request.plan = plans::unasked;
+    request.requested = plans::unasked;
     if (dropped && left.when_dropped().action == drop_action::finish) {
-        request.plan = plans::background;
+        request.requested = plans::background;
         request.policy.within = left.when_dropped().within;
     }
     ending::begin(left, request);
@@ -58,7 +58,7 @@ ending::ending(connection& connection, const ending_request& request) noexcept
 ending& ending::begin(connection& connection, const ending_request& request) {
     require(!connection.ending(), "a connection was ended twice");
     require(
-        request.plan.flushes || !request.plan.says_fin,
+        request.requested.flushes || !request.requested.says_fin,
         "an ending plan says FIN and flushes nothing; FIN would make a cut stream look whole, so "
         "set `flushes` as well");
     auto* begun = new ending(connection, request);
@@ -69,7 +69,7 @@ ending& ending::begin(connection& connection, const ending_request& request) {
 
 void ending::start() {
     observe(asked_at_); // what was reached before the request has taken no time
-    if (!request_.plan.flushes || !connection_.traits().has_peer) {
+    if (!request_.requested.flushes || !connection_.traits().has_peer) {
         abort(request_.cause);
         return;
     }
@@ -170,7 +170,7 @@ void ending::step() {
     if (decided_) return;
 
     const bool acknowledged = connection_.sending() == sending_phase::fin_acknowledged;
-    const bool waits_for_peer = request_.plan.waits_for == awaited_answer::peer_fin;
+    const bool waits_for_peer = request_.requested.waits_for == awaited_answer::peer_fin;
     if (acknowledged && (!waits_for_peer || peer_finished())) decide({});
 }
 

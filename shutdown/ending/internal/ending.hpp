@@ -120,7 +120,7 @@ private:
     }
     // The connection lives on, in the hands of the application.
     [[nodiscard]] bool releases() const noexcept {
-        return request_.plan.flushes && !request_.plan.says_fin;
+        return request_.requested.flushes && !request_.requested.says_fin;
     }
 
     [[nodiscard]] ending_facts facts() const noexcept;

@@ -43,7 +43,7 @@ bool ending::may_hold_unread() const noexcept {
 void ending::close() {
     if (resets_at_close_) sample_before_reset();
     settle_gone();
-    const bool closes = !request_.plan.hands_out || resets_at_close_;
+    const bool closes = !request_.requested.hands_out || resets_at_close_;
     if (closes && !resets_at_close_ && connection_.linger_set()) forget_linger();
     const auto peer_may_send = [&] {
         return closes && !aborted_by_ && connection_.life() == life_phase::ending &&
@@ -109,7 +109,7 @@ void ending::finish() {
     observe();
     complete_report(facts());
     const connection_ref kept(connection_);
-    if (request_.plan.hands_out && !resets_at_close_)
+    if (request_.requested.hands_out && !resets_at_close_)
         left_ = unique_descriptor(connection_.descriptor(), connection_.on().calls());
     connection_.closed();
     ledger(connection_.on()).enter(report_);

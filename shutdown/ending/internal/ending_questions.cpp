@@ -16,7 +16,7 @@ namespace ringdown {
 // the first look for acknowledgements the queue is left alone: asked then, it answers for both.
 bool ending::receive_tells_first() const noexcept {
     return connection_.traits().tells_by_poll &&
-           request_.plan.waits_for == awaited_answer::peer_fin &&
+           request_.requested.waits_for == awaited_answer::peer_fin &&
            connection_.receiving() != receiving_phase::finished && !acknowledged_before_ &&
            (discard_.in_flight() || connection_.receives());
 }

@@ -11,7 +11,7 @@ namespace ringdown {
 ending_facts ending::facts() const noexcept {
     return {
         .traits = connection_.traits(),
-        .plan = request_.plan,
+        .plan = request_.requested,
         .asked_for = request_.cause,
         .aborted_by = aborted_by_,
         .sending = connection_.sending(),

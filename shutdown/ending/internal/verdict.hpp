@@ -14,7 +14,7 @@ namespace ringdown {
 /// All that is known of a connection when its ending is over.
 struct ending_facts {
     transport_traits traits;
-    ending_plan plan;
+    plan_row plan;
     teardown_cause asked_for = teardown_cause::application; ///< Why it was to end.
     std::optional<teardown_cause> aborted_by;               ///< Why it was reset by us, if it was.
     sending_phase sending = sending_phase::open;

@@ -170,7 +170,7 @@ void session_state::begin_ending(session_starter who, ending_request how) {
     const session_ref kept(*this);
     counts_.began = who;
     connection& connection = *connection_;
-    const bool waits = pending() > 0 && how.plan.says_fin;
+    const bool waits = pending() > 0 && how.requested.says_fin;
     const bool awaits_answers =
         connection.receiving() == receiving_phase::open || !connection.end_told();
     if (waits && connection.end_errno() == 0) {

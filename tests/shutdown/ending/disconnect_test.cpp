@@ -140,7 +140,7 @@ TEST_CASE("disconnect: a descriptor that nobody waited for is closed with the co
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         ending_request request;
-        request.plan = plans::disconnect;
+        request.requested = plans::disconnect;
         begin_ending(ours, request);
         ours = stream();
         theirs.finish();

@@ -123,11 +123,11 @@ TEST_CASE("ended: tells of an end that somebody else brought about, and causes n
 TEST_CASE("begin_ending: the first request counts, a second changes nothing") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        begin_ending(ours, {.plan = plans::graceful,
+        begin_ending(ours, {.requested = plans::graceful,
                             .cause = teardown_cause::truncated,
                             .policy = {.within = 100ms}});
-        begin_ending(ours,
-                     {.plan = plans::abort, .cause = teardown_cause::application, .policy = {}});
+        begin_ending(
+            ours, {.requested = plans::abort, .cause = teardown_cause::application, .policy = {}});
         const teardown_report report = co_await graceful_close(ours, {.within = 10s});
         CHECK(row(report) == "local deadline graceful degraded acknowledged");
         at.check_near(report.microseconds.total, 100ms);

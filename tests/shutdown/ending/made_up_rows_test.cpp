@@ -19,11 +19,11 @@ constexpr transport_traits plain_tcp{
     .has_peer = true, .counts_acknowledgements = true, .resets_on_demand = true, .has_names = true};
 
 // Everything has arrived, and what the peer still says is for the application.
-constexpr ending_plan hand_over{.called = requested_ending::wait,
-                                .flushes = true,
-                                .says_fin = true,
-                                .waits_for = awaited_answer::acknowledgement,
-                                .hands_out = true};
+constexpr plan_row hand_over{.called = requested_ending::wait,
+                             .flushes = true,
+                             .says_fin = true,
+                             .waits_for = awaited_answer::acknowledgement,
+                             .hands_out = true};
 
 conversation connect_by(rig& at, const transport_traits& traits) {
     raw_pair made = tcp_pair();

@@ -55,7 +55,7 @@ TEST_CASE("idle time: a reset that it asks for names it as the cause") {
     run([](rig& at) -> task<void> {
         server_options options;
         options.idle = 30ms;
-        options.when_idle.plan = plans::abort;
+        options.when_idle.requested = plans::abort;
         server_rig server(at, echo_unmarked, options);
         std::optional<drain_report> report;
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
@@ -75,7 +75,7 @@ TEST_CASE("idle time: a crowd of quiet connections wakes the loop as one would")
         constexpr std::size_t many = 300;
         server_options options;
         options.idle = 480ms;
-        options.when_idle.plan = plans::abort;
+        options.when_idle.requested = plans::abort;
         server_rig server(at, echo_unmarked, options);
         std::optional<drain_report> report;
         co_await with_scope(at.on, [&](scope& in) -> task<void> {

@@ -63,7 +63,7 @@ outcome end_idle(const peer_script& script, const handler& body,
             made.report = report;
             made.after = on.seen_at() - begun - report.microseconds.total;
         });
-        on.run(serve(on, fd, body, {.plan = when_idle}, begun));
+        on.run(serve(on, fd, body, {.requested = when_idle}, begun));
     }
     made.peer_got = kernel.arrived(0);
     made.violations = kernel.violations();

@@ -217,7 +217,7 @@ TEST_CASE("punctual: a hook that does not mind being cancelled keeps no connecti
 TEST_CASE("punctual: the idle time of a server's connections") {
     server_options options;
     options.idle = 480ms;
-    options.when_idle.plan = plans::abort;
+    options.when_idle.requested = plans::abort;
     const auto all = drain({.handler = hang, .peers = {asks()}, .options = options});
     CHECK(all.reports.front().cause == teardown_cause::idle);
     check_exact(all.ends.front(), 480ms, 61ms);
