@@ -98,7 +98,8 @@ TEST_CASE("made-up ending: what is sent is acknowledged, and the open descriptor
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         const connection_ref kept(ours.connection_of());
-        co_await ours.send(text("all that we have to say"));
+        const auto said = co_await ours.send(text("all that we have to say"));
+        CHECK(said.bytes == 23);
         const teardown_report report = co_await end(ours, hand_over);
         CHECK(row(report) == "local application wait delivered acknowledged");
         unique_descriptor left = ending::of(*kept).take_descriptor();
