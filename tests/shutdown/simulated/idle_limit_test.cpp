@@ -112,6 +112,19 @@ TEST_CASE("idle time: one whose handler does not even receive is idle while nobo
     check_at_once(quiet);
 }
 
+TEST_CASE("idle time: a peer that takes its answer slowly is not idle before all of it has moved") {
+    const std::string answer(165'536, 'a'); // ten times 10,000 more than the peer's window
+    const auto slow = end_idle(peer_script().read(10'000, 100ms).write("request").await_fin(),
+                               [&answer](stream& with) -> task<void> {
+                                   co_await wait_for_request(with);
+                                   (void)co_await with.send(bytes_of(answer));
+                                   co_await wait_for_request(with);
+                               });
+    CHECK(slow.report.cause == teardown_cause::idle);
+    CHECK(slow.report.delivery == delivery_verdict::acknowledged);
+    check_after(slow, 1000ms);
+}
+
 TEST_CASE("idle time: FIN follows a greeting when the handler marks the connection behind it") {
     for (const bool marked : {false, true}) {
         CAPTURE(marked);
