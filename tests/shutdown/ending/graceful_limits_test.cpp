@@ -170,7 +170,11 @@ TEST_CASE("graceful_close: a peer that uploads without end is reset at the disca
         CHECK(report.discarded_bytes >= 1'000'001);
         check_uploaded(at, report, theirs, written);
         CHECK(report.reset_sent);
-        CHECK(theirs.last_error() == EPIPE); // a reset, to a side that had seen our FIN
+        // A reset, to a side that had seen our FIN; unless FIN is a ring operation, which a kernel
+        // thread may not have begun by then.
+        const bool fin_left = report.phase >= teardown_phase::fin_sent;
+        const int told = theirs.last_error();
+        CHECK((told == EPIPE || (!fin_left && told == ECONNRESET)));
     });
 }
 
