@@ -23,6 +23,9 @@ struct plan_row {
     bool hands_out = false;
     bool in_background = false; ///< Nobody waits; the ledger alone gets the report.
 
+    /// The connection lives on, in the hands of the application.
+    [[nodiscard]] constexpr bool releases() const noexcept { return flushes && !says_fin; }
+
     friend bool operator==(const plan_row&, const plan_row&) = default;
 };
 

@@ -118,10 +118,7 @@ private:
     [[nodiscard]] bool over_discard_limit() const noexcept {
         return !discards_freely() && counted_discards() > request_.policy.discard_bytes_max;
     }
-    // The connection lives on, in the hands of the application.
-    [[nodiscard]] bool releases() const noexcept {
-        return request_.requested.flushes && !request_.requested.says_fin;
-    }
+    [[nodiscard]] bool releases() const noexcept { return request_.requested.releases(); }
 
     [[nodiscard]] ending_facts facts() const noexcept;
     void complete_report(const ending_facts& facts) noexcept;

@@ -8,8 +8,7 @@ actual_ending ending_of(const ending_facts& facts) noexcept {
     if (facts.lost) return facts.reset ? actual_ending::reset : actual_ending::lost;
     if (facts.aborted_by)
         return facts.plan.says_fin ? actual_ending::degraded : actual_ending::aborted;
-    const bool handed_over = !facts.plan.says_fin && facts.plan.flushes;
-    if (handed_over && !facts.sample.gone) return actual_ending::released;
+    if (facts.plan.releases() && !facts.sample.gone) return actual_ending::released;
     return facts.receiving == receiving_phase::finished ? actual_ending::graceful
                                                         : actual_ending::delivered;
 }
@@ -36,6 +35,21 @@ teardown_initiator initiator_of(const ending_facts& facts, actual_ending ending)
     if (facts.fins_crossed) return teardown_initiator::both;
     return facts.ended_first == first_end::peer ? teardown_initiator::peer
                                                 : teardown_initiator::local;
+}
+
+teardown_phase phase_of(sending_phase sending, receiving_phase receiving) noexcept {
+    switch (sending) {
+    case sending_phase::open:
+        return teardown_phase::open;
+    case sending_phase::flushing:
+        return teardown_phase::flushing;
+    case sending_phase::fin_sent:
+        return teardown_phase::fin_sent;
+    case sending_phase::fin_acknowledged:
+        break;
+    }
+    return receiving == receiving_phase::finished ? teardown_phase::finished
+                                                  : teardown_phase::fin_acknowledged;
 }
 
 struct delivered_part {
@@ -65,21 +79,6 @@ delivered_part by_queue(const ending_facts& facts) noexcept {
 std::uint64_t ending_facts::acknowledged() const noexcept {
     if (sample.taken) return sample.acknowledged;
     return sending == sending_phase::fin_acknowledged ? bytes.sent + 1 : 0;
-}
-
-teardown_phase phase_of(sending_phase sending, receiving_phase receiving) noexcept {
-    switch (sending) {
-    case sending_phase::open:
-        return teardown_phase::open;
-    case sending_phase::flushing:
-        return teardown_phase::flushing;
-    case sending_phase::fin_sent:
-        return teardown_phase::fin_sent;
-    case sending_phase::fin_acknowledged:
-        break;
-    }
-    return receiving == receiving_phase::finished ? teardown_phase::finished
-                                                  : teardown_phase::fin_acknowledged;
 }
 
 verdict judge(const ending_facts& facts) noexcept {

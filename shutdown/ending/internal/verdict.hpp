@@ -46,7 +46,4 @@ struct verdict {
 /// The facts decide, and nothing else: it asks nobody, and changes nothing.
 [[nodiscard]] verdict judge(const ending_facts& facts) noexcept;
 
-/// How far a connection has come.
-[[nodiscard]] teardown_phase phase_of(sending_phase sending, receiving_phase receiving) noexcept;
-
 } // namespace ringdown
