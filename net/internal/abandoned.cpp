@@ -1,9 +1,8 @@
 #include <ringdown/net/internal/abandoned.hpp>
 
-#include <sys/socket.h>
-
 #include <ringdown/net/connection.hpp>
 #include <ringdown/net/internal/inbox.hpp>
+#include <ringdown/net/internal/reset.hpp>
 
 namespace ringdown {
 namespace {
@@ -15,7 +14,7 @@ public:
         auto* begun = new bare_reset(left);
         left.set_ending(*begun);
         left.enter(life_phase::aborting);
-        begun->reset();
+        if (reset_now(left) < 0) reset_at_close(left);
         if (inbox* dropped = left.own_inbox()) dropped->seal();
         left.stop_sends();
         left.cancel_operations(true);
@@ -36,20 +35,6 @@ public:
 
 private:
     explicit bare_reset(connection& left) noexcept : connection_(left) {}
-
-    void reset() noexcept {
-        system_calls& calls = connection_.on().calls();
-        const int fd = connection_.descriptor();
-        const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
-        if (connection_.traits().resets_on_demand) {
-            calls.connect(fd, &unspecified, sizeof unspecified);
-        } else if (connection_.traits().has_peer) {
-            calls.shutdown(fd, SHUT_RDWR);
-        }
-        // Where that is refused, the close resets.
-        const linger by_reset{.l_onoff = 1, .l_linger = 0};
-        calls.setsockopt(fd, SOL_SOCKET, SO_LINGER, &by_reset, sizeof by_reset);
-    }
 
     connection& connection_;
     address unknown_;

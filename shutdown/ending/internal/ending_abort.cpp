@@ -4,8 +4,8 @@
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 
+#include <ringdown/net/internal/reset.hpp>
 #include <ringdown/runtime/internal/assert.hpp>
 
 // The end by RST: now where the kernel does it on demand, else by the close.
@@ -38,28 +38,15 @@ void ending::abort(teardown_cause why) noexcept {
 }
 
 void ending::reset(const delivery_sample& sample) noexcept {
-    system_calls& calls = connection_.on().calls();
-    const int fd = connection_.descriptor();
-    int refused = 0;
-    if (connection_.traits().resets_on_demand) {
-        const std::uint64_t unread = unread_before_reset(sample);
-        // RST leaves at once, in spite of operations in flight, which end by themselves.
-        const sockaddr unspecified{.sa_family = AF_UNSPEC, .sa_data = {}};
-        refused = calls.connect(fd, &unspecified, sizeof unspecified);
-        if (refused >= 0) connection_.bytes().discarded += unread;
-    } else if (connection_.traits().has_peer) { // which has nobody to tell
-        calls.shutdown(fd, SHUT_RDWR); // and where that is refused, the close does the same
-    }
-    if (refused >= 0) {
+    const std::uint64_t unread = unread_before_reset(sample);
+    if (reset_now(connection_) == 0) {
+        connection_.bytes().discarded += unread;
         connection_.enter(life_phase::aborting);
         return;
     }
-    // A filter of system calls, a security module or a protocol above TCP does not allow it. The
-    // close resets as well, but only when nothing in flight holds the socket any more.
+    // The close resets as well, but only when nothing in flight holds the socket any more.
     resets_at_close_ = true;
-    const linger by_reset{.l_onoff = 1, .l_linger = 0};
-    const int kept = calls.setsockopt(fd, SOL_SOCKET, SO_LINGER, &by_reset, sizeof by_reset);
-    if (kept < 0) reset_refused_ = -kept;
+    reset_refused_ = -reset_at_close(connection_);
     if (connection_.life() == life_phase::open) connection_.enter(life_phase::ending);
 }
 
