@@ -32,15 +32,15 @@ task<result<lease>> receive(stream& server) { co_return co_await server.recv_lea
 // When the server last let anything through, in either direction.
 class progress {
 public:
-    explicit progress(stream& of) : of_(of.connection_of()), at_(of.on().now()) { look(); }
+    explicit progress(stream& watched) : watched_(watched), at_(watched.on().now()) { look(); }
 
     void look() {
-        const auto now = of_->on().now();
-        const delivery_sample sample = take_sample(*of_);
-        const bool counted = of_->traits().counts_acknowledgements;
+        const auto now = watched_.on().now();
+        const delivery_sample sample = take_sample(watched_);
+        const bool counted = watched_.traits().counts_acknowledgements;
         // Else what was accepted less what waits there changes with every byte written or read.
-        const auto sent = counted ? sample.acknowledged : of_->bytes().sent - sample.queued;
-        if (std::exchange(received_, of_->bytes().received) != of_->bytes().received)
+        const auto sent = counted ? sample.acknowledged : watched_.bytes().sent - sample.queued;
+        if (std::exchange(received_, watched_.bytes().received) != watched_.bytes().received)
             at_ = now;
         else if (std::exchange(sent_, sent) != sent)
             // It may have come some time before this look, and is that old.
@@ -51,7 +51,7 @@ public:
     [[nodiscard]] loop::time_point at() const noexcept { return at_; }
 
 private:
-    connection_ref of_;
+    stream& watched_;
     loop::time_point at_;
     std::uint64_t received_ = 0;
     std::uint64_t sent_ = 0;
@@ -108,7 +108,7 @@ task<int> fetch(loop& on, address from, std::span<const std::byte> request, endi
                     idle ? "the server was idle for too long" : end.message().c_str());
         co_await examples::end_as_asked(server, ending);
     });
-    auto closed = ended(server.connection_of());
+    auto closed = ended(server);
     co_await closed;
     co_return whole ? 0 : 1;
 }

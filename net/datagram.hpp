@@ -93,12 +93,12 @@ public:
     /// Cancellation: safe; a datagram that had arrived is returned, never dropped.
     /// Source: recvmsg(2), udp(7), IORING_OP_RECVMSG (Linux 5.3).
     [[nodiscard]] recv_datagram_operation recv(std::span<std::byte> into) noexcept {
-        return {connection_of(), into};
+        return {state(), into};
     }
 
     /// As `recv`, and tells who sent it.
     [[nodiscard]] recv_from_operation recv_from(std::span<std::byte> into) noexcept {
-        return {connection_of(), into};
+        return {state(), into};
     }
 
     /// Sends `data` to the peer as one datagram, which may be empty.
@@ -112,13 +112,13 @@ public:
     /// Cancellation: safe; a datagram was either sent or not.
     /// Source: sendmsg(2), udp(7), IORING_OP_SENDMSG (Linux 5.3).
     [[nodiscard]] send_datagram_operation send(std::span<const std::byte> data) noexcept {
-        return {connection_of(), data};
+        return {state(), data};
     }
 
     /// Sends `data` to `to`, also on a connected socket. Errors, cancellation: as `send`.
     [[nodiscard]] send_datagram_operation send_to(std::span<const std::byte> data,
                                                   const address& to) noexcept {
-        return {connection_of(), data, to};
+        return {state(), data, to};
     }
 };
 

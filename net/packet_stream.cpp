@@ -8,7 +8,7 @@ namespace ringdown {
 
 packet_stream::packet_stream(connected_socket&& socket) noexcept
     : connected_socket(std::move(socket)) {
-    require(connection_of().traits().keeps_messages && connection_of().traits().has_peer,
+    require(state().traits().keeps_messages && state().traits().has_peer,
             "a packet stream was made of a connection without packets");
 }
 

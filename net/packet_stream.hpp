@@ -44,7 +44,7 @@ public:
     /// Cancellation: safe; a message that had arrived is returned, never dropped.
     /// Source: recvmsg(2), unix(7), IORING_OP_RECVMSG (Linux 5.3).
     [[nodiscard]] recv_packet_operation recv(std::span<std::byte> into) noexcept {
-        return {connection_of(), into};
+        return {state(), into};
     }
 
     /// Sends `message` whole, behind every send that was handed over before; it may be empty.
@@ -56,7 +56,7 @@ public:
     /// Cancellation: safe; a message was either sent or not.
     /// Source: send(2), IORING_OP_SEND (Linux 5.6).
     [[nodiscard]] send_operation send(std::span<const std::byte> message) noexcept {
-        return {connection_of(), message, send_operation::form::packet};
+        return {state(), message, send_operation::form::packet};
     }
 };
 

@@ -7,17 +7,12 @@
 
 namespace ringdown {
 
-address socket_handle::peer() {
-    connection& connection = connection_of();
-    if (!connection.knows_peer() && connection.life() < life_phase::joined)
-        connection.set_peer(peer_name(connection.on().calls(), connection.descriptor()));
-    return connection.peer();
-}
+address socket_handle::peer() { return state().learn_peer(); }
 
 address socket_handle::local() const noexcept { return local_name(on().calls(), native_handle()); }
 
 task<result<void>> connected_socket::shutdown_send() {
-    const connection_ref kept(connection_of());
+    const connection_ref kept(state());
     connection& connection = *kept;
     if (connection.life() != life_phase::open)
         co_return std::unexpected(make_error_code(errc::ending));

@@ -3,9 +3,10 @@
 #include <chrono>
 #include <utility>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/byte_counts.hpp>
+#include <ringdown/net/internal/connection.hpp>
+#include <ringdown/net/internal/tracked_operation.hpp>
 #include <ringdown/net/socket_options.hpp>
-#include <ringdown/net/tracked_operation.hpp>
 #include <ringdown/runtime/task.hpp>
 
 namespace ringdown {
@@ -28,17 +29,17 @@ public:
     template <class Value>
     [[nodiscard]] auto set_option(int level, int option, const Value& value) noexcept {
         using descriptor = operations::set_socket_option<Value>;
-        if (level == SOL_SOCKET && option == SO_LINGER) connection_of().note_linger();
+        if (level == SOL_SOCKET && option == SO_LINGER) state().note_linger();
         return tracked_operation<descriptor>(
-            connection_of(), descriptor{connection_of().descriptor(), level, option, value});
+            state(), descriptor{state().descriptor(), level, option, value});
     }
 
     /// Reads a socket option of type `Value`. Source: getsockopt(2).
     template <class Value>
     [[nodiscard]] auto get_option(int level, int option) noexcept {
         using descriptor = operations::get_socket_option<Value>;
-        return tracked_operation<descriptor>(
-            connection_of(), descriptor{connection_of().descriptor(), level, option, {}});
+        return tracked_operation<descriptor>(state(),
+                                             descriptor{state().descriptor(), level, option, {}});
     }
 
     /// The peer's address, known even when the peer is already gone; AF_UNSPEC after closing.
@@ -47,23 +48,22 @@ public:
     /// Where the socket is bound; AF_UNSPEC after closing.
     [[nodiscard]] address local() const noexcept;
     /// The connection's number within the process, as in its report.
-    [[nodiscard]] std::uint64_t number() const noexcept { return connection_of().number(); }
+    [[nodiscard]] std::uint64_t number() const noexcept { return state().number(); }
     /// Bytes handed over, sent, received and discarded so far.
-    [[nodiscard]] const connection::counters& bytes() const noexcept {
-        return connection_of().bytes();
-    }
+    [[nodiscard]] const byte_counts& bytes() const noexcept { return state().bytes(); }
+    /// What its transport can do.
+    [[nodiscard]] transport_traits traits() const noexcept { return state().traits(); }
     /// For calls of the application's own; closing it is the library's business. It is no place for
     /// TCP_ULP: reports would count what kTLS makes of the bytes, and may say too much.
-    [[nodiscard]] int native_handle() const noexcept { return connection_of().descriptor(); }
-    [[nodiscard]] loop& on() const noexcept { return connection_of().on(); }
+    [[nodiscard]] int native_handle() const noexcept { return state().descriptor(); }
+    [[nodiscard]] loop& on() const noexcept { return state().on(); }
 
-    /// The state block, for what is built on sockets.
-    [[nodiscard]] connection& connection_of() const noexcept {
+protected:
+    [[nodiscard]] connection& state() const noexcept {
         require(static_cast<bool>(to_), "a stream or socket was used after it was moved away");
         return *to_;
     }
 
-protected:
     socket_handle() noexcept = default;
     explicit socket_handle(connection& connection) noexcept : to_(connection) {}
     socket_handle(socket_handle&& other) noexcept = default;
@@ -77,6 +77,8 @@ protected:
     ~socket_handle() { drop(); }
 
 private:
+    friend struct handle_access;
+
     void drop() noexcept {
         if (!to_) return;
         to_->abandon();
@@ -103,7 +105,7 @@ public:
     /// that links net/ without shutdown/ always aborts.
     void on_drop(drop_action action,
                  std::chrono::nanoseconds within = std::chrono::seconds(30)) noexcept {
-        connection_of().when_dropped({action, within});
+        state().when_dropped({action, within});
     }
 
 protected:

@@ -3,7 +3,7 @@
 namespace ringdown {
 
 task<result<void>> stream::shutdown_receive(std::uint64_t discard_bytes_max) {
-    connection& connection = connection_of();
+    connection& connection = state();
     if (connection.life() != life_phase::open)
         co_return std::unexpected(make_error_code(errc::ending));
     connection.stop_receiving(discard_bytes_max);
@@ -11,10 +11,16 @@ task<result<void>> stream::shutdown_receive(std::uint64_t discard_bytes_max) {
 }
 
 task<result<void>> stream::shutdown_both(std::uint64_t discard_bytes_max) {
-    const connection_ref kept(connection_of());
+    const connection_ref kept(state());
     const auto received = co_await shutdown_receive(discard_bytes_max);
     if (!received) co_return received;
     co_return co_await shutdown_send();
 }
+
+void stream::mark_idle(bool idle) noexcept { tell_idle(state(), idle); }
+
+bool stream::set_idle(std::chrono::nanoseconds time) { return tell_idle_time(state(), time); }
+
+void idle_mark::mark(bool idle) noexcept { tell_idle(*waits_, idle); }
 
 } // namespace ringdown

@@ -39,7 +39,7 @@ public:
     /// Cancellation: safe; bytes that had arrived are returned, never dropped.
     /// Source: recv(2), IORING_OP_RECV (Linux 5.6).
     [[nodiscard]] recv_operation recv(std::span<std::byte> into) noexcept {
-        return {connection_of(), into};
+        return {state(), into};
     }
 
     /// Receives at least one byte into a buffer of the loop, which goes back when the lease ends.
@@ -55,7 +55,7 @@ public:
     /// that you keep.
     /// Errors, cancellation: as `recv`. Where memory has run out too, it waits for a buffer.
     /// Source: IORING_RECV_MULTISHOT (Linux 6.0), IORING_REGISTER_PBUF_RING (Linux 5.19).
-    [[nodiscard]] lease_operation recv_lease() noexcept { return lease_operation(connection_of()); }
+    [[nodiscard]] lease_operation recv_lease() noexcept { return lease_operation(state()); }
 
     /// Sends all of `data`, behind every send that was handed over before.
     ///
@@ -67,7 +67,7 @@ public:
     /// Cancellation: safe; bytes accepted cannot be recalled and are counted.
     /// Source: send(2), IORING_OP_SEND (Linux 5.6).
     [[nodiscard]] send_operation send(std::span<const std::byte> data) noexcept {
-        return {connection_of(), data, send_operation::form::plain};
+        return {state(), data, send_operation::form::plain};
     }
 
     /// Sends what a lease holds, which stays until the operation has ended. A peer that does not
@@ -82,7 +82,7 @@ public:
     /// Errors, cancellation: as `send`. Lifetime: `parts` and what they name stay until the
     /// operation has ended. Source: sendmsg(2), IORING_OP_SENDMSG (Linux 5.3).
     [[nodiscard]] send_vectored_operation send_vectored(std::span<const iovec> parts) noexcept {
-        return {connection_of(), parts};
+        return {state(), parts};
     }
 
     /// As `send`, without copying; ends when the kernel has let go of `data`, which can be as late
@@ -91,7 +91,7 @@ public:
     /// Source: IORING_OP_SEND_ZC (Linux 6.0). What the kernel has no zero copy for, or the user's
     /// limit on locked memory does not allow, is copied, as by `send`.
     [[nodiscard]] send_operation send_zero_copy(std::span<const std::byte> data) noexcept {
-        return {connection_of(), data, send_operation::form::zero_copy};
+        return {state(), data, send_operation::form::zero_copy};
     }
 
     /// Sends all of `data` and FIN behind it, on the same segment where they fit.
@@ -102,7 +102,7 @@ public:
     /// `data` behind a send that was cut short is `operation_canceled`: it would be no rest of it.
     /// Source: MSG_MORE in send(2), shutdown(2).
     [[nodiscard]] send_operation send_last(std::span<const std::byte> data) noexcept {
-        return {connection_of(), data, send_operation::form::last};
+        return {state(), data, send_operation::form::last};
     }
 
     /// Ends the receiving direction: what has not been received by now, and what still comes, is
@@ -138,7 +138,7 @@ public:
     /// idle time ends such a connection in the same way, and resets one that stands still without
     /// the mark. Not for a connection whose peer waits for us: an answer, or the rest of one, may
     /// be due.
-    void mark_idle(bool idle = true) noexcept { connection_of().mark_idle(idle); }
+    void mark_idle(bool idle = true) noexcept;
 
     /// Gives this connection an idle time of its own, from now on, instead of its server's
     /// (`server_options::idle`, which says what is idle and what becomes of it); zero: none.
@@ -146,20 +146,23 @@ public:
     /// For a handler that makes its peer wait longer than others do, or that waits for its peer
     /// longer. May be called at any time and again. Answers false where no server serves the
     /// connection: then nobody keeps the time.
-    bool set_idle(std::chrono::nanoseconds time) { return connection_of().set_idle(time); }
+    bool set_idle(std::chrono::nanoseconds time);
+
+private:
+    friend class idle_mark;
 };
 
 /// Marks a connection idle from its making to its end; put it around the wait for a request.
 class [[nodiscard]] idle_mark {
 public:
-    explicit idle_mark(stream& waits) noexcept : waits_(waits.connection_of()) {
-        waits_->mark_idle(true);
-    }
+    explicit idle_mark(stream& waits) noexcept : waits_(waits.state()) { mark(true); }
     idle_mark(const idle_mark&) = delete;
     idle_mark& operator=(const idle_mark&) = delete;
-    ~idle_mark() { waits_->mark_idle(false); }
+    ~idle_mark() { mark(false); }
 
 private:
+    void mark(bool idle) noexcept;
+
     connection_ref waits_;
 };
 

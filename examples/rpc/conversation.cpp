@@ -186,8 +186,9 @@ task<void> conversation::end_with_connection(scope& inside) {
 // While there is no room, nothing is read that would tell.
 task<void> conversation::watch_for_reset(scope& inside) {
     const auto end = co_await peer_closed(session_);
-    const bool lost = end ? *end == peer_end::reset : session_.connection_of().end_errno() != 0;
-    if (lost) inside.cancel();
+    const bool reset = end && *end == peer_end::reset;
+    const bool ended_by_us = !end && (end.error() == errc::ending || end.error() == canceled());
+    if (reset || (!end && !ended_by_us)) inside.cancel();
 }
 
 task<void> conversation::end_silent_one() {

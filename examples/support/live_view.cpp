@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -48,11 +49,12 @@ std::string quantiles(std::string_view when, const time_histogram& of) {
                        quantile(of, 0.99), grouped(of.count()));
 }
 
-// `first` values of an enumeration with their counts, a line each few.
+// The values of an enumeration with their counts, or those from one up to another.
 template <class Value, class Counts>
-std::string counted(std::string_view what, const Counts& counts) {
+std::string counted(std::string_view what, const Counts& counts, std::size_t from = 0,
+                    std::size_t to = std::tuple_size_v<Counts>) {
     std::string line = fmt::format("{:<14}", what);
-    for (std::size_t i = 0; i < counts.size(); ++i)
+    for (std::size_t i = from; i < to; ++i)
         line += fmt::format("  {} {}", name(static_cast<Value>(i)), grouped(counts[i]));
     return line;
 }
@@ -96,7 +98,8 @@ std::vector<std::string> live_view::page(const standing& stands, time_point now,
         fmt::format("{:<14}  {}   for {:.0f} s", "phase", phase, in_seconds(now - begun_)),
         "",
         fmt::format("{:<14}  {}", "connections", grouped(stands.open)),
-        counted<connection_stage>("", stands.by_stage),
+        counted<connection_activity>("", stands.by_activity, 0, 4),
+        counted<connection_activity>("", stands.by_activity, 4),
         fmt::format("{:<14}  {}   {:.1f}/s", "accepts", grouped(stands.accepts),
                     accepts_a_second(stands, now)),
         "",

@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <mutex>
 
-#include <ringdown/shutdown/ending/close.hpp>
-
 namespace examples {
 
 using namespace ringdown;
@@ -28,58 +26,21 @@ bool is_news(const worker& of, const std::string& text) {
     return true;
 }
 
-connection_stage stage_of(const connection& of) noexcept {
-    if (of.life() == life_phase::open) return connection_stage::open;
-    if (of.life() != life_phase::ending) return connection_stage::closing;
-    switch (of.sending()) {
-    case sending_phase::fin_sent:
-        return connection_stage::fin_sent;
-    case sending_phase::fin_acknowledged:
-        return connection_stage::fin_acknowledged;
-    case sending_phase::open:
-    case sending_phase::flushing:
-        break;
-    }
-    return connection_stage::flushing;
-}
-
 } // namespace
-
-std::string_view name(connection_stage stage) noexcept {
-    static constexpr std::array<std::string_view, 5> names{"open", "flushing", "fin_sent",
-                                                           "fin_acknowledged", "closing"};
-    return names[static_cast<std::size_t>(stage)];
-}
 
 void standing::add(const standing& other) noexcept {
     counters.add(other.counters);
     accepts += other.accepts;
     open += other.open;
-    for (std::size_t i = 0; i < by_stage.size(); ++i)
-        by_stage[i] += other.by_stage[i];
+    for (std::size_t i = 0; i < by_activity.size(); ++i)
+        by_activity[i] += other.by_activity[i];
     phase = std::min(phase, other.phase);
     if (notice.empty()) notice = other.notice;
 }
 
-/// A connection that is served or ending; lives in the frame of `attend`.
-class worker::present final : public list_hook<present> {
-public:
-    present(worker& by, connection& of) noexcept : of_(of) { by.present_.push_back(*this); }
-    [[nodiscard]] connection& of() const noexcept { return *of_; }
-
-private:
-    connection_ref of_;
-};
-
 worker::worker(std::shared_ptr<listening_socket> from, const server::handler& serve,
                server_options options, bool live)
-    : live_(live), serve_(serve),
-      serving(on, std::move(from),
-              live ? server::handler([this](stream peer) { return attend(std::move(peer)); })
-                   : serve,
-              with_notices(std::move(options))) {}
-
-worker::~worker() = default;
+    : live_(live), serving(on, std::move(from), serve, with_notices(std::move(options))) {}
 
 server_options worker::with_notices(server_options options) {
     options.on_accept_paused = [this](std::error_code why) {
@@ -103,22 +64,14 @@ void worker::tell(std::string text) {
         std::fprintf(stderr, "%s\n", text.c_str());
 }
 
-task<void> worker::attend(stream peer) {
-    present here(*this, peer.connection_of());
-    co_await serve_(std::move(peer));
-    auto ending = ended(here.of()); // in the background, perhaps
-    co_await ending;
-}
-
 standing worker::stand() {
     standing now;
     now.counters = serving.counters();
     now.accepts = serving.accepts();
     now.open = serving.open();
+    now.by_activity = serving.summary().by_activity;
     now.phase = serving.phase();
     now.notice = notice_;
-    present_.for_each(
-        [&](present& each) { ++now.by_stage[static_cast<std::size_t>(stage_of(each.of()))]; });
     return now;
 }
 

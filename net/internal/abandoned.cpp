@@ -1,6 +1,6 @@
 #include <ringdown/net/internal/abandoned.hpp>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/inbox.hpp>
 #include <ringdown/net/internal/reset.hpp>
 
@@ -28,16 +28,14 @@ public:
             connection_.enter(life_phase::joined);
             connection_.on().calls().close(connection_.descriptor());
         }
-        if (connection_.idle()) connection_.closed(); // which may take this with it
+        // Nobody follows where nothing above net/ is linked. It may take this with it.
+        if (connection_.idle()) connection_.closed([](connection_follower&) {});
     }
-
-    const address& peer() const noexcept override { return unknown_; }
 
 private:
     explicit bare_reset(connection& left) noexcept : connection_(left) {}
 
     connection& connection_;
-    address unknown_;
 };
 
 void reset_abandoned(connection& left, abandonment) noexcept {

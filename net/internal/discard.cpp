@@ -4,12 +4,16 @@
 #include <cerrno>
 #include <cstddef>
 
-#include <sys/socket.h>
-
-#include <ringdown/runtime/loop.hpp>
+#include <ringdown/net/internal/connection.hpp>
+#include <ringdown/net/internal/message_receive.hpp>
 
 namespace ringdown {
 namespace {
+
+// The most that one receive drops, so that a peer which never pauses does not keep the loop.
+constexpr std::uint64_t discard_at_once = 1 << 20;
+// And the most of these in place.
+constexpr int discards_at_the_close = 64;
 
 // Where unix sockets, which cannot drop what was not copied, copy it to.
 class discard_buffer final : public loop_service {
@@ -20,45 +24,90 @@ public:
 
 } // namespace
 
-void prepare_discard(io_uring_sqe& sqe, connection& connection, std::uint64_t allowed) noexcept {
-    // The limit may be the largest number that there is; one more would be 0, which reads nothing
-    // and looks like the peer's FIN.
+discarder::discarder(connection& connection) noexcept
+    : connection_operation(connection, "discard") {
+    if (connection.traits().keeps_messages) message_ = std::make_unique<msghdr>();
+}
+
+void discarder::set_limit(std::uint64_t bytes_max) noexcept {
+    counts_from_ = target().bytes().discarded;
+    bytes_max_ = bytes_max;
+}
+
+void discarder::set_free(bool free) noexcept {
+    counts_from_ = target().bytes().discarded;
+    free_ = free;
+}
+
+std::uint64_t discarder::counted() const noexcept {
+    return target().bytes().discarded - counts_from_;
+}
+
+void discarder::look() noexcept {
+    if (over_limit())
+        end_abandoned(target(), abandonment::discard_limit);
+    else if (!error_)
+        step();
+}
+
+void discarder::step() {
+    // What a receive of the application still brings is older than what is dropped.
+    if (in_flight() || target().receives() || target().receiving() != receiving_phase::discarding)
+        return;
+    launch([this](io_uring_sqe& sqe) { prepare(sqe); });
+}
+
+// As much as may still be dropped and one byte more, so that the cap shows, without copying it
+// where the socket can.
+void discarder::prepare(io_uring_sqe& sqe) noexcept {
+    const int fd = target().descriptor();
+    if (message_) {
+        io_uring_prep_recvmsg(&sqe, fd, message_.get(), MSG_TRUNC);
+        return;
+    }
+    // The cap may be the largest number that there is; one more would be 0, which reads nothing and
+    // looks like the peer's FIN.
+    const std::uint64_t allowed = free_ ? discard_at_once : bytes_max_ - counted();
     const std::uint64_t bytes = std::min(allowed, discard_at_once - 1) + 1;
-    if (connection.traits().drops_uncopied) {
-        io_uring_prep_recv(&sqe, connection.descriptor(), nullptr, bytes, MSG_TRUNC);
+    if (target().traits().drops_uncopied) {
+        io_uring_prep_recv(&sqe, fd, nullptr, bytes, MSG_TRUNC);
     } else {
-        auto& into = connection.on().service<discard_buffer>().bytes;
-        io_uring_prep_recv(&sqe, connection.descriptor(), into, std::min(bytes, sizeof into), 0);
+        auto& into = ring_loop().service<discard_buffer>().bytes;
+        io_uring_prep_recv(&sqe, fd, into, std::min(bytes, sizeof into), 0);
     }
 }
 
-discarder::discarder(connection& connection, std::uint64_t bytes_max) noexcept
-    : connection_operation(connection, "discard"), discarded_before_(connection.bytes().discarded),
-      bytes_max_(bytes_max) {}
-
-void discarder::look() noexcept {
-    connection& connection = target();
-    const std::uint64_t discarded = connection.bytes().discarded - discarded_before_;
-    if (discarded > bytes_max_) {
-        end_abandoned(connection, abandonment::discard_limit);
-        return;
-    }
-    // What a receive of the application still brings is older than what is dropped.
-    if (in_flight() || connection.receives() ||
-        connection.receiving() != receiving_phase::discarding)
-        return;
-    const std::uint64_t allowed = bytes_max_ - discarded;
-    launch([&](io_uring_sqe& sqe) { prepare_discard(sqe, connection, allowed); });
+void discarder::count(std::uint64_t bytes) noexcept {
+    target().bytes().discarded += bytes;
+    dropped_any_ = true;
+    dropped_at_ = ring_loop().seen_at();
 }
 
 void discarder::settled(completion what) noexcept {
     connection& connection = target();
-    if (what.result > 0)
-        connection.bytes().discarded += static_cast<std::uint64_t>(what.result);
-    else if (what.result == 0)
+    const bool empty_packet = what.result == 0 && message_ && holds_message(what.result, *message_);
+    if (what.result > 0 || empty_packet) {
+        count(static_cast<std::uint64_t>(what.result));
+    } else if (what.result == 0) {
         connection.note_nothing_received(what);
-    else
+        // With bytes dropped, nobody knows whether the message that they belong to was whole.
+        if (!dropped_any_ && connection.end_errno() == 0) connection.note_end_told();
+    } else if (what.result != -ECANCELED && what.result != -EINTR) {
         connection.note_error(what.result);
+        if (connection.end_errno() == 0 && !stopped_) error_ = system_error(what.result);
+    }
+}
+
+void discarder::drop_now() noexcept {
+    for (int left = discards_at_the_close; left > 0; --left) {
+        const int dropped = ring_loop().calls().recv(target().descriptor(), nullptr,
+                                                     discard_at_once, MSG_TRUNC | MSG_DONTWAIT);
+        if (dropped == 0) target().note_end_of_stream();
+        if (dropped < 0) target().note_error(dropped);
+        if (dropped <= 0) return;
+        count(static_cast<std::uint64_t>(dropped));
+        if (over_limit()) return;
+    }
 }
 
 } // namespace ringdown

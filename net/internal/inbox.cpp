@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/step_operation.hpp>
 #include <ringdown/runtime/internal/assert.hpp>
 
@@ -202,7 +202,7 @@ lease inbox::take() noexcept {
     const std::uint32_t taken_before = offset_;
     const std::uint32_t buffer = pop();
     const std::size_t bytes = pool_.link(buffer).bytes;
-    target().note_received(bytes - taken_before);
+    target().bytes().received += bytes - taken_before;
     return pool_.make_lease(buffer, taken_before, bytes);
 }
 
@@ -214,7 +214,7 @@ std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
         pool_.give_back(pop());
     else
         offset_ += static_cast<std::uint32_t>(bytes);
-    target().note_received(bytes);
+    target().bytes().received += bytes;
     return bytes;
 }
 

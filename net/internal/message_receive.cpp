@@ -44,7 +44,7 @@ bool message_receive::begin() {
 
 void message_receive::took(std::size_t whole) noexcept {
     const std::size_t bytes = std::min(whole, into_.size());
-    target().note_received(bytes);
+    target().bytes().received += bytes;
     target().bytes().discarded += whole - bytes;
     received_ = {bytes, whole};
     if (sender_) sender_->resize(message_.msg_namelen);

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include <ringdown/net/address.hpp>
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>

@@ -20,7 +20,7 @@ struct peer_name {
 
     int fd;
     bool ipv6;
-    address* into;
+    sockaddr* into;
 
     // It refuses to fill more than the name has, so the family has to be known.
     [[nodiscard]] socklen_t bytes() const noexcept {
@@ -28,7 +28,7 @@ struct peer_name {
     }
     void prepare(io_uring_sqe& sqe) const noexcept {
         uapi::prepare_socket_option(sqe, uapi::socket_getsockopt, fd, SOL_SOCKET, uapi::so_peername,
-                                    into->data(), bytes());
+                                    into, bytes());
     }
 };
 

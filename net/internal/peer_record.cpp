@@ -14,20 +14,26 @@ struct peer_record::block {
     socklen_t bytes;
 
     [[nodiscard]] std::size_t whole() const noexcept { return sizeof(block) + bytes; }
-    [[nodiscard]] void* name() noexcept { return this + 1; }
+    [[nodiscard]] sockaddr* name() noexcept { return reinterpret_cast<sockaddr*>(this + 1); }
 };
 
 void peer_record::set(const address& known) noexcept {
     forget();
-    if (known.family() == AF_UNSPEC) return;
-    const block head{known.size()};
+    if (known.family() != AF_UNSPEC)
+        std::memcpy(room_for(known.size()), known.data(), known.size());
+}
+
+sockaddr* peer_record::room_for(socklen_t bytes) noexcept {
+    forget();
+    const block head{bytes};
     kept_ = ::new (frame_pool::allocate(head.whole())) block(head);
-    std::memcpy(kept_->name(), known.data(), kept_->bytes);
+    kept_->name()->sa_family = AF_UNSPEC;
+    return kept_->name();
 }
 
 address peer_record::get() const noexcept {
-    if (!kept_) return {};
-    return {static_cast<const sockaddr*>(kept_->name()), kept_->bytes};
+    if (!kept_ || kept_->name()->sa_family == AF_UNSPEC) return {};
+    return {kept_->name(), kept_->bytes};
 }
 
 void peer_record::forget() noexcept {

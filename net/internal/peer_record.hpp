@@ -16,6 +16,8 @@ public:
 
     explicit operator bool() const noexcept { return kept_ != nullptr; }
     void set(const address& known) noexcept;
+    /// Room for a name of that size, which somebody fills in; until then it is AF_UNSPEC.
+    [[nodiscard]] sockaddr* room_for(socklen_t bytes) noexcept;
     /// AF_UNSPEC before it is known.
     [[nodiscard]] address get() const noexcept;
 

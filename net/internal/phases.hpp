@@ -20,6 +20,13 @@ enum class receiving_phase : std::uint8_t {
     reset,      ///< The peer reset the connection, or the network lost it, before any FIN.
 };
 
+/// What the application was told of the end of the peer's stream, behind every byte before it.
+enum class told_end : std::uint8_t {
+    none,
+    whole,
+    truncated, ///< It came while more was expected: inside a message, or with answers due.
+};
+
 /// The life of a connection as a whole.
 enum class life_phase : std::uint8_t {
     open,     ///< Operations may be started.

@@ -62,7 +62,7 @@ void recv_operation::settled(completion what) noexcept {
     connection& connection = target();
     connection.end_receive();
     if (what.result > 0) {
-        connection.note_received(static_cast<std::size_t>(what.result));
+        connection.bytes().received += static_cast<std::size_t>(what.result);
         answer_ = static_cast<std::size_t>(what.result);
         wake(ring_loop());
         return;

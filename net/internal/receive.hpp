@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/runtime/buffers.hpp>
 #include <ringdown/runtime/error.hpp>

@@ -4,7 +4,7 @@
 
 #include <sys/socket.h>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 
 namespace ringdown {
 

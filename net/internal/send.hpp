@@ -8,7 +8,7 @@
 
 #include <sys/uio.h>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/packed_error.hpp>
 #include <ringdown/net/internal/send_queue.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/connection_operation.hpp>
 
 namespace ringdown {

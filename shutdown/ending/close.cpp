@@ -1,7 +1,6 @@
 #include <ringdown/shutdown/ending/close.hpp>
 
-#include <limits>
-
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 
 namespace ringdown {
@@ -19,25 +18,21 @@ bool ending_operation::state::wait(std::coroutine_handle<> task, strand* strand)
 // False when the connection has ended already.
 bool ending_operation::state::begin() {
     connection& connection = *ended_;
-    if (form_ == form::watch) return connection.life() != life_phase::closed;
-    if (!connection.ending())
+    if (!connection.ending() && form_ != form::watch)
         ending::begin(connection, request_);
     else if (form_ == form::abort)
         ending::of(connection).abort(request_.cause);
-    return !ending::of(connection).done();
+    report_ = ending::report_of(connection);
+    return !report_;
 }
 
 void ending_operation::state::join() {
-    ended_->watch(*this);
+    ended_->follow(*this);
     if (form_ != form::watch) ending::of(*ended_).join();
 }
 
 void ending_operation::state::cancel(cancel_reason) noexcept {
     if (form_ != form::watch) ending::of(*ended_).leave();
-}
-
-const teardown_report& ending_operation::state::report() const noexcept {
-    return ending::of(*ended_).report();
 }
 
 ending_operation end(connected_socket& ended, const ending_plan& plan,
@@ -60,25 +55,25 @@ ending_operation graceful_close(connected_socket& ended) { return graceful_close
 ending_operation abort_close(connected_socket& ended) { return end(ended, plans::abort); }
 
 ending_operation end_connection(connected_socket& ended, const ending_request& request) {
-    return {ended.connection_of(), request,
+    return {state_of(ended), request,
             request.requested.flushes ? ending_operation::form::graceful
                                       : ending_operation::form::abort};
 }
 
 void begin_ending(connected_socket& ended, const ending_request& request) {
-    connection& connection = ended.connection_of();
+    connection& connection = state_of(ended);
     if (!connection.ending()) ending::begin(connection, request);
 }
 
 ending_operation close(datagram_socket& closed) {
-    return {closed.connection_of(),
+    return {state_of(closed),
             {plans::unasked, teardown_cause::application, {}},
             ending_operation::form::abort};
 }
 
-ending_operation ended(socket_handle& watched) { return ended(watched.connection_of()); }
-
-ending_operation ended(connection& watched) { return {watched, {}, ending_operation::form::watch}; }
+ending_operation ended(socket_handle& watched) {
+    return {state_of(watched), {}, ending_operation::form::watch};
+}
 
 task<std::optional<teardown_report>> close(connected_socket& ended, lingering how) {
     ending_request request;

@@ -11,6 +11,7 @@
 #include <ringdown/runtime/internal/frame_pool.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>
 #include <ringdown/runtime/task.hpp>
+#include <ringdown/shutdown/ending/internal/report_sink.hpp>
 #include <ringdown/shutdown/ending/policy.hpp>
 #include <ringdown/shutdown/ending/report.hpp>
 
@@ -39,23 +40,27 @@ public:
     const teardown_report& await_resume() const noexcept { return state_->report(); }
 
 private:
-    class state final : public pooled, public waiting, private closed_watcher {
+    class state final : public pooled, public waiting, private report_sink {
     public:
         state(connection& ended, const ending_request& request, form how) noexcept
             : ended_(ended), request_(request), form_(how) {}
 
         bool wait(std::coroutine_handle<> task, strand* strand);
-        [[nodiscard]] const teardown_report& report() const noexcept;
+        [[nodiscard]] const teardown_report& report() const noexcept { return *report_; }
 
     private:
         bool begin();
         void join();
         void cancel(cancel_reason reason) noexcept override;
-        void connection_closed() noexcept override { wake(ended_->on()); }
+        void reported(const teardown_report& report) noexcept override {
+            report_ = &report;
+            wake(ended_->on());
+        }
 
         connection_ref ended_;
         ending_request request_;
         form form_;
+        const teardown_report* report_ = nullptr;
     };
 
     std::unique_ptr<state> state_;
@@ -150,9 +155,6 @@ void begin_ending(connected_socket& ended, const ending_request& request);
 /// Waits until the connection has ended, however that came about, and answers its report.
 ///
 /// Cancellation: none; it ends when the connection does.
-/// @{
 ending_operation ended(socket_handle& watched);
-ending_operation ended(connection& watched);
-/// @}
 
 } // namespace ringdown

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/runtime/noop.hpp>
 #include <ringdown/runtime/sleep.hpp>
-#include <ringdown/shutdown/ending/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/internal/sampling.hpp>
 
 namespace ringdown {
 
@@ -23,7 +24,7 @@ bool all_arrived(connection& connection, const delivery_sample& sample) noexcept
 } // namespace
 
 task<result<void>> delivered(connected_socket& watched) {
-    const connection_ref kept(watched.connection_of());
+    const connection_ref kept(state_of(watched));
     connection& connection = *kept;
     for (auto interval = std::chrono::microseconds(200);;
          interval = std::min(interval * 2, 10000us)) {

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/socket_handle.hpp>
 
 namespace ringdown {
 
@@ -18,21 +18,10 @@ struct delivery_sample {
     bool peer_finished = false;  ///< TCP: its FIN has arrived, whether or not it was read.
 };
 
-/// Asks the kernel in place, by TCP_INFO (unix: SIOCOUTQ) and SO_ERROR; a reset or a loss that
-/// SO_ERROR tells of is noted on the connection, since it tells only once.
+/// Asks the kernel in place what has become of what was sent, by TCP_INFO (unix: SIOCOUTQ).
 ///
-/// Of a datagram socket nothing is known.
-/// For endings that did not go well: one that did needs only the queue, which the ring answers.
-delivery_sample take_sample(connection& connection) noexcept;
-
-/// Whether an empty send queue (SIOCOUTQ), asked for from now on, means that everything has been
-/// acknowledged. During a handshake, which TCP_FASTOPEN lets go on behind the accept, it does not.
-bool queue_is_counted(connection& connection) noexcept;
-
-/// After a poll has told of an error: true once the connection knows which.
-///
-/// The kernel tells it once, and may have told it to an operation whose completion is still on its
-/// way; ask again when that has come.
-bool error_is_known(connection& connection) noexcept;
+/// Nothing is taken where the connection is closed, nor of a datagram socket.
+/// A reset or a loss that the kernel tells of on this occasion is noted, since it tells only once.
+[[nodiscard]] delivery_sample take_sample(connected_socket& asked) noexcept;
 
 } // namespace ringdown

@@ -1,5 +1,6 @@
 #include <ringdown/shutdown/ending/disconnect.hpp>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/shutdown/ending/close.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 
@@ -7,7 +8,7 @@ namespace ringdown {
 namespace {
 
 task<left_open> leave(stream& ended, ending_request request) {
-    const connection_ref kept(ended.connection_of());
+    const connection_ref kept(state_of(ended));
     const bool ours = !kept->ending();
     auto leaving = end_connection(ended, request);
     const teardown_report& report = co_await leaving;
@@ -38,7 +39,7 @@ task<left_open> release(stream& ended, std::chrono::nanoseconds within) {
 
 task<result<peer_end>> recv_disconnect(stream& stream, std::span<std::byte> into) {
     if (!into.empty()) co_return std::unexpected(make_error_code(errc::no_disconnect_data));
-    const connection_ref kept(stream.connection_of());
+    const connection_ref kept(state_of(stream));
     const auto stopped = co_await stream.shutdown_receive();
     if (!stopped) co_return std::unexpected(stopped.error());
     co_return co_await peer_ended(stream);

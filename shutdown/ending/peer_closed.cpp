@@ -2,7 +2,8 @@
 
 #include <poll.h>
 
-#include <ringdown/shutdown/ending/delivery_sample.hpp>
+#include <ringdown/net/internal/state_of.hpp>
+#include <ringdown/shutdown/ending/internal/sampling.hpp>
 
 namespace ringdown {
 namespace {
@@ -14,6 +15,14 @@ result<peer_end> known_end(const connection& connection) noexcept {
 }
 
 } // namespace
+
+peer_closed_operation peer_closed(connected_socket& watched) noexcept {
+    return {state_of(watched), peer_closed_operation::told::at_once};
+}
+
+peer_closed_operation peer_ended(connected_socket& watched) noexcept {
+    return {state_of(watched), peer_closed_operation::told::after_data};
+}
 
 bool peer_closed_operation::begin() {
     connection& connection = target();
@@ -98,7 +107,7 @@ void peer_closed_operation::look() noexcept {
 void peer_closed_operation::connection_ends() noexcept { conclude(std::unexpected(canceled())); }
 
 void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
-    list_hook<connection_watcher>::unlink();
+    list_hook<change_watcher>::unlink();
     answer_ = answer;
     phase_ = watching::over;
     if (in_flight())

@@ -19,7 +19,7 @@ enum class peer_end : unsigned char {
 /// Waits for the peer's end. Made by `peer_closed` and `peer_ended`.
 class [[nodiscard]] peer_closed_operation final : public connection_operation,
                                                   public waiting,
-                                                  private connection_watcher {
+                                                  private change_watcher {
 public:
     enum class told : std::uint8_t {
         at_once,
@@ -71,9 +71,7 @@ private:
 /// Errors: `timed_out` and the like when the network gave up, `errc::ending` when the connection
 /// is being ended, `operation_canceled`.
 /// Cancellation: safe; an end that was seen by then is told. Source: poll(2), POLLRDHUP.
-inline peer_closed_operation peer_closed(connected_socket& watched) noexcept {
-    return {watched.connection_of(), peer_closed_operation::told::at_once};
-}
+peer_closed_operation peer_closed(connected_socket& watched) noexcept;
 
 /// Completes when the peer has ended its side, or has reset, and the application has received
 /// everything that came before that; tells which.
@@ -83,8 +81,6 @@ inline peer_closed_operation peer_closed(connected_socket& watched) noexcept {
 /// fit into a full window has not sent its FIN yet: only a reset can be told then.
 /// Errors, cancellation: as `peer_closed`; `operation_canceled` when the connection is ended while
 /// data is unread.
-inline peer_closed_operation peer_ended(connected_socket& watched) noexcept {
-    return {watched.connection_of(), peer_closed_operation::told::after_data};
-}
+peer_closed_operation peer_ended(connected_socket& watched) noexcept;
 
 } // namespace ringdown

@@ -5,14 +5,15 @@
 #include <poll.h>
 
 #include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
-#include <ringdown/shutdown/ending/delivery_sample.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
+#include <ringdown/shutdown/ending/internal/sampling.hpp>
 
 namespace ringdown {
 namespace {
 
-class peer_end_watch final : public pooled, public connection_watcher, public connection_operation {
+class peer_end_watch final : public pooled, public change_watcher, public connection_operation {
 public:
     explicit peer_end_watch(connection& connection) noexcept
         : connection_operation(connection, "poll") {}
@@ -68,7 +69,7 @@ private:
 } // namespace
 
 void when_peer_ends(stream& stream, const peer_end_policy& policy) {
-    connection& watched = stream.connection_of();
+    connection& watched = state_of(stream);
     if (watched.life() != life_phase::open) return;
     if (!watched.at_peer_end()) {
         if (policy.does == peer_end_policy::action::leave) return;

@@ -4,11 +4,13 @@
 #include <array>
 #include <cerrno>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/internal/exit.hpp>
 #include <ringdown/runtime/sleep.hpp>
 #include <ringdown/shutdown/ending/close.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
+#include <ringdown/shutdown/server/internal/activity.hpp>
 #include <ringdown/shutdown/server/internal/drain_run.hpp>
 #include <ringdown/shutdown/server/internal/tracked.hpp>
 
@@ -142,7 +144,7 @@ void server::serve_accepted(loop::time_point at, scope& inside) {
 // While its handler runs, a connection costs the handler's frame and `tracked`; what its end needs
 // is in the frame of `conclude`.
 void server::serve(stream accepted, loop::time_point at, scope& inside) {
-    tracked& here = *new tracked(*this, accepted.connection_of(), at);
+    tracked& here = *new tracked(*this, state_of(accepted), at);
     note_limit();
     std::exception_ptr failure;
     if (phase_ == server_phase::aborting) {
@@ -163,13 +165,13 @@ task<void> server::conclude(tracked& handled, std::exception_ptr failure) {
     std::unique_ptr<tracked> here(&handled);
     if (failure && options_.on_handler_failed) on_.call_back(options_.on_handler_failed, failure);
     here->handled();
-    auto ending = ended(here->served());
-    (void)co_await ending;
+    ending_operation ended(here->served(), {}, ending_operation::form::watch);
+    (void)co_await ended;
     report(std::move(here));
 }
 
 void server::report(std::unique_ptr<tracked> closed) noexcept {
-    const teardown_report& report = ending::of(closed->served()).report();
+    const teardown_report& report = *closed->report();
     counters_.add(report);
     if (options_.on_report) on_.call_back(options_.on_report, report);
 }

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/address.hpp>
 #include <ringdown/shutdown/server/server_phase.hpp>
 
 namespace ringdown {
@@ -27,11 +27,6 @@ enum class connection_activity : std::uint8_t {
 
 constexpr std::size_t connection_activities = 8;
 
-/// What the library knows of it; the kernel is not asked.
-connection_activity activity_of(const connection& connection) noexcept;
-/// The same, and whether a FIN of ours was acknowledged since, which the kernel is asked and nobody
-/// else is told.
-connection_activity activity_by_now(const connection& connection) noexcept;
 std::string_view name(connection_activity activity) noexcept;
 /// What has to happen before the connection gets further: `request`, `handler`, `flush`,
 /// `fin_acknowledged`, `peer_finished` or `operations`.
@@ -51,10 +46,6 @@ struct connection_snapshot {
         return ringdown::waits_for(activity);
     }
 };
-
-/// Its activity is what the library knows of it. Asks the kernel for the peer's name if nobody has
-/// before, and for nothing else; keeps that name, and changes nothing else.
-connection_snapshot snapshot_of(connection& connection, std::chrono::nanoseconds age) noexcept;
 
 /// A server at one moment, as far as the library knows.
 struct server_summary {

@@ -1,5 +1,7 @@
 #include <ringdown/shutdown/session/session.hpp>
 
+#include <ringdown/shutdown/session/internal/session_access.hpp>
+
 namespace ringdown {
 namespace {
 
@@ -80,6 +82,10 @@ task<result<session_peer_end>> session::peer_ended() { return peer_end_of(shared
 task<result<session_report>> session::completed() { return completion_of(shared()); }
 
 task<session_report> session::join() { return joined(shared()); }
+
+peer_closed_operation peer_closed(session& watched) noexcept {
+    return {state_of(watched), peer_closed_operation::told::at_once};
+}
 
 task<void> session::watch_peer() { return watch_peer_of(shared()); }
 

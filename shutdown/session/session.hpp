@@ -183,7 +183,10 @@ public:
     void inside_message(bool inside) noexcept { shared()->inside_message(inside); }
 
     /// As `stream::set_idle`. While requests are in progress no time passes.
-    bool set_idle(std::chrono::nanoseconds time) { return connection_of().set_idle(time); }
+    bool set_idle(std::chrono::nanoseconds time) {
+        return tell_idle_time(shared()->connection_of(), time);
+    }
+    [[nodiscard]] loop& on() const noexcept { return shared()->connection_of().on(); }
 
     /// Lets the session see the peer's end while the application does not receive, because enough
     /// requests are in progress or because nothing is to come: a reset at once, a FIN when
@@ -215,10 +218,10 @@ public:
 
     [[nodiscard]] session_phase phase() const noexcept { return shared()->phase(); }
     [[nodiscard]] std::size_t pending() const noexcept { return shared()->pending(); }
-    [[nodiscard]] connection& connection_of() const noexcept { return shared()->connection_of(); }
 
 private:
     friend class session_group;
+    friend struct session_access;
 
     [[nodiscard]] const session_ref& shared() const noexcept {
         require(static_cast<bool>(state_), "a session was used after it was moved away");
@@ -231,8 +234,6 @@ private:
 /// As `peer_closed` of a stream: sees the peer's end while the session does not receive, because
 /// enough requests are in progress. The session hears of it when it receives again, or by
 /// `session::watch_peer`.
-inline peer_closed_operation peer_closed(session& watched) noexcept {
-    return {watched.connection_of(), peer_closed_operation::told::at_once};
-}
+peer_closed_operation peer_closed(session& watched) noexcept;
 
 } // namespace ringdown

@@ -70,7 +70,7 @@ class Draining(Case):
                 self.assert_report(server.report_of(name_of(stuck)), delivery='unacknowledged')
 
     def test_lets_every_kind_of_client_finish_or_resets_it(self):
-        with Server('echo', '--drain', '4s') as server:
+        with Server('echo', '--drain', '9s') as server:
             idle, busy, finishing, slow = (server.connect() for _ in range(4))
             late = server.connect(receive_buffer=8192)
             round_trip(idle)

@@ -98,14 +98,16 @@ class Fallbacks(Case):
 
     def test_once_gives_everything_and_keeps_its_deadline(self):
         def test(environment):
-            with Server('once', '--bytes', '5MiB', '--deadline', '250ms',
-                        env=environment) as server:
-                stuck = server.connect(receive_buffer=8192)
+            with Server('once', '--bytes', '5MiB', env=environment) as server:
                 client = server.connect()
                 self.assertTrue(read_to_end(client) == pattern(5 * MIB))
                 name = name_of(client)
                 client.close()
                 self.assert_report(server.report_of(name), ending='graceful')
+                server.drained()
+            with Server('once', '--bytes', '5MiB', '--deadline', '250ms',
+                        env=environment) as server:
+                stuck = server.connect(receive_buffer=8192)
                 report = server.report_of(name_of(stuck))
                 self.assert_report(report, ending='degraded', cause='deadline')
                 self.assert_lasted(report['microseconds']['total'] / 1e6, 0.25, early=0)

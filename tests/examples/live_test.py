@@ -97,7 +97,7 @@ class Page(Case):
             staying = [server.connect() for _ in range(3)]
             for client in staying:
                 round_trip(client)
-            terminal.shows(r'connections +3\n +open 3  flushing 0  fin_sent 0')
+            terminal.shows(r'connections +3\n +idle 3  serving 0  flushing 0  acknowledging 0')
             terminal.shows(r'accepts +15   [1-9]\d*\.\d/s')
             terminal.shows(r'endings +graceful 8  delivered 0  degraded 0  aborted 0  reset 4')
             terminal.shows(r'delivery +acknowledged \d+  unacknowledged \d+  unknown 0')
@@ -120,23 +120,23 @@ class Page(Case):
                 client.close()
             server.drained()
 
-    def test_connections_stand_by_their_stage(self):
+    def test_connections_stand_by_what_they_do(self):
         with Live('once', '--bytes', '20MiB', '--deadline', '20s', '--idle', '20s') as server:
             deaf = server.connect(receive_buffer=4096)
-            server.terminal.shows(r'open 0  flushing 1  fin_sent 0  fin_acknowledged 0  closing 0')
+            server.terminal.shows(r'serving 0  flushing 1  acknowledging 0\n +finishing 0  joining 0')
             harness.reset(deaf)
-            server.terminal.shows(r'open 0  flushing 0  fin_sent 0  fin_acknowledged 0  closing 0')
+            server.terminal.shows(r'serving 0  flushing 0  acknowledging 0\n +finishing 0  joining 0')
             server.drained()
         with Live('once', '--bytes', '10', '--deadline', '20s', '--idle', '20s') as server:
             staying = server.connect()
-            server.terminal.shows(r'open 0  flushing 0  fin_sent 0  fin_acknowledged 1  closing 0')
+            server.terminal.shows(r'serving 0  flushing 0  acknowledging 0\n +finishing 1  joining 0')
             staying.close()
             server.drained()
 
     def test_also_those_that_end_in_the_background(self):
         with Live('once', '--bytes', '10', '--deadline', '20s', '--ending', 'background') as server:
             staying = server.connect()
-            server.terminal.shows(r'connections +1\n +open 0 .* fin_acknowledged 1  closing 0')
+            server.terminal.shows(r'connections +1\n +idle 0  serving 0 .*\n +finishing 1  joining 0')
             staying.close()
             server.drained()
 

@@ -25,7 +25,7 @@ void check_refused(loop& on, int fd, std::errc why) {
 }
 
 // What the kernel calls the state of a socket, once it is that or some seconds have passed.
-int state_of(int fd, int awaited) {
+int tcp_state_of(int fd, int awaited) {
     tcp_info info{};
     for (int looks = 0; looks < 3'000 && info.tcpi_state != awaited; ++looks) {
         if (looks > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -157,14 +157,14 @@ TEST_CASE("adopt: a connect that is under way, or was refused, is no connection"
     REQUIRE(::getsockname(listens, at.data(), &bytes) == 0);
 
     const int refused = begin_connect(at); // nobody listens yet
-    CHECK(state_of(refused, TCP_CLOSE) == TCP_CLOSE);
+    CHECK(tcp_state_of(refused, TCP_CLOSE) == TCP_CLOSE);
     check_refused(on.loop, refused, std::errc::not_connected);
 
     const int hops = 255;
     REQUIRE(::setsockopt(listens, IPPROTO_IP, IP_MINTTL, &hops, sizeof hops) == 0);
     REQUIRE(::listen(listens, 1) == 0);
     const int under_way = begin_connect(at);
-    CHECK(state_of(under_way, TCP_SYN_SENT) == TCP_SYN_SENT);
+    CHECK(tcp_state_of(under_way, TCP_SYN_SENT) == TCP_SYN_SENT);
     check_refused(on.loop, under_way, std::errc::not_connected);
     ::close(listens);
 }
@@ -179,7 +179,7 @@ TEST_CASE("adopt: after a reset, told of or not, a socket is not connected") {
             REQUIRE(::send(made.ours, "answer", 6, 0) == 6);
             CHECK(made.theirs.read() == "answer");
             made.theirs.reset();
-            CHECK(state_of(made.ours, TCP_CLOSE) == TCP_CLOSE);
+            CHECK(tcp_state_of(made.ours, TCP_CLOSE) == TCP_CLOSE);
             char byte = 0;
             if (told) CHECK(::recv(made.ours, &byte, 1, 0) < 0);
             check_refused(on.loop, made.ours, std::errc::not_connected);
@@ -203,9 +203,9 @@ TEST_CASE("adopt: in every state that has a connection, what came before is rece
                 auto made = tcp_pair({.we_connect = we_connect});
                 made.theirs.write("early");
                 if (each.they_finish) made.theirs.finish();
-                if (each.they_finish) state_of(made.ours, TCP_CLOSE_WAIT);
+                if (each.they_finish) tcp_state_of(made.ours, TCP_CLOSE_WAIT);
                 if (each.we_finish) ::shutdown(made.ours, SHUT_WR);
-                CHECK(state_of(made.ours, each.number) == each.number);
+                CHECK(tcp_state_of(made.ours, each.number) == each.number);
                 auto [here, there] = converse(on.loop, std::move(made));
                 if (!each.they_finish) there.finish();
                 CHECK(co_await read_all(here) == "early");

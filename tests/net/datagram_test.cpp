@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <ringdown/net/datagram.hpp>
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/scope.hpp>
 
@@ -167,8 +168,8 @@ TEST_CASE("datagrams: a refusal is told once, to the next receive, and the socke
         CHECK(co_await here.send(bytes_of("answer")));
         CHECK(there.receive() == "answer");
         // Nor would what makes a connection lost.
-        here.connection_of().note_error(-EHOSTUNREACH);
-        CHECK(here.connection_of().end_errno() == 0);
+        state_of(here).note_error(-EHOSTUNREACH);
+        CHECK(state_of(here).end_errno() == 0);
         CHECK(co_await here.send(bytes_of("still")));
         CHECK(there.receive() == "still");
     });
@@ -185,7 +186,7 @@ TEST_CASE("datagrams: a socket without a peer is told of no refusal, and goes on
             there.send_to("somebody", here.local());
             CHECK(co_await next(here) == "'somebody'");
         }
-        CHECK(here.connection_of().end_errno() == 0);
+        CHECK(state_of(here).end_errno() == 0);
     });
 }
 

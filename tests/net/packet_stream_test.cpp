@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/net/packet_stream.hpp>
 #include <ringdown/runtime/deadline.hpp>
 #include <ringdown/runtime/scope.hpp>
@@ -141,7 +142,7 @@ TEST_CASE("packets: those that wait for room keep their order, and FIN comes las
                 into = co_await by.shutdown_send();
             }(here, finished));
             co_await turns(on.loop, 2);
-            CHECK(!here.connection_of().sends().empty());
+            CHECK(!state_of(here).sends().empty());
             for (const std::string& message : messages) {
                 co_await turns(on.loop, 2);
                 CHECK(there.receive() == message);

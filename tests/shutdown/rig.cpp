@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 
 namespace ringdown::testing {
@@ -144,8 +145,8 @@ stream rig::take_over(int fd) {
 }
 
 void rig::expect_report_of(const socket_handle& also) {
-    if (also.connection_of().traits().resets_on_demand) our_ports_.insert(also.local().port());
-    if (!also.connection_of().traits().has_peer) datagrams_.insert(also.number());
+    if (state_of(also).traits().resets_on_demand) our_ports_.insert(also.local().port());
+    if (!state_of(also).traits().has_peer) datagrams_.insert(also.number());
     ++made_;
 }
 
@@ -255,7 +256,7 @@ task<bool> eventually(rig& at, std::function<bool()> holds) {
     co_return true;
 }
 
-int state_of(const stream& of) {
+int tcp_state_of(const stream& of) {
     tcp_info info{};
     socklen_t bytes = sizeof info;
     ::getsockopt(of.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &bytes);

@@ -129,7 +129,7 @@ task<void> pass(rig& at, std::chrono::nanoseconds time);
 task<bool> eventually(rig& at, std::function<bool()> holds);
 
 /// What our kernel calls the state of a connection, as in <netinet/tcp.h>.
-int state_of(const stream& of);
+int tcp_state_of(const stream& of);
 
 /// Checks that a report claims no more than arrived at the peer's kernel.
 void check_claim(const teardown_report& report, std::uint64_t arrived);

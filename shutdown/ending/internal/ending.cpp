@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 
-#include <ringdown/net/internal/fin.hpp>
 #include <ringdown/net/internal/inbox.hpp>
 #include <ringdown/runtime/internal/assert.hpp>
+#include <ringdown/shutdown/ending/internal/sampling.hpp>
 
 namespace ringdown {
 namespace {
@@ -46,14 +45,9 @@ extern "C" const abandoned_ending ringdown_ends_connections = end_abandoned = &e
 
 ending::ending(connection& connection, const ending_request& request) noexcept
     : timer(connection.on().timers()), connection_(connection), request_(request),
-      asked_at_(connection.on().seen_at()), deadline_(later(asked_at_, request.policy.within)),
-      progress_at_(asked_at_),
-      discard_(connection, "discard", *this, &ending::discard_settled, true),
-      queue_(connection, "siocoutq", *this, &ending::queue_settled),
-      close_(connection, "close", *this, &ending::close_settled),
-      discarded_before_(connection.bytes().discarded) {
-    if (request.policy.deadline) deadline_ = std::min(deadline_, *request.policy.deadline);
-}
+      asked_at_(connection.on().seen_at()),
+      patience_(request.policy, asked_at_, request.allowed == allowance::nothing),
+      acknowledgement_(connection), closing_(connection) {}
 
 ending& ending::begin(connection& connection, const ending_request& request) {
     require(!connection.ending(), "a connection was ended twice");
@@ -84,7 +78,7 @@ void ending::start() {
     connection_.allow(request_.allowed);
     if (connection_.allowed() != allowance::receiving) seal_receiving();
     if (connection_.end_errno() == 0) {
-        if (connection_.allowed() != allowance::answers && !releases()) connection_.request_fin();
+        if (connection_.allowed() != allowance::answers && !releases()) say_fin();
         schedule(asked_at_);
     }
     advance();
@@ -95,11 +89,19 @@ void ending::seal_receiving() noexcept {
         dropped->seal();
         if (releases()) dropped->request_cancel(); // what comes from now on is the application's
     }
+    if (discarder* dropping = connection_.own_discarder(); dropping && releases())
+        dropping->request_cancel();
     connection_.cancel_operations(false);
-    if (connection_.end_errno() == 0 && connection_.receiving() == receiving_phase::open &&
-        !releases())
+    if (connection_.end_errno() != 0 || releases()) return;
+    if (connection_.receiving() == receiving_phase::open)
         connection_.enter(receiving_phase::discarding);
+    if (connection_.receiving() != receiving_phase::discarding) return;
+    discarder& discarding = connection_.make_discarder();
+    discarding.set_limit(request_.policy.discard_bytes_max);
+    discarding.set_free(connection_.allowed() == allowance::answers);
 }
+
+void ending::say_fin() noexcept { connection_.request_fin(); }
 
 void ending::let_go() noexcept {
     const allowance was = connection_.allowed();
@@ -109,13 +111,38 @@ void ending::let_go() noexcept {
         abort(teardown_cause::canceled); // a FIN behind half an answer would make it look whole
         return;
     }
-    if (was == allowance::answers) discarded_freely_ = discarded();
     if (was == allowance::receiving) seal_receiving();
+    if (discarder* discarding = connection_.own_discarder()) discarding->set_free(false);
     if (connection_.end_errno() == 0) {
-        connection_.request_fin();
-        progress_at_ = connection_.on().seen_at(); // until now the peer has not been waited for
-        schedule(progress_at_);
+        say_fin();
+        patience_.begin_to_wait(connection_.on().seen_at());
+        schedule(connection_.on().seen_at());
     }
+    advance();
+}
+
+void ending::tighten(time_point deadline) noexcept {
+    patience_.tighten(deadline);
+    if (!decided_) schedule(connection_.on().seen_at());
+}
+
+void ending::schedule(time_point now) noexcept {
+    const auto look = acknowledgement_.next_look(now, patience_.idle());
+    set(std::min(patience_.next(now), look));
+}
+
+void ending::expired() noexcept {
+    const auto now = connection_.on().seen_at();
+    if (now < patience_.deadline()) acknowledgement_.look(now);
+    observe(now);
+    const auto over = patience_.over(now);
+    // What is dead already is not waited for.
+    if (over == teardown_cause::deadline ||
+        (over == teardown_cause::idle && connection_.end_errno() == 0)) {
+        abort(*over);
+        return;
+    }
+    schedule(now);
     advance();
 }
 
@@ -124,33 +151,28 @@ void ending::advance() noexcept {
         if (connection_.idle()) finish();
         return;
     }
-    observe();
+    observe(connection_.on().seen_at());
     if (!decided_) step();
-    if (decided_ && may_close()) close();
-}
-
-// Where the close resets, it does not wait for buffers that only the reset frees.
-bool ending::may_close() const noexcept {
-    return resets_at_close_ ? connection_.lets_go_of_descriptor() : connection_.idle();
+    if (decided_ && closing_.may_begin()) close();
 }
 
 // Times are those at which the loop saw the phase, unless it is known when that was.
-void ending::observe(std::optional<time_point> at) noexcept {
+void ending::observe(time_point at) noexcept {
     auto& times = report_.microseconds;
-    const auto since = [&] {
-        return std::chrono::duration_cast<teardown_report::times::duration>(
-            (at ? *at : connection_.on().seen_at()) - asked_at_);
-    };
+    const auto since = std::chrono::duration_cast<teardown_report::times::duration>(at - asked_at_);
     if (!times.flush && connection_.sending() >= sending_phase::fin_sent) {
-        times.flush = since();
-        queue_wanted_ = true;
+        times.flush = since;
+        acknowledgement_.note_change();
     }
     if (!times.peer_finished && connection_.receiving() == receiving_phase::finished) {
-        times.peer_finished = since();
-        queue_wanted_ = true;
+        times.peer_finished = since;
+        acknowledgement_.note_change();
     }
     if (!times.fin_acknowledged && connection_.sending() == sending_phase::fin_acknowledged)
-        times.fin_acknowledged = since();
+        times.fin_acknowledged = since;
+    patience_.note_progress(acknowledgement_.moved_at());
+    if (const discarder* discarding = connection_.own_discarder())
+        patience_.note_progress(discarding->dropped_at());
 }
 
 void ending::step() {
@@ -163,15 +185,14 @@ void ending::step() {
             decide(take_sample(connection_));
         return;
     }
-    if (error_) abort(teardown_cause::error);
-    if (connection_.allowed() == allowance::answers) watch_for_loss();
+    if (error()) abort(teardown_cause::error);
+    if (!decided_) step_watching();
     if (!decided_) step_discarding();
     if (!decided_) step_sending();
     if (decided_) return;
 
-    const bool acknowledged = connection_.sending() == sending_phase::fin_acknowledged;
     const bool waits_for_peer = request_.requested.waits_for == awaited_answer::peer_fin;
-    if (acknowledged && (!waits_for_peer || peer_finished())) decide({});
+    if (!acknowledgement_.awaited() && (!waits_for_peer || peer_finished())) decide({});
 }
 
 // Known is the peer's FIN as soon as the kernel has told; over is the conversation when the
@@ -181,22 +202,49 @@ bool ending::peer_finished() const noexcept {
            (connection_.allowed() != allowance::receiving || connection_.end_told());
 }
 
+// While answers are owed to a peer that has finished, no receive would tell of its reset.
+void ending::step_watching() {
+    if (connection_.allowed() != allowance::answers || !connection_.traits().tells_by_poll ||
+        connection_.receiving() != receiving_phase::finished)
+        return;
+    if (!loss_) loss_ = std::make_unique<loss_watch>(connection_);
+    loss_->step();
+}
+
+bool ending::over_discard_limit() const noexcept {
+    const discarder* discarding = connection_.own_discarder();
+    return discarding && discarding->over_limit();
+}
+
+void ending::step_discarding() {
+    if (connection_.receiving() != receiving_phase::discarding) return;
+    if (over_discard_limit())
+        abort(teardown_cause::discard_limit);
+    else
+        connection_.make_discarder().step();
+}
+
 void ending::step_sending() {
     if (connection_.sending() == sending_phase::flushing &&
         connection_.fin().settled_event().happened()) {
         // FIN was refused: a send before it was cut short, or there is no connection any more.
         const int refused = connection_.fin().result();
-        if (refused != -ECANCELED && refused != -ENOTCONN) error_ = system_error(refused);
+        if (refused != -ECANCELED && refused != -ENOTCONN) fin_error_ = system_error(refused);
         abort(refused == -ECANCELED ? teardown_cause::canceled : teardown_cause::error);
         return;
     }
-    if (connection_.sending() == sending_phase::fin_sent && queue_wanted_ && !queue_.in_flight() &&
-        !receive_tells_first())
-        ask_queue();
+    const discarder* discarding = connection_.own_discarder();
+    const bool receives = connection_.receives() || (discarding && discarding->in_flight());
+    acknowledgement_.step(receives && request_.requested.waits_for == awaited_answer::peer_fin);
+    if (connection_.sending() == sending_phase::fin_acknowledged)
+        observe(connection_.on().seen_at()); // it was asked in place
 }
 
 void ending::decide(const delivery_sample& sample) noexcept {
     decided_ = sample;
+    acknowledgement_.stop();
+    if (loss_) loss_->stop();
+    if (discarder* discarding = connection_.own_discarder()) discarding->stop();
     connection_.allow(allowance::nothing);
     if (inbox* dropped = connection_.own_inbox()) dropped->seal();
     unset();

@@ -1,12 +1,6 @@
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 
-#include <algorithm>
-
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
-#include <ringdown/net/internal/reset.hpp>
-#include <ringdown/runtime/internal/assert.hpp>
+#include <ringdown/shutdown/ending/internal/sampling.hpp>
 
 // The end by RST: now where the kernel does it on demand, else by the close.
 
@@ -14,7 +8,7 @@ namespace ringdown {
 
 void ending::abort(teardown_cause why) noexcept {
     if (decided_) return;
-    know_peer_name();
+    connection_.learn_peer(); // what comes next makes the kernel forget it
     const delivery_sample sample = take_sample(connection_);
     const bool nobody_wants_reset =
         why == teardown_cause::deadline || why == teardown_cause::canceled;
@@ -30,53 +24,44 @@ void ending::abort(teardown_cause why) noexcept {
     } else {
         aborted_by_ = why;
         if (sample.peer_finished) connection_.note_end_of_stream();
-        observe();
+        observe(connection_.on().seen_at());
         reset(sample);
     }
     decide(sample);
-    if (may_close()) close();
+    if (closing_.may_begin()) close();
 }
 
 void ending::reset(const delivery_sample& sample) noexcept {
     const std::uint64_t unread = unread_before_reset(sample);
-    if (reset_now(connection_) == 0) {
+    if (closing_.reset()) {
         connection_.bytes().discarded += unread;
         connection_.enter(life_phase::aborting);
-        return;
+    } else if (connection_.life() == life_phase::open) {
+        connection_.enter(life_phase::ending);
     }
-    // The close resets as well, but only when nothing in flight holds the socket any more.
-    resets_at_close_ = true;
-    reset_refused_ = -reset_at_close(connection_);
-    if (connection_.life() == life_phase::open) connection_.enter(life_phase::ending);
 }
 
 // What nobody has received is lost with the reset. Unless work is deferred, a receive in flight
 // may run between the question and the reset, and bytes would count twice.
 std::uint64_t ending::unread_before_reset(const delivery_sample& sample) noexcept {
-    const bool may_run =
-        !connection_.on().has(capability::defer_taskrun) &&
-        (connection_.receives() || discard_.in_flight() || connection_.cancels_in_flight());
+    const discarder* discarding = connection_.own_discarder();
+    const bool may_run = !connection_.on().has(capability::defer_taskrun) &&
+                         (connection_.receives() || (discarding && discarding->in_flight()) ||
+                          connection_.cancels_in_flight());
     const std::uint64_t taken = connection_.bytes().received + connection_.bytes().discarded;
     if (may_run || sample.received <= taken + (sample.peer_finished ? 1 : 0)) return 0;
-    return unread();
-}
-
-std::uint64_t ending::unread() noexcept {
-    int bytes = 0;
-    const int refused = connection_.on().calls().ioctl(connection_.descriptor(), SIOCINQ, bytes);
-    return refused < 0 || bytes < 0 ? 0 : static_cast<std::uint64_t>(bytes);
+    return unread_bytes(connection_);
 }
 
 // A connection that only its close resets has lived on until now, and may have ended by itself.
 void ending::sample_before_reset() noexcept {
     if (connection_.end_errno() == 0) decided_ = take_sample(connection_);
     if (decided_->gone || connection_.end_errno() != 0) {
-        resets_at_close_ = false;
+        closing_.forget_reset();
         if (aborted_by_ == teardown_cause::discard_limit) request_.cause = *aborted_by_;
         aborted_by_.reset();
-    } else if (reset_refused_ != 0) {
+    } else if (closing_.reset_refused()) {
         decided_->reset_on_abort = false;
-        error_ = system_error(-reset_refused_);
     }
 }
 

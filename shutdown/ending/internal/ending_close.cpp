@@ -1,8 +1,6 @@
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 
-#include <sys/socket.h>
-
-#include <ringdown/net/internal/tcp_state.hpp>
+#include <ringdown/shutdown/ending/internal/report_sink.hpp>
 #include <ringdown/shutdown/ending/ledger.hpp>
 
 // The last steps, once every operation has been joined: close or hand out, and the report.
@@ -28,6 +26,16 @@ void ending::settle_gone() noexcept {
         connection_.note_error(-ECONNRESET);
 }
 
+bool ending::closes() const noexcept { return !request_.requested.hands_out || closing_.resets(); }
+
+// A wait ends before the peer does; bytes that came meanwhile and stayed unread would turn the
+// close into a reset.
+bool ending::peer_may_send() const noexcept {
+    return closes() && !aborted_by_ && connection_.life() == life_phase::ending &&
+           connection_.receiving() == receiving_phase::discarding &&
+           connection_.traits().drops_uncopied;
+}
+
 // The peer's end is received behind every byte, and a reset by us has thrown away the rest.
 bool ending::may_hold_unread() const noexcept {
     const bool handed_out = releases() && !aborted_by_;
@@ -36,69 +44,42 @@ bool ending::may_hold_unread() const noexcept {
         return connection_.receiving() != receiving_phase::finished;
     if (connection_.life() != life_phase::ending) return false;
     if (!decided_->taken) return connection_.receiving() != receiving_phase::finished;
-    const connection::counters& bytes = connection_.bytes();
+    const byte_counts& bytes = connection_.bytes();
     return decided_->received > bytes.received + bytes.discarded;
 }
 
 void ending::close() {
-    if (resets_at_close_) sample_before_reset();
+    if (closing_.resets()) sample_before_reset();
     settle_gone();
-    const bool closes = !request_.requested.hands_out || resets_at_close_;
-    if (closes && !resets_at_close_ && connection_.linger_set()) forget_linger();
-    const auto peer_may_send = [&] {
-        return closes && !aborted_by_ && connection_.life() == life_phase::ending &&
-               connection_.receiving() == receiving_phase::discarding &&
-               connection_.traits().drops_uncopied;
-    };
-    if (peer_may_send()) know_peer_name(); // now, since later it would give the peer time
-    // Until nothing is there right after it was dropped: then the close is no reset.
-    bool late = peer_may_send();
-    for (int left = drops_at_the_close; late && left > 0; --left) {
-        drop_late_bytes();
-        late = peer_may_send() && unread() > 0;
-    }
-    if (peer_may_send()) {
-        connection_.enter(life_phase::joined);
-        close_in_place();
-        return;
-    }
+    if (closes()) closing_.forget_linger();
+    if (peer_may_send() && close_behind_late_bytes()) return;
     if (may_hold_unread()) {
         // Whoever takes the descriptor finds nothing of this connection in it.
-        if (!closes && connection_.traits().drops_uncopied) drop_late_bytes();
-        const std::uint64_t bytes = unread();
-        connection_.bytes().discarded += bytes;
-        reset_by_unread_ = resets_at_close_ && bytes > 0;
+        if (!closes() && connection_.traits().drops_uncopied)
+            connection_.make_discarder().drop_now();
+        closing_.count_unread();
     }
-    connection_.enter(life_phase::joined);
-    ask_peer_name();
-    close_.launch_silently([&](io_uring_sqe& sqe) {
-        if (closes)
-            io_uring_prep_close(&sqe, connection_.descriptor());
-        else
-            io_uring_prep_nop(&sqe);
-    });
+    if (closes())
+        closing_.close();
+    else
+        closing_.leave_open();
 }
 
-// With it the close could reset, or wait.
-void ending::forget_linger() noexcept {
-    const linger off{};
-    connection_.on().calls().setsockopt(connection_.descriptor(), SOL_SOCKET, SO_LINGER, &off,
-                                        sizeof off);
-}
-
-// What came even later makes the close reset, so both happen in one breath.
-void ending::close_in_place() {
-    const std::uint64_t bytes = unread();
-    connection_.bytes().discarded += bytes;
-    reset_by_unread_ =
-        bytes > 0 && !tcp_info_of(connection_.on().calls(), connection_.descriptor()).gone();
+// Until nothing is there right after it was dropped: then the close is no reset. False where the
+// peer has finished meanwhile, and there is nothing special about the close.
+bool ending::close_behind_late_bytes() noexcept {
+    connection_.learn_peer(); // now, since later it would give the peer time
+    discarder& discarding = connection_.make_discarder();
+    bool late = true;
+    for (int left = drops_at_the_close; late && left > 0; --left) {
+        discarding.drop_now();
+        late = peer_may_send() && unread_bytes(connection_) > 0;
+    }
+    if (!peer_may_send()) return false;
+    closing_.close_in_place();
     if (over_discard_limit()) request_.cause = teardown_cause::discard_limit;
-    close_settled({connection_.on().calls().close(connection_.descriptor()), 0});
     finish();
-}
-
-void ending::close_settled(completion what) noexcept {
-    if (what.result < 0) error_ = system_error(what.result);
+    return true;
 }
 
 void ending::finish() {
@@ -106,12 +87,13 @@ void ending::finish() {
     if (connection_.sending() == sending_phase::fin_sent &&
         facts().acknowledged() > connection_.bytes().sent)
         connection_.enter(sending_phase::fin_acknowledged);
-    observe();
+    observe(connection_.on().seen_at());
     complete_report(facts());
     const connection_ref kept(connection_);
-    if (request_.requested.hands_out && !resets_at_close_)
-        left_ = unique_descriptor(connection_.descriptor(), connection_.on().calls());
-    connection_.closed();
+    if (!closes()) closing_.hand_out();
+    connection_.closed([this](connection_follower& each) {
+        static_cast<report_sink&>(each).reported(report_); // so is whoever follows
+    });
     ledger(connection_.on()).enter(report_);
     // The reference that ends here may be the last: then the block goes, and this with it.
 }

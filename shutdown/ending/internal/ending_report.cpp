@@ -1,12 +1,16 @@
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 
-#include <sys/socket.h>
-
 #include <ringdown/shutdown/ending/internal/verdict.hpp>
 
 // The report of an ending: what was counted, and the verdict on what is known.
 
 namespace ringdown {
+
+std::error_code ending::error() const noexcept {
+    if (closing_.error()) return closing_.error();
+    const discarder* discarding = connection_.own_discarder();
+    return discarding && discarding->error() ? discarding->error() : fin_error_;
+}
 
 ending_facts ending::facts() const noexcept {
     return {
@@ -17,28 +21,21 @@ ending_facts ending::facts() const noexcept {
         .sending = connection_.sending(),
         .receiving = connection_.receiving(),
         .ended_first = connection_.ended_first(),
-        .fins_crossed = crossed_,
+        .fins_crossed = acknowledgement_.fins_crossed(),
         .truncated = connection_.truncated(),
         .lost = connection_.end_errno() != 0,
         .reset = connection_.was_reset(),
-        .reset_by_close = reset_by_unread_,
+        .reset_by_close = closing_.reset_by_unread(),
         .sample = *decided_,
         .bytes = connection_.bytes(),
     };
-}
-
-// The kernel has filled the name in, if it was asked.
-void ending::name_peer() noexcept {
-    if (report_.peer.family() != AF_UNSPEC) return;
-    report_.peer = {};
-    report_.peer = connection_.peer();
 }
 
 void ending::complete_report(const ending_facts& facts) noexcept {
     teardown_report& report = report_;
     const verdict judged = judge(facts);
     report.connection = connection_.number();
-    name_peer();
+    report.peer = connection_.peer();
     report.initiator = judged.initiator;
     report.cause = judged.cause;
     report.requested = facts.plan.called;
@@ -53,7 +50,7 @@ void ending::complete_report(const ending_facts& facts) noexcept {
     report.reset_sent = judged.reset_sent;
     report.reset_received = facts.reset;
     report.phase = judged.phase;
-    report.error = facts.lost ? system_error(-connection_.end_errno()) : error_;
+    report.error = facts.lost ? system_error(-connection_.end_errno()) : error();
     report.microseconds.total = std::chrono::duration_cast<teardown_report::times::duration>(
         connection_.on().seen_at() - asked_at_);
 }

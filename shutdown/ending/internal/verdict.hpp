@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <optional>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/transport.hpp>
 #include <ringdown/shutdown/ending/delivery_sample.hpp>
 #include <ringdown/shutdown/ending/plan.hpp>
@@ -26,7 +26,7 @@ struct ending_facts {
     bool reset = false;          ///< this, the network.
     bool reset_by_close = false; ///< Our close has met bytes that nobody had received.
     delivery_sample sample;      ///< Not taken where an empty queue has told everything.
-    connection::counters bytes;
+    byte_counts bytes;
 
     /// Payload, and one more for FIN, that the peer's kernel has as far as is known.
     [[nodiscard]] std::uint64_t acknowledged() const noexcept;

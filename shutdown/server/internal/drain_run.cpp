@@ -112,7 +112,7 @@ void server::drain_run::begin_ending_idle() {
     ends_idle_ = true;
     asked_at_ = server_.on_.now();
     server_.tracked_.for_each([this](tracked& each) {
-        if (!each.served().marked_idle()) return;
+        if (!each.marked_idle()) return;
         idle_.push_back(each);
         ++idle_at_first_;
     });

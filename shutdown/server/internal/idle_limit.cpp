@@ -7,9 +7,9 @@
 #include <sys/ioctl.h>
 
 #include <ringdown/net/internal/inbox.hpp>
-#include <ringdown/shutdown/ending/delivery_sample.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 #include <ringdown/shutdown/ending/internal/looks.hpp>
+#include <ringdown/shutdown/ending/internal/sampling.hpp>
 
 namespace ringdown {
 
@@ -22,10 +22,10 @@ constexpr std::uint64_t unlike_bytes = 0x9E3779B1;
 
 } // namespace
 
-idle_limit::idle_limit(connection& watched, const ending_request& when_idle,
-                       std::chrono::nanoseconds time)
-    : timer(watched.on().timers()), watched_(watched), when_idle_(when_idle), time_(time),
-      moved_at_(watched.on().now()) {
+idle_limit::idle_limit(connection& watched, const handler_mark& mark,
+                       const ending_request& when_idle, std::chrono::nanoseconds time)
+    : timer(watched.on().timers()), watched_(watched), mark_(mark), when_idle_(when_idle),
+      time_(time), moved_at_(watched.on().now()) {
     (void)moved(); // what has moved before is no movement
     look_again();
 }
@@ -40,7 +40,7 @@ void idle_limit::look_again() {
 void idle_limit::expired() noexcept {
     if (watched_.life() != life_phase::open) return;
     const auto now = watched_.on().now();
-    if (moved() || watched_.requests_in_progress()) moved_at_ = now;
+    if (moved() || mark_.answering()) moved_at_ = now;
     if (now - moved_at_ >= time_) {
         if (!arrives()) {
             if (watched_.life() == life_phase::open) end();
@@ -92,8 +92,8 @@ bool idle_limit::is_idle() noexcept {
     const bool arrived =
         unread_ > 0 || (connection.own_inbox() && connection.own_inbox()->holds_data());
     if (arrived || !connection.sends().empty() || connection.cut_short()) return false;
-    if (connection.marked_idle()) return true;
-    const connection::counters& bytes = connection.bytes();
+    const byte_counts& bytes = connection.bytes();
+    if (mark_.idle(bytes)) return true;
     return bytes.received == 0 && bytes.discarded == 0 && bytes.handed == 0;
 }
 

@@ -3,10 +3,11 @@
 #include <chrono>
 #include <cstdint>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 #include <ringdown/runtime/internal/timer.hpp>
 #include <ringdown/shutdown/ending/policy.hpp>
+#include <ringdown/shutdown/server/internal/handler_mark.hpp>
 
 namespace ringdown {
 
@@ -16,11 +17,12 @@ namespace ringdown {
 /// An idle connection, whose handler marked it so or on which nothing was sent either way, is ended
 /// as its server wishes. Any other stands still in the middle of a request or an answer and is
 /// reset, because FIN would make half an answer look whole. The cause is `idle` in either case.
-/// While requests are in progress (`connection::note_requests`) no time passes.
+/// While requests are in progress no time passes.
 class idle_limit final : public pooled, private timer {
 public:
-    /// The time counts from now on; `when_idle` outlives this.
-    idle_limit(connection& watched, const ending_request& when_idle, std::chrono::nanoseconds time);
+    /// The time counts from now on; the mark and `when_idle` outlive this.
+    idle_limit(connection& watched, const handler_mark& mark, const ending_request& when_idle,
+               std::chrono::nanoseconds time);
 
 private:
     void expired() noexcept override;
@@ -31,6 +33,7 @@ private:
     void end();
 
     connection& watched_;
+    const handler_mark& mark_;
     const ending_request& when_idle_;
     std::chrono::nanoseconds time_;
     time_point moved_at_;

@@ -17,11 +17,10 @@ server::tracked::tracked(server& server, connection& served, loop::time_point ac
     ++by_.taken_;
     ++by_.open_;
     by_.tracked_.push_back(*this);
-    served_->watch_idle(this);
+    served_->follow(*this);
 }
 
 server::tracked::~tracked() {
-    served_->watch_idle(nullptr);
     --by_.open_;
     by_.connection_closed_.set();
     list_hook<tracked>::unlink();
@@ -32,7 +31,7 @@ void server::tracked::child_finished(std::coroutine_handle<> handler,
                                      std::exception_ptr failure) noexcept {
     handler.destroy();
     scope& inside = *by_.handlers_; // a drain that found a connection waiting runs no handler
-    if (failure || served_->life() != life_phase::closed) {
+    if (failure || !report_) {
         inside.spawn(by_.conclude(*this, std::move(failure))); // and may be over with this
         inside.leave();
         return;
@@ -43,13 +42,16 @@ void server::tracked::child_finished(std::coroutine_handle<> handler,
     inside.leave();
 }
 
-void server::tracked::marked_idle() noexcept {
-    if (by_.under_way_) by_.under_way_->marked_idle(*this);
+void server::tracked::mark_idle(bool idle) noexcept {
+    mark_.set_idle(idle, served_->bytes());
+    if (idle && by_.under_way_) by_.under_way_->marked_idle(*this);
 }
 
-void server::tracked::set_idle(std::chrono::nanoseconds time) {
+bool server::tracked::set_idle(std::chrono::nanoseconds time) {
     limit_.reset();
-    if (time > 0ns) limit_ = std::make_unique<idle_limit>(*served_, by_.options_.when_idle, time);
+    if (time > 0ns)
+        limit_ = std::make_unique<idle_limit>(*served_, mark_, by_.options_.when_idle, time);
+    return true;
 }
 
 // A request that has arrived waits in the kernel, or in a completion that nobody has seen, or in
@@ -57,12 +59,12 @@ void server::tracked::set_idle(std::chrono::nanoseconds time) {
 server::tracked::idleness server::tracked::look(loop::time_point grown_up_at) noexcept {
     connection& connection = *served_;
     loop& loop = connection.on();
-    if (connection.life() != life_phase::open || !connection.marked_idle()) return idleness::busy;
+    if (connection.life() != life_phase::open || !marked_idle()) return idleness::busy;
     int arrived = 0;
     if (loop.calls().ioctl(connection.descriptor(), SIOCINQ, arrived) >= 0 && arrived > 0)
         return idleness::busy;
     if (loop.own_ring().has_completions()) loop.reap();
-    if (connection.life() != life_phase::open || !connection.marked_idle()) return idleness::busy;
+    if (connection.life() != life_phase::open || !marked_idle()) return idleness::busy;
     if (connection.own_inbox() && connection.own_inbox()->holds_data()) return idleness::busy;
     const bool silent =
         connection.bytes().received == 0 && connection.receiving() == receiving_phase::open;

@@ -3,6 +3,9 @@
 #include <memory>
 
 #include <ringdown/runtime/internal/frame_pool.hpp>
+#include <ringdown/shutdown/ending/internal/report_sink.hpp>
+#include <ringdown/shutdown/server/internal/activity.hpp>
+#include <ringdown/shutdown/server/internal/handler_mark.hpp>
 #include <ringdown/shutdown/server/internal/idle_limit.hpp>
 #include <ringdown/shutdown/server/server.hpp>
 
@@ -15,7 +18,7 @@ class server::tracked final : public pooled,
                               public child_owner,
                               public list_hook<server::tracked>,
                               public list_hook<server::drain_run>,
-                              private idle_watcher {
+                              private report_sink {
 public:
     tracked(server& server, connection& served, loop::time_point accepted_at);
     ~tracked();
@@ -24,13 +27,15 @@ public:
     [[nodiscard]] loop::time_point accepted_at() const noexcept { return accepted_at_; }
     /// The handler has ended.
     void handled() noexcept { handled_ = true; }
+    /// Once the connection is closed.
+    [[nodiscard]] const teardown_report* report() const noexcept { return report_; }
     /// It has been named as a straggler.
     /// @{
     void straggle() noexcept { straggles_ = true; }
     [[nodiscard]] bool straggles() const noexcept { return straggles_; }
     /// @}
     /// True when it only waits for its report to be made.
-    [[nodiscard]] bool over() noexcept { return handled_ && served_->life() == life_phase::closed; }
+    [[nodiscard]] bool over() const noexcept { return handled_ && report_; }
     [[nodiscard]] connection_snapshot now(loop::time_point at) noexcept {
         return snapshot_of(*served_, at - accepted_at_);
     }
@@ -39,6 +44,10 @@ public:
         connection_snapshot made = now(at);
         made.activity = activity_by_now(*served_);
         return made;
+    }
+
+    [[nodiscard]] bool marked_idle() const noexcept override {
+        return mark_.idle(served_->bytes());
     }
 
     enum class idleness : std::uint8_t {
@@ -52,13 +61,17 @@ public:
 private:
     void child_finished(std::coroutine_handle<> handler,
                         std::exception_ptr failure) noexcept override;
-    void marked_idle() noexcept override;
-    void set_idle(std::chrono::nanoseconds time) override;
+    void reported(const teardown_report& report) noexcept override { report_ = &report; }
+    void mark_idle(bool idle) noexcept override;
+    void note_requests(bool in_progress) noexcept override { mark_.set_requests(in_progress); }
+    bool set_idle(std::chrono::nanoseconds time) override;
 
     server& by_;
     connection_ref served_;
     loop::time_point accepted_at_;
     std::unique_ptr<idle_limit> limit_; // null while it has no idle time
+    const teardown_report* report_ = nullptr;
+    handler_mark mark_;
     bool handled_ = false;
     bool straggles_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/runtime/internal/assert.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 #include <ringdown/shutdown/ending/peer_end_policy.hpp>
@@ -60,11 +61,11 @@ private:
 };
 
 session_state::session_state(stream stream, session_role role, const session_policy& when_peer_ends)
-    : stream_(std::move(stream)), connection_(stream_.connection_of()), role_(role),
+    : stream_(std::move(stream)), connection_(state_of(stream_)), role_(role),
       when_peer_ends_(when_peer_ends), when_truncated_(when_peer_ends.when_truncated) {
     require(!connection_->ending(), "a session was made of a connection that is ending");
     ringdown::when_peer_ends(stream_, {}); // a session acts by itself when the peer ends
-    connection_->watch(*this);
+    connection_->follow(*this);
     retain(); // until the connection is closed
 }
 
@@ -86,14 +87,14 @@ std::error_code session_state::begin_request() {
     }
     if (const int lost = connection_->end_errno()) return connection_->error_of(-lost);
     ++counts_.requests;
-    note_expectations();
+    tell_requests();
     return {};
 }
 
 void session_state::end_request(bool answered) noexcept {
     if (phase_ == session_phase::completed) return; // counted as cancelled already
     ++(answered ? counts_.answered : counts_.canceled);
-    note_expectations();
+    tell_requests();
     if (phase_ == session_phase::answering && pending() == 0)
         let_go();
     else
@@ -109,15 +110,14 @@ std::error_code session_state::begin_send(std::uint64_t request) noexcept {
     return {};
 }
 
-void session_state::inside_message(bool inside) noexcept {
-    inside_message_ = inside;
-    note_expectations();
+void session_state::inside_message(bool inside) noexcept { inside_message_ = inside; }
+
+bool session_state::expects_more() const noexcept {
+    return inside_message_ || (role_ == session_role::client && pending() > 0);
 }
 
-void session_state::note_expectations() noexcept {
-    const bool in_progress = pending() > 0;
-    connection_->expect_more(inside_message_ || (role_ == session_role::client && in_progress));
-    connection_->note_requests(in_progress);
+void session_state::tell_requests() noexcept {
+    ringdown::tell_requests(*connection_, pending() > 0);
 }
 
 void session_state::begin_receive() noexcept {
@@ -132,7 +132,7 @@ void session_state::mark_if_idle() noexcept {
     if (newcomer_ && counts_.requests > 0)
         begin_shutdown(newcomer_->policy());
     else
-        connection_->mark_idle(true);
+        tell_idle(*connection_, true);
 }
 
 bool session_state::begin_shutdown(const session_policy& policy) {
@@ -280,9 +280,8 @@ std::optional<session_event> session_state::next_event() noexcept {
     return next;
 }
 
-void session_state::connection_closed() noexcept {
-    counts_.connection = ending::of(*connection_).report();
-    const teardown_report& report = counts_.connection;
+void session_state::reported(const teardown_report& report) noexcept {
+    counts_.connection = report;
     const bool lost = report.reset_received || report.ending == actual_ending::lost;
     const bool unanswered = role_ == session_role::client && pending() > 0;
     if (report.peer_finished)

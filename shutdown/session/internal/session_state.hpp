@@ -12,6 +12,7 @@
 #include <ringdown/net/stream.hpp>
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
+#include <ringdown/shutdown/ending/internal/report_sink.hpp>
 #include <ringdown/shutdown/ending/policy.hpp>
 #include <ringdown/shutdown/ending/report.hpp>
 
@@ -98,7 +99,7 @@ std::string_view name(session_event value) noexcept;
 /// What a session's handle, its requests and its operations share.
 ///
 /// Kept by references, and by the connection until that is closed.
-class session_state final : public pooled, public list_hook<session_group>, private closed_watcher {
+class session_state final : public pooled, public list_hook<session_group>, private report_sink {
 public:
     session_state(stream stream, session_role role, const session_policy& when_peer_ends);
 
@@ -162,10 +163,11 @@ private:
     [[nodiscard]] bool answers_by_abort() const noexcept;
     void note_peer_end(session_peer_end how) noexcept;
     void emit(session_event what) noexcept;
-    void note_expectations() noexcept;
+    void tell_requests() noexcept;
     void mark_if_idle() noexcept;
     void let_go() noexcept;
-    void connection_closed() noexcept override;
+    void reported(const teardown_report& report) noexcept override;
+    [[nodiscard]] bool expects_more() const noexcept override;
 
     stream stream_;
     connection_ref connection_;

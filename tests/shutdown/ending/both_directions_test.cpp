@@ -13,7 +13,7 @@ namespace {
 // Our FIN has been acknowledged, which the peer may put off for a moment.
 bool reaches_fin_wait_2(const stream& of) {
     for (int looks = 0; looks < 2000; ++looks) {
-        if (state_of(of) == TCP_FIN_WAIT2) return true;
+        if (tcp_state_of(of) == TCP_FIN_WAIT2) return true;
         std::this_thread::sleep_for(1ms);
     }
     return false;

@@ -183,7 +183,7 @@ TEST_CASE("datagrams: two tasks close, both are told, and there is one report") 
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             in.spawn(closing(ours, told[0]));
             in.spawn(closing(ours, told[1]));
-            told[2] = co_await ended(ours.connection_of());
+            told[2] = co_await ended(ours);
         });
         for (const teardown_report& each : told)
             CHECK(each.connection == ours.number());

@@ -49,7 +49,7 @@ TEST_CASE("deadline: 1,000 connections whose peers never read end at it, many in
         }
         at.check_resets(stuck);
         for (std::size_t i = 0; i < stuck; ++i) {
-            const auto& report = co_await ended(all[i].ours.connection_of());
+            const auto& report = co_await ended(all[i].ours);
             check_claim(report, all[i].theirs.arrived());
             CHECK(outcomes[i].bytes == report.sent_bytes);
         }
@@ -69,7 +69,7 @@ TEST_CASE("deadline: 1,000 idle connections whose peers never finish, each with 
             co_return;
         });
         for (std::size_t i = 0; i < stuck; ++i) {
-            const auto& report = co_await ended(all[i].ours.connection_of());
+            const auto& report = co_await ended(all[i].ours);
             const auto late = report.microseconds.total - (200ms + (i % 100) * 1ms);
             CHECK(late >= 0s);
             CHECK(late < 30s);

@@ -90,7 +90,7 @@ TEST_CASE("fast open: what is sent before the handshake is done has not been del
             const fast_listener listening;
             peer client = listening.deaf_client();
             stream ours = at.take_over(listening.accept());
-            REQUIRE(state_of(ours) == static_cast<int>(tcp_state::syn_received));
+            REQUIRE(tcp_state_of(ours) == static_cast<int>(tcp_state::syn_received));
             if (answered) {
                 const auto sent = co_await ours.send(text("answer"));
                 CHECK(sent.bytes == 6);
@@ -150,7 +150,7 @@ TEST_CASE("connect: again, with TCP_FASTOPEN_CONNECT or linger set, it waits and
         auto made = co_await connect(at.on, std::move(again), listening.at(), {});
         REQUIRE(made.has_value());
         at.expect_report_of(*made);
-        CHECK(state_of(*made) == static_cast<int>(tcp_state::established));
+        CHECK(tcp_state_of(*made) == static_cast<int>(tcp_state::established));
         const auto lingers = co_await made->get_option<linger>(SOL_SOCKET, SO_LINGER);
         CHECK(lingers->l_onoff == 0);
         peer theirs(listening.accept());

@@ -1,5 +1,7 @@
 #include "rig.hpp"
 
+#include <ringdown/net/internal/state_of.hpp>
+
 using namespace ringdown;
 using namespace ringdown::testing;
 
@@ -90,7 +92,7 @@ TEST_CASE("graceful_close of a connection that has ended answers the report it h
         const teardown_report first = co_await graceful_close(ours);
         const teardown_report second = co_await graceful_close(ours);
         const teardown_report third = co_await abort_close(ours);
-        const teardown_report fourth = co_await ended(ours.connection_of());
+        const teardown_report fourth = co_await ended(ours);
         CHECK(first.connection == second.connection);
         CHECK(row(second) == row(first));
         CHECK(row(third) == row(first));
@@ -103,12 +105,12 @@ TEST_CASE("graceful_close of a connection that has ended answers the report it h
 TEST_CASE("ended: tells of an end that somebody else brought about, and causes none itself") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        connection& watched = ours.connection_of();
+        connection& watched = state_of(ours);
         std::optional<teardown_report> seen;
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
-            in.spawn([](connection& of, std::optional<teardown_report>& into) -> task<void> {
-                into = co_await ended(of);
-            }(watched, seen));
+            in.spawn([](ending_operation end, std::optional<teardown_report>& into) -> task<void> {
+                into = co_await end;
+            }(ended(ours), seen));
             co_await pass(at, 20ms);
             CHECK(!seen.has_value());
             CHECK(watched.life() == life_phase::open);

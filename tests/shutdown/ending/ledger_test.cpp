@@ -201,7 +201,7 @@ TEST_CASE("ledger: a sink may begin another connection's ending") {
         second.theirs.finish();
         first.theirs.finish();
         co_await graceful_close(first.ours);
-        const teardown_report report = co_await ended(second.ours.connection_of());
+        const teardown_report report = co_await ended(second.ours);
         CHECK(report.ending == actual_ending::graceful);
         CHECK(order.size() == 2);
         CHECK(ledger(at.on).counters().reports == 2);

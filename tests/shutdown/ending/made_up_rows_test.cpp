@@ -2,6 +2,7 @@
 
 #include <netinet/tcp.h>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 
 using namespace ringdown;
@@ -85,7 +86,8 @@ TEST_CASE("made-up transport: the peer's reset is told as one") {
         run([&traits](rig& at) -> task<void> {
             auto [ours, theirs] = connect_by(at, traits);
             theirs.reset();
-            const bool told = co_await eventually(at, [&] { return state_of(ours) == TCP_CLOSE; });
+            const bool told =
+                co_await eventually(at, [&] { return tcp_state_of(ours) == TCP_CLOSE; });
             CHECK(told);
             const teardown_report report = co_await graceful_close(ours);
             CHECK(report.ending == actual_ending::reset);
@@ -97,7 +99,7 @@ TEST_CASE("made-up transport: the peer's reset is told as one") {
 TEST_CASE("made-up ending: what is sent is acknowledged, and the open descriptor is handed out") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        const connection_ref kept(ours.connection_of());
+        const connection_ref kept(state_of(ours));
         const auto said = co_await ours.send(text("all that we have to say"));
         CHECK(said.bytes == 23);
         const teardown_report report = co_await end(ours, hand_over);
@@ -118,7 +120,7 @@ TEST_CASE("made-up ending: what is sent is acknowledged, and the open descriptor
 TEST_CASE("made-up ending: past its deadline it is degraded, and the descriptor is reset") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        const connection_ref kept(ours.connection_of());
+        const connection_ref kept(state_of(ours));
         const auto flood = pattern(20'000'000);
         sent outcome;
         teardown_report report;

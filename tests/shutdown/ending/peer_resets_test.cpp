@@ -263,7 +263,7 @@ TEST_CASE("a peer that vanished without a packet: the network gave up, and is na
         CHECK(report.error == std::errc::timed_out);
         CHECK(!report.reset_received);
         CHECK(report.microseconds.total < 2s);
-        CHECK(state_of(ours) != TCP_ESTABLISHED);
+        CHECK(tcp_state_of(ours) != TCP_ESTABLISHED);
     });
 }
 
@@ -274,7 +274,7 @@ TEST_CASE("a peer that vanished while we wait for its FIN is a matter of the idl
         CHECK(finished.has_value());
         CHECK(theirs.read_to_end().finished);
         const bool acknowledged =
-            co_await eventually(at, [&] { return state_of(ours) == TCP_FIN_WAIT2; });
+            co_await eventually(at, [&] { return tcp_state_of(ours) == TCP_FIN_WAIT2; });
         CHECK(acknowledged);
         theirs.go_deaf();
         const teardown_report report = co_await graceful_close(ours, {.idle = 150ms});

@@ -7,6 +7,8 @@
 #include "rig.hpp"
 #include "session_rig.hpp"
 
+#include <ringdown/shutdown/session/internal/session_access.hpp>
+
 using namespace ringdown;
 using namespace ringdown::testing;
 
@@ -53,7 +55,7 @@ TEST_CASE("unread: what abort_close finds behind both FINs is counted") {
         co_await our_fin_arrives(at, theirs);
         theirs.write_pattern(60'000);
         theirs.finish();
-        const bool over = co_await eventually(at, [&] { return state_of(ours) == TCP_CLOSE; });
+        const bool over = co_await eventually(at, [&] { return tcp_state_of(ours) == TCP_CLOSE; });
         CHECK(over);
         const teardown_report report = co_await abort_close(ours);
         CHECK(report.discarded_bytes == 60'000);
@@ -87,7 +89,7 @@ TEST_CASE("unread: what a peer's reset leaves behind is counted") {
         theirs.write_pattern(10'000);
         co_await arrives(at, ours, 10'000);
         theirs.reset();
-        const bool over = co_await eventually(at, [&] { return state_of(ours) == TCP_CLOSE; });
+        const bool over = co_await eventually(at, [&] { return tcp_state_of(ours) == TCP_CLOSE; });
         CHECK(over);
         const teardown_report report = co_await abort_close(ours);
         CHECK(report.reset_received);
@@ -102,7 +104,7 @@ TEST_CASE("unread: the descriptor that abort_disconnect leaves holds nothing of 
         co_await our_fin_arrives(at, theirs);
         theirs.write_pattern(5'000);
         theirs.finish();
-        const bool over = co_await eventually(at, [&] { return state_of(ours) == TCP_CLOSE; });
+        const bool over = co_await eventually(at, [&] { return tcp_state_of(ours) == TCP_CLOSE; });
         CHECK(over);
         auto left = co_await abort_disconnect(ours);
         CHECK(left.report.discarded_bytes == 5'000);
@@ -209,8 +211,8 @@ TEST_CASE("session: what a client sends while answers are owed costs it nothing 
         policy.limits.discard_bytes_max = 500;
         ours.begin_shutdown(policy);
         theirs.write_pattern(10'000);
-        const bool dropped = co_await eventually(
-            at, [&] { return ours.connection_of().bytes().discarded == 10'000; });
+        const bool dropped =
+            co_await eventually(at, [&] { return state_of(ours).bytes().discarded == 10'000; });
         CHECK(dropped);
         const sent answered = co_await owed->send(text("answer"));
         CHECK(answered.bytes == 6);
@@ -228,7 +230,7 @@ TEST_CASE("abort_close: a reset whose error the application has taken is no grac
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         theirs.reset();
-        const bool over = co_await eventually(at, [&] { return state_of(ours) == TCP_CLOSE; });
+        const bool over = co_await eventually(at, [&] { return tcp_state_of(ours) == TCP_CLOSE; });
         CHECK(over);
         int error = 0;
         socklen_t bytes = sizeof error;

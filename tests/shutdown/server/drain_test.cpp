@@ -84,8 +84,9 @@ TEST_CASE("drain: before run, who waits in the queue is served when it runs") {
             in.spawn(drain_into(server.serving,
                                 {.within = 2s, .notice_for = 0s, .first_request_within = 0s},
                                 report));
-            co_await pass(at, 30ms);
-            CHECK(server.serving.phase() == phase::waiting);
+            const bool waits =
+                co_await eventually(at, [&] { return server.serving.phase() == phase::waiting; });
+            CHECK(waits);
             CHECK(server.serving.accepts() == 1);
             in.spawn(server.run());
             co_await sees_fin(at, client);

@@ -1,5 +1,7 @@
 #include "session_rig.hpp"
 
+#include <ringdown/shutdown/session/internal/session_access.hpp>
+
 using namespace ringdown;
 using namespace ringdown::testing;
 
@@ -242,7 +244,7 @@ TEST_CASE("group: sessions that others end are counted like the rest") {
         session_group all(at.on);
         auto kept = converse(at, session_role::server);
         CHECK(all.add(kept.ours));
-        stream beside(kept.ours.connection_of());
+        stream beside(state_of(kept.ours));
         begin_ending(beside, {plans::abort, teardown_cause::drain, {}});
         CHECK_FALSE(kept.ours.begin_shutdown());
         CHECK(all.begin_shutdown());

@@ -1,5 +1,7 @@
 #include "session_rig.hpp"
 
+#include <ringdown/shutdown/session/internal/session_access.hpp>
+
 using namespace ringdown;
 using namespace ringdown::testing;
 
@@ -19,7 +21,7 @@ TEST_CASE("session: graceful_close beside it ends it at once; no answer follows,
         std::string events;
         received got;
         auto owed = s.begin_request();
-        stream beside(s.connection_of());
+        stream beside(state_of(s));
         co_await with_scope(at.on, [&](scope& in) -> task<void> {
             in.spawn(note_events(s, events));
             in.spawn(receive_all(s, got));
@@ -49,7 +51,7 @@ TEST_CASE("session: abort beside one that is answering cuts it short") {
         auto [s, theirs] = converse(at, session_role::server);
         auto owed = s.begin_request();
         CHECK(s.begin_shutdown());
-        stream beside(s.connection_of());
+        stream beside(state_of(s));
         auto aborting = abort_close(beside);
         co_await aborting;
         const auto done = co_await report_of(s);

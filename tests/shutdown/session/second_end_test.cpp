@@ -1,4 +1,5 @@
 #include <ringdown/shutdown/ending/internal/ending.hpp>
+#include <ringdown/shutdown/session/internal/session_access.hpp>
 
 #include "session_rig.hpp"
 
@@ -36,7 +37,7 @@ TEST_CASE("group: its deadline holds for a session that joins it and was ending 
             session s(std::move(pair.ours), session_role::server);
             const ending_policy patient{.within = 5s, .idle = 0s};
             if (by_connection)
-                ending::begin(s.connection_of(),
+                ending::begin(state_of(s),
                               {plans::graceful, teardown_cause::application, patient, {}});
             else
                 CHECK(s.begin_shutdown({.limits = patient}));

@@ -2,6 +2,8 @@
 
 #include "session_rig.hpp"
 
+#include <ringdown/shutdown/session/internal/session_access.hpp>
+
 using namespace ringdown;
 using namespace ringdown::testing;
 
@@ -229,7 +231,7 @@ TEST_CASE(
                 uploaded += 65536;
         });
         // What the client has handed to its kernel may still be on its way.
-        const auto& dropped = s.connection_of().bytes().discarded;
+        const auto& dropped = state_of(s).bytes().discarded;
         const bool went_on = co_await eventually(at, [&] { return dropped > 4'000'000; });
         CHECK(went_on);
         CHECK(uploaded + 65536 > 4'000'000);

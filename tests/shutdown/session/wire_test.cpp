@@ -1,5 +1,7 @@
 #include "session_rig.hpp"
 
+#include <ringdown/shutdown/session/internal/session_access.hpp>
+
 using namespace ringdown;
 using namespace ringdown::testing;
 
@@ -26,7 +28,7 @@ struct recorded {
 std::uint16_t port_of(const session& of) {
     address name;
     socklen_t bytes = address::capacity;
-    ::getsockname(of.connection_of().descriptor(), name.data(), &bytes);
+    ::getsockname(state_of(of).descriptor(), name.data(), &bytes);
     name.resize(bytes);
     return name.port();
 }

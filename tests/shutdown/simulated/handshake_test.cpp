@@ -1,6 +1,7 @@
 #include "sim_rig.hpp"
 
-#include <ringdown/shutdown/server/snapshot.hpp>
+#include <ringdown/net/internal/state_of.hpp>
+#include <ringdown/shutdown/server/internal/activity.hpp>
 
 using namespace ringdown;
 using namespace ringdown::testing;
@@ -60,7 +61,7 @@ TEST_CASE("handshake: looking at an ending says nothing more either") {
         stream ours = at.connect(silent());
         begin_ending(ours, {plans::wait, teardown_cause::application, {.within = 50ms}});
         co_await sleep_for(at.loop, 10ms);
-        CHECK(snapshot_of(ours.connection_of(), {}).activity == connection_activity::acknowledging);
+        CHECK(snapshot_of(state_of(ours), {}).activity == connection_activity::acknowledging);
         co_await sleep_for(at.loop, 100ms);
     });
     REQUIRE(at.reports.size() == 1);
@@ -127,8 +128,7 @@ TEST_CASE("questions: a kernel that refuses to answer has confirmed nothing") {
                 at.kernel.refuse_tcp_info();
             begin_ending(ours, {plans::wait, teardown_cause::application, {.within = 50ms}});
             co_await sleep_for(at.loop, 10ms);
-            CHECK(snapshot_of(ours.connection_of(), {}).activity ==
-                  connection_activity::acknowledging);
+            CHECK(snapshot_of(state_of(ours), {}).activity == connection_activity::acknowledging);
             co_await sleep_for(at.loop, 1s);
         });
         REQUIRE(at.reports.size() == 1);

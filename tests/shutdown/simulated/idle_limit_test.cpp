@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/ringdown.hpp>
 #include <ringdown/shutdown/server/internal/idle_limit.hpp>
 
@@ -40,11 +41,29 @@ std::string row(const outcome& of) {
     return all;
 }
 
+// Keeps the mark and the idle time of a connection, as a server does.
+class server_of_one final : public report_sink {
+public:
+    server_of_one(stream& served, const ending_request& when_idle)
+        : served_(state_of(served)), limit_(*served_, mark_, when_idle, idle_time) {
+        served_->follow(*this);
+    }
+
+private:
+    void mark_idle(bool idle) noexcept override { mark_.set_idle(idle, served_->bytes()); }
+    void note_requests(bool in_progress) noexcept override { mark_.set_requests(in_progress); }
+    void reported(const teardown_report&) noexcept override {}
+
+    connection_ref served_;
+    handler_mark mark_;
+    idle_limit limit_;
+};
+
 task<void> serve(loop& on, int fd, const handler& body, const ending_request& when_idle,
                  loop::time_point& begun) {
     auto ours = adopt(on, fd);
     begun = on.now();
-    idle_limit limit(ours->connection_of(), when_idle, idle_time);
+    server_of_one server(*ours, when_idle);
     co_await body(*ours);
     co_await sleep_for(on, 10s); // what it has not ended by then it never ends
 }
@@ -240,9 +259,9 @@ TEST_CASE("idle time: does not run while requests are in progress") {
     const auto served = end_idle(peer_script().write("request").await_fin().finish(),
                                  [](stream& with) -> task<void> {
                                      co_await wait_for_request(with);
-                                     with.connection_of().note_requests(true);
+                                     tell_requests(state_of(with), true);
                                      co_await sleep_for(with.on(), 700ms);
-                                     with.connection_of().note_requests(false);
+                                     tell_requests(state_of(with), false);
                                      with.mark_idle();
                                      co_await wait_for_request(with);
                                  });

@@ -5,6 +5,7 @@
 #include <list>
 #include <random>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/ringdown.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 
@@ -107,7 +108,7 @@ private:
             break;
         case way::disconnect: {
             if (below(4) == 0) inside.spawn(end_beside(policy));
-            ours_ = !peer_.connection_of().ending();
+            ours_ = !state_of(peer_).ending();
             auto leaving = disconnect(peer_, policy);
             auto left = co_await leaving;
             if (left) co_await hold(std::move(*left));
@@ -116,7 +117,7 @@ private:
         case way::release: {
             if (below(4) == 0) inside.spawn(end_beside(policy));
             if (below(4) == 0) inside.spawn(cancel_soon(inside));
-            ours_ = !peer_.connection_of().ending();
+            ours_ = !state_of(peer_).ending();
             auto releasing = release(peer_, 400ms);
             auto left = co_await releasing;
             co_await hold(std::move(left));
@@ -238,7 +239,7 @@ task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen,
         on.calls().close(fd); // it stayed the caller's
         co_return;
     }
-    const connection_ref kept(adopted->connection_of());
+    const connection_ref kept(state_of(*adopted));
     if (what.how == way::session_server || what.how == way::session_client) {
         co_await run_session(on, std::move(*adopted), what, seen, kernel);
     } else {
@@ -246,7 +247,7 @@ task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen,
         co_await program.run();
     }
     seen.counted = kept->bytes();
-    auto closed = ended(*kept);
+    ending_operation closed(*kept, {}, ending_operation::form::watch);
     co_await closed;
     seen.counted = kept->bytes();
 }

@@ -7,7 +7,7 @@
 #include <system_error>
 #include <vector>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 
 #include "schedule.hpp"
 #include "support/sim_kernel.hpp"
@@ -27,7 +27,7 @@ struct traffic {
 
     std::list<handed> handed_over; // in order; references stay valid
     std::uint64_t received_bytes = 0;
-    ringdown::connection::counters counted;
+    ringdown::byte_counts counted;
     bool fin_asked = false;                  ///< By the application itself.
     std::optional<ringdown::sim_truth> left; ///< When the descriptor was handed out, if it was.
     std::error_code refused;                 ///< Why the connection was not adopted, if it was not.

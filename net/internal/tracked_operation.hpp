@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>
 #include <ringdown/runtime/operation.hpp>

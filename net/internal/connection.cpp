@@ -1,4 +1,4 @@
-#include <ringdown/net/connection.hpp>
+#include <ringdown/net/internal/connection.hpp>
 
 #include <atomic>
 #include <cerrno>
@@ -11,6 +11,7 @@
 #include <ringdown/net/internal/fin.hpp>
 #include <ringdown/net/internal/inbox.hpp>
 #include <ringdown/net/internal/message_receive.hpp>
+#include <ringdown/net/internal/peer_name.hpp>
 #include <ringdown/net/internal/tcp_state.hpp>
 #include <ringdown/runtime/internal/assert.hpp>
 
@@ -54,8 +55,7 @@ connection::connection(loop& loop, int fd, const origin& from) noexcept
 }
 
 connection::extras::~extras() {
-    delete fin;
-    delete dropping;
+    delete at_end;
     delete ending;
 }
 
@@ -65,18 +65,31 @@ connection::~connection() {
 }
 
 address connection::peer() const noexcept {
-    if (peer_) return peer_.get();
-    if (ending() && traits_.has_names) return ending()->peer();
-    return knows_peer() ? address(AF_UNIX) : address(); // unix peers have no name
+    if (!traits_.has_names && !peer_) return address(AF_UNIX); // unix peers have no name
+    return peer_.get();
 }
 
-void connection::closed() noexcept {
+address connection::learn_peer() noexcept {
+    if (!knows_peer() && life_ < life_phase::joined)
+        peer_.set(peer_name(loop_.calls(), fd_, ipv6_ ? AF_INET6 : AF_INET));
+    return peer();
+}
+
+void connection::note_closed() noexcept {
     enter(life_phase::closed);
     fd_ = -1;
     unlink();
-    while (extras_ && !extras_->watchers.empty())
-        extras_->watchers.pop_front().connection_closed();
-    if (references_ == 0) delete this;
+}
+
+bool connection::marked_idle() const noexcept {
+    return followers_.any([](const connection_follower& each) { return each.marked_idle(); });
+}
+
+void connection::note_end_told() noexcept {
+    if (end_told()) return;
+    const bool early =
+        followers_.any([](const connection_follower& each) { return each.expects_more(); });
+    told_ = early ? told_end::truncated : told_end::whole;
 }
 
 void connection::release() noexcept {
@@ -160,14 +173,12 @@ bool connection::request_fin() noexcept {
     if (sending_ != sending_phase::open) return true;
     if (cut_short()) return false;
     enter(sending_phase::flushing);
-    fin_operation*& fin = need_extras().fin;
-    fin = new fin_operation(*this);
-    sends_.push(*fin);
+    sends_.push(need_operations_at_end().fin.emplace(*this));
     return true;
 }
 
 void connection::withdraw(queued_operation& waiting) noexcept {
-    send_queue::withdraw(waiting, sending_ == sending_phase::flushing ? extras_->fin : nullptr);
+    send_queue::withdraw(waiting, sending_ == sending_phase::flushing ? &fin() : nullptr);
 }
 
 bool connection::cancels_in_flight() noexcept {
@@ -215,13 +226,10 @@ inbox& connection::make_inbox() {
 }
 
 void connection::stop_receiving(std::uint64_t discard_bytes_max) {
-    discarder*& dropping = need_extras().dropping;
-    if (dropping) {
-        dropping->set_limit(discard_bytes_max);
-    } else {
-        dropping = new discarder(*this, discard_bytes_max);
-        watch_changes(*dropping);
-    }
+    discarder& dropping = make_discarder();
+    dropping.set_limit(discard_bytes_max);
+    if (!stopped_receiving_) watch_changes(dropping);
+    stopped_receiving_ = true;
     if (receiving_ == receiving_phase::open) enter(receiving_phase::discarding);
     if (through_inbox_) {
         inbox_->seal();
@@ -230,6 +238,17 @@ void connection::stop_receiving(std::uint64_t discard_bytes_max) {
         receive_->request_cancel();
     }
     look();
+}
+
+connection::operations_at_end& connection::need_operations_at_end() {
+    auto*& at_end = need_extras().at_end;
+    if (!at_end) at_end = new operations_at_end;
+    return *at_end;
+}
+
+discarder& connection::make_discarder() {
+    auto& discard = need_operations_at_end().discard;
+    return discard ? *discard : discard.emplace(*this);
 }
 
 bool connection::receives() const noexcept {
@@ -251,22 +270,22 @@ bool connection::has_unread() noexcept {
     return waits > 0;
 }
 
-void connection::set_at_peer_end(std::unique_ptr<connection_watcher> watcher) noexcept {
+void connection::set_at_peer_end(std::unique_ptr<change_watcher> watcher) noexcept {
     watch_changes(*watcher);
     extras_->at_peer_end = std::move(watcher);
 }
 
 void connection::set_ending(ending_driver& driver) noexcept {
     need_extras().ending = &driver;
-    extras_->looking.for_each([](connection_watcher& each) { each.connection_ends(); });
+    extras_->looking.for_each([](change_watcher& each) { each.connection_ends(); });
 }
 
 void connection::look() noexcept {
     const connection_ref kept(*this); // one of them may end it
     auto& looking = extras_->looking;
-    connection_watcher* at = looking.empty() ? nullptr : &looking.front();
+    change_watcher* at = looking.empty() ? nullptr : &looking.front();
     while (at && !extras_->ending) {
-        connection_watcher* after = looking.next(*at);
+        change_watcher* after = looking.next(*at);
         at->look();
         at = after;
     }

@@ -1,4 +1,4 @@
-#include <ringdown/shutdown/ending/delivery_sample.hpp>
+#include <ringdown/shutdown/ending/internal/sampling.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include <ringdown/net/internal/state_of.hpp>
 #include <ringdown/net/internal/tcp_state.hpp>
 
 namespace ringdown {
@@ -55,6 +56,11 @@ delivery_sample take_sample(connection& connection) noexcept {
     if (!sample.gone && connection.traits().counts_acknowledgements) return sample;
     if (const int error = socket_error_of(calls, fd)) connection.note_error(-error);
     return sample;
+}
+
+delivery_sample take_sample(connected_socket& asked) noexcept {
+    connection& connection = state_of(asked);
+    return connection.life() < life_phase::joined ? take_sample(connection) : delivery_sample{};
 }
 
 bool queue_is_counted(connection& connection) noexcept {

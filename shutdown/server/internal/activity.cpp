@@ -1,7 +1,6 @@
-#include <ringdown/shutdown/server/snapshot.hpp>
+#include <ringdown/shutdown/server/internal/activity.hpp>
 
-#include <ringdown/net/internal/peer_name.hpp>
-#include <ringdown/shutdown/ending/internal/ending.hpp>
+#include <ringdown/shutdown/ending/internal/acknowledgement.hpp>
 
 namespace ringdown {
 
@@ -46,22 +45,18 @@ std::string_view waits_for(connection_activity activity) noexcept {
     return names[static_cast<std::size_t>(activity)];
 }
 
-connection_activity activity_by_now(const connection& connection) noexcept {
+connection_activity activity_by_now(connection& connection) noexcept {
     using enum connection_activity;
     const connection_activity known = activity_of(connection);
     if (known != acknowledging) return known;
-    const auto& ended = static_cast<const ending&>(*connection.ending());
-    if (!ended.fin_is_acknowledged()) return acknowledging;
+    if (!fin_is_acknowledged(connection)) return acknowledging;
     return connection.receiving() == receiving_phase::discarding ? finishing : joining;
 }
 
 connection_snapshot snapshot_of(connection& connection, std::chrono::nanoseconds age) noexcept {
-    if (!connection.knows_peer() && connection.life() < life_phase::joined)
-        connection.set_peer(peer_name(connection.on().calls(), connection.descriptor(),
-                                      connection.ipv6() ? AF_INET6 : AF_INET));
-    const connection::counters& bytes = connection.bytes();
-    return {connection.number(),      connection.peer(), age,
-            activity_of(connection),  bytes.received,    bytes.sent,
+    const byte_counts& bytes = connection.bytes();
+    return {connection.number(),      connection.learn_peer(), age,
+            activity_of(connection),  bytes.received,          bytes.sent,
             bytes.handed - bytes.sent};
 }
 

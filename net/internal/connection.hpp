@@ -3,11 +3,16 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <ringdown/net/address.hpp>
+#include <ringdown/net/byte_counts.hpp>
 #include <ringdown/net/internal/abandoned.hpp>
-#include <ringdown/net/internal/connection_watchers.hpp>
+#include <ringdown/net/internal/connection_follower.hpp>
+#include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/net/internal/discard.hpp>
+#include <ringdown/net/internal/fin.hpp>
 #include <ringdown/net/internal/peer_record.hpp>
 #include <ringdown/net/internal/phases.hpp>
 #include <ringdown/net/internal/send_queue.hpp>
@@ -17,9 +22,6 @@
 
 namespace ringdown {
 
-class connection_operation;
-class discarder;
-class fin_operation;
 class inbox;
 
 /// The state block of a socket, connected or for datagrams: descriptor, phases, operations in
@@ -35,12 +37,6 @@ public:
         /// What the kernel's count of acknowledged bytes stood at for a sent count of 0: SYN is
         /// counted for the side that connected.
         std::uint64_t acknowledged_before = 0;
-    };
-    struct counters {
-        std::uint64_t handed = 0;    ///< Bytes that were given to a send.
-        std::uint64_t sent = 0;      ///< Of these, accepted by the kernel.
-        std::uint64_t received = 0;  ///< Given to the application.
-        std::uint64_t discarded = 0; ///< Received and dropped.
     };
 
     /// Takes the descriptor over.
@@ -62,14 +58,14 @@ public:
         const bool counted = !extras_ || extras_->acknowledged_before == 0;
         return counted ? std::uint64_t{syn_counted_} : extras_->acknowledged_before;
     }
-    /// AF_UNSPEC while nobody has asked for the name.
-    /// @{
+    /// The peer's name; AF_UNSPEC while nobody has asked for it.
     [[nodiscard]] address peer() const noexcept;
-    [[nodiscard]] bool knows_peer() const noexcept {
-        return peer_ || !traits_.has_names || (ending() && ending()->peer().family() != AF_UNSPEC);
-    }
+    /// The same; the kernel is asked for what is not known yet, while there is a descriptor.
+    address learn_peer() noexcept;
+    [[nodiscard]] bool knows_peer() const noexcept { return peer_ || !traits_.has_names; }
+    /// Where the kernel puts the name, of a family that is known; to be asked for at once.
+    [[nodiscard]] sockaddr* await_peer(socklen_t bytes) noexcept { return peer_.room_for(bytes); }
     void set_peer(const address& peer) noexcept { peer_.set(peer); }
-    /// @}
 
     [[nodiscard]] sending_phase sending() const noexcept { return sending_; }
     [[nodiscard]] receiving_phase receiving() const noexcept { return receiving_; }
@@ -80,12 +76,8 @@ public:
 
     [[nodiscard]] first_end ended_first() const noexcept { return ended_first_; }
 
-    [[nodiscard]] counters& bytes() noexcept { return bytes_; }
-    [[nodiscard]] const counters& bytes() const noexcept { return bytes_; }
-    void note_received(std::uint64_t bytes) noexcept {
-        bytes_.received += bytes;
-        if (bytes > 0) marked_idle_ = false;
-    }
+    [[nodiscard]] byte_counts& bytes() noexcept { return bytes_; }
+    [[nodiscard]] const byte_counts& bytes() const noexcept { return bytes_; }
     [[nodiscard]] send_queue& sends() noexcept { return sends_; }
     [[nodiscard]] bool idle() const noexcept { return in_flight_.empty(); }
     /// True while an operation is in flight that an ending cancels.
@@ -174,19 +166,15 @@ public:
     /// @}
 
     /// The application was told of the end of the stream, having taken every byte before it. While
-    /// it expects more, inside a message or with answers due, that end is `truncated`.
+    /// a follower expects more, that end is `truncated`.
     /// @{
-    void expect_more(bool expected) noexcept { more_expected_ = expected; }
-    void note_end_told() noexcept {
-        if (!end_told_) truncated_ = more_expected_;
-        end_told_ = true;
-    }
-    [[nodiscard]] bool end_told() const noexcept { return end_told_; }
-    [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+    void note_end_told() noexcept;
+    [[nodiscard]] bool end_told() const noexcept { return told_ != told_end::none; }
+    [[nodiscard]] bool truncated() const noexcept { return told_ == told_end::truncated; }
     /// @}
 
     /// Once it was requested.
-    [[nodiscard]] fin_operation& fin() noexcept { return *extras_->fin; }
+    [[nodiscard]] fin_operation& fin() noexcept { return *extras_->at_end->fin; }
     /// Puts FIN behind every byte that was handed over. Behind a send that was cut short it puts
     /// none, and answers false, because the peer would take what came for the whole.
     bool request_fin() noexcept;
@@ -211,23 +199,29 @@ public:
     /// From now on the application receives nothing: what arrives is dropped, up to so much. The
     /// largest number is no limit.
     void stop_receiving(std::uint64_t discard_bytes_max);
+    /// What drops the bytes that the application receives no more; made when it is first needed.
+    discarder& make_discarder();
+    [[nodiscard]] discarder* own_discarder() noexcept {
+        return extras_ && extras_->at_end && extras_->at_end->discard ? &*extras_->at_end->discard
+                                                                      : nullptr;
+    }
     /// False once nothing is received for the application any more.
     [[nodiscard]] bool accepts_receives() const noexcept {
-        return !sealed(allowance::receiving) && !(extras_ && extras_->dropping);
+        return !sealed(allowance::receiving) && !stopped_receiving_;
     }
     /// True while the application has bytes to receive, in the kernel, on the way or in the inbox.
     [[nodiscard]] bool has_unread() noexcept;
 
     /// While the connection is open, `watcher` looks at every change; it may unlink itself.
-    void watch_changes(connection_watcher& watcher) noexcept {
+    void watch_changes(change_watcher& watcher) noexcept {
         need_extras().looking.push_back(watcher);
     }
     /// A watcher that stays as long as the connection does. One of each kind.
     /// @{
-    [[nodiscard]] connection_watcher* at_peer_end() const noexcept {
+    [[nodiscard]] change_watcher* at_peer_end() const noexcept {
         return extras_ ? extras_->at_peer_end.get() : nullptr;
     }
-    void set_at_peer_end(std::unique_ptr<connection_watcher> watcher) noexcept;
+    void set_at_peer_end(std::unique_ptr<change_watcher> watcher) noexcept;
     /// @}
     /// Received bytes were taken out of the inbox.
     void note_taken() noexcept {
@@ -249,33 +243,23 @@ public:
     }
     void note_in_use() noexcept { canceled_by_scope_ = false; }
 
-    /// The handler waits for a request of which it has received nothing; or it does no longer.
-    void mark_idle(bool idle) noexcept {
-        marked_idle_ = idle;
-        if (idle && idle_watcher_) idle_watcher_->marked_idle();
-    }
-    /// False when nobody keeps an idle time of this connection.
-    bool set_idle(std::chrono::nanoseconds time) {
-        if (idle_watcher_) idle_watcher_->set_idle(time);
-        return idle_watcher_ != nullptr;
-    }
-    /// Requests are in progress: the peer waits for us, so its silence is no idleness.
-    /// @{
-    void note_requests(bool in_progress) noexcept { requests_in_progress_ = in_progress; }
-    [[nodiscard]] bool requests_in_progress() const noexcept { return requests_in_progress_; }
-    /// @}
-    /// True while the mark stands and nothing was received since.
-    [[nodiscard]] bool marked_idle() const noexcept { return marked_idle_; }
     /// The application has set SO_LINGER, which endings must not depend on.
     void note_linger() noexcept { linger_set_ = true; }
     [[nodiscard]] bool linger_set() const noexcept { return linger_set_; }
-    /// One at a time; null for none.
-    void watch_idle(idle_watcher* watcher) noexcept { idle_watcher_ = watcher; }
+    /// Whoever follows last comes first in this list.
+    void follow(connection_follower& follower) noexcept { followers_.push_front(follower); }
+    [[nodiscard]] auto& followers() noexcept { return followers_; }
+    [[nodiscard]] bool marked_idle() const noexcept;
 
-    void watch(closed_watcher& watcher) noexcept { need_extras().watchers.push_back(watcher); }
-    /// The descriptor is released: tells the watchers. Destroys the block unless something still
-    /// refers to it.
-    void closed() noexcept;
+    /// The descriptor is released: gives each follower to `tell`. Destroys the block unless
+    /// something still refers to it.
+    template <class Tell>
+    void closed(Tell tell) noexcept {
+        note_closed();
+        while (!followers_.empty())
+            tell(followers_.pop_front());
+        if (references_ == 0) delete this;
+    }
 
     void loop_ends() noexcept override { end_abandoned(*this, abandonment::canceled); }
 
@@ -288,16 +272,19 @@ private:
     }
     ~connection();
 
+    /// What most connections have in flight at their end only.
+    struct operations_at_end : pooled {
+        std::optional<fin_operation> fin;
+        std::optional<discarder> discard;
+    };
     /// What most connections have at their end only, or never: an idle one keeps no place for it.
     struct extras : pooled {
         ~extras();
 
         ending_driver* ending = nullptr;
-        fin_operation* fin = nullptr;
-        discarder* dropping = nullptr;
-        intrusive_list<closed_watcher, closed_watcher> watchers;
-        intrusive_list<connection_watcher, connection_watcher> looking;
-        std::unique_ptr<connection_watcher> at_peer_end;
+        operations_at_end* at_end = nullptr;
+        intrusive_list<change_watcher, change_watcher> looking;
+        std::unique_ptr<change_watcher> at_peer_end;
         drop_policy dropped;
         std::uint64_t cut_bytes = 0;
         std::uint64_t continued_bytes = 0;
@@ -308,6 +295,8 @@ private:
         return *extras_;
     }
 
+    operations_at_end& need_operations_at_end();
+    void note_closed() noexcept;
     void look() noexcept;
     /// The last thing that a completion does; nothing may be touched after it.
     void changed() noexcept {
@@ -329,22 +318,19 @@ private:
     life_phase life_ = life_phase::open;
     first_end ended_first_ = first_end::none;
     allowance allowed_ = allowance::nothing;
+    told_end told_ = told_end::none;
     transport_traits traits_;
     bool ipv6_ : 1;
     bool syn_counted_ : 1 = false;
     bool canceled_by_scope_ : 1 = false;
-    bool marked_idle_ : 1 = false;
     bool linger_set_ : 1 = false;
-    bool requests_in_progress_ : 1 = false;
-    bool more_expected_ : 1 = false;
-    bool end_told_ : 1 = false;
-    bool truncated_ : 1 = false;
     bool through_inbox_ : 1 = false;
+    bool stopped_receiving_ : 1 = false;
     bool sends_stopped_ : 1 = false;
-    counters bytes_;
+    byte_counts bytes_;
     intrusive_list<connection_operation, connection> in_flight_;
     send_queue sends_;
-    idle_watcher* idle_watcher_ = nullptr;
+    intrusive_list<connection_follower, connection_follower> followers_;
     // Once a lease was asked for, everything is received through the inbox.
     union {
         connection_operation* receive_ = nullptr; // in flight, into the application's buffer
