@@ -41,6 +41,11 @@ class Fault:
     def applied(self, text):
         return text[:self.begin] + self.wrong + text[self.end:]
 
+    def undone(self):
+        """No fault at all, built and tested like one."""
+        return dataclasses.replace(self, function="", operator="none", ordinal=0, begin=0, end=0,
+                                   wrong=b"")
+
 
 class Finder:
     """Collects the faults of one function: (operator, begin, end, wrong text)."""

@@ -22,7 +22,7 @@ from faults import faults_of
 from project import Project
 from report import Report, difference
 from syntax import Reader
-from trial import PROGRAMS, Trial, of_ending
+from trial import PROGRAMS, Outcome, Trial, of_ending
 
 
 def options():
@@ -110,17 +110,28 @@ def main():
             print(f"{fault.name}\n{difference(fault)}")
         print(f"{len(jobs)} faults")
         return
+    sys.exit(not run(whole, jobs, given))
+
+
+def run(whole, jobs, given):
     report = Report(len(jobs), given.survivors)
     with concurrent.futures.ThreadPoolExecutor(given.j) as pool:
-        trials = [pool.submit(Trial(whole, *job).run) for job in jobs]
+        # Tests that fail by themselves would seem to kill everything. `check` runs them elsewhere.
+        controls = {} if given.check or given.only else {
+            fault.source.storey: (fault.undone(), programs) for fault, programs in jobs}
+        trials = [pool.submit(Trial(whole, *job).run) for job in [*controls.values(), *jobs]]
         try:
             for each in concurrent.futures.as_completed(trials):
-                report.add(each.result())
+                result = each.result()
+                if result.fault.operator != "none":
+                    report.add(result)
+                elif result.outcome != Outcome.SURVIVED:
+                    raise SystemExit(f"mutants: without any fault, too, this fails: {result.by}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             trial.stop()
             raise
-    sys.exit(not report.close())
+    return report.close()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Builds one fault into the library and lets the tests look for it."""
 import dataclasses
 import enum
+import hashlib
 import os
 import re
 import shutil
@@ -100,7 +101,9 @@ class Trial:
         self.whole = whole
         self.fault = fault
         self.programs = programs
-        self.folder = whole.scratch / re.sub(r"[^\w.-]", "_", fault.name)
+        readable = re.sub(r"[^\w.-]", "_", fault.name)
+        unique = hashlib.sha256(fault.name.encode()).hexdigest()[:8]
+        self.folder = whole.scratch / f"{readable}_{unique}"
         self.log = self.folder / "log.txt"
 
     def run(self):
