@@ -127,12 +127,17 @@ def run(whole, jobs, given):
                     report.add(result)
                 elif result.outcome != Outcome.SURVIVED:
                     raise SystemExit(f"mutants: without any fault, too, this fails: {result.by}")
-        except BaseException:
+        except BaseException as why:
             pool.shutdown(wait=False, cancel_futures=True)
             trial.stop()
-            raise
+            if not isinstance(why, KeyboardInterrupt):
+                raise
+            report.cut_short()
     return report.close()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -17,8 +17,10 @@ from trial import Outcome, Result
 
 ASSERT = "void require(bool holds, const char* why);\n"
 BEGIN = """
-#include <algorithm>
 #include <runtime/internal/assert.hpp>
+namespace std {
+template <class T> const T& min(const T& left, const T& right);
+}
 namespace ringdown {
 struct peer {
     bool gone() const;
@@ -149,6 +151,13 @@ class Totals(Sources):
         self.assertFalse(good)
         self.assertTrue(said.endswith("2 passed, 1 failed\n"), said)
         self.assertIn("+void f(peer& p) { ; }", said)
+
+    def test_what_was_interrupted_is_no_success(self):
+        report = Report(2, None)
+        with contextlib.redirect_stdout(io.StringIO()):
+            report.add(Result(self.faults("bool f() { return true; }")[0], Outcome.KILLED, 1.0))
+            report.cut_short()
+            self.assertFalse(report.close())
 
     def test_what_does_not_compile_is_no_success(self):
         self.assertEqual(self.closed(Outcome.NOT_COMPILED)[0], False)

@@ -21,6 +21,7 @@ class Report:
         self.began = time.monotonic()
         self.results = []
         self.survivors_file = survivors_file
+        self.whole = True
 
     def add(self, result):
         self.results.append(result)
@@ -32,6 +33,10 @@ class Report:
             with open(self.survivors_file, "a", encoding="utf-8") as file:
                 file.write(f"{result.fault.name}\n{difference(result.fault)}\n")
 
+    def cut_short(self):
+        self.whole = False
+        print(f"\nmutants: interrupted; {self.count - len(self.results)} were not tried")
+
     def of(self, outcome):
         return sorted((each.fault for each in self.results if each.outcome == outcome),
                       key=lambda fault: (fault.source.file, fault.begin))
@@ -40,13 +45,13 @@ class Report:
         counts = collections.defaultdict(collections.Counter)
         for each in self.results:
             counts[each.fault.source.file][each.outcome] += 1
-        width = max(map(len, counts))
+        width = max(map(len, counts), default=0)
         print(f"\n{'file':{width}}" + "".join(f"  {each.value:>16}" for each in Outcome))
         for file, of_file in sorted(counts.items()):
             print(f"{file:{width}}" + "".join(f"  {of_file[each]:16}" for each in Outcome))
 
     def close(self):
-        """Answers whether every fault was found."""
+        """Answers whether every fault was tried and found."""
         self.table()
         if survivors := self.of(Outcome.SURVIVED):
             print("\nNo test noticed:")
@@ -56,4 +61,4 @@ class Report:
         if skipped := self.of(Outcome.NOT_COMPILED):
             print(f"\n{len(skipped)} do not compile and count as nothing")
         print(f"{killed} passed, {len(survivors)} failed")
-        return not survivors and killed > 0
+        return self.whole and not survivors and killed > 0
