@@ -1,8 +1,9 @@
 """Single faults that can be planted in a function, found by its syntax tree.
 
 Each operator is one kind of mistake. Left out by rule is what nobody can see: what an assertion
-tests, constants, nanoseconds, and a comparison or a negation that is a whole condition, because
-the condition that always or never holds is the stronger fault.
+tests, constants, what a variable holds until a call fills it, nanoseconds, and a comparison or a
+negation that is a whole condition, because the condition that always or never holds is the
+stronger fault.
 """
 import collections
 import dataclasses
@@ -47,6 +48,21 @@ class Fault:
                                    wrong=b"")
 
 
+def filled_by_calls(body):
+    """Where variables are declared that some function gets by reference before anybody reads them."""
+    read, filled = set(), set()
+    for cursor in body.walk_preorder():
+        arguments = cursor.get_arguments() if cursor.kind == Kind.CALL_EXPR else [cursor]
+        for each in arguments:
+            # By value, a conversion would stand around it.
+            if each is not None and each.kind == Kind.DECL_REF_EXPR and each.referenced is not None:
+                place = each.referenced.location.offset
+                if each is not cursor and place not in read:
+                    filled.add(place)
+                read.add(place)
+    return filled
+
+
 class Finder:
     """Collects the faults of one function: (operator, begin, end, wrong text)."""
 
@@ -57,6 +73,7 @@ class Finder:
                           if each.kind in (Kind.COMPOUND_STMT, Kind.UNEXPOSED_STMT)), None)
         if self.body is None:
             return
+        self.filled = filled_by_calls(self.body)
         for each in function.get_children():  # a constructor's initialisers, and the body
             if each.kind.is_expression() or each.kind.is_statement():
                 self.visit(each)
@@ -99,7 +116,9 @@ class Finder:
         """What clang adds to coroutines stands outside of their bodies; constants are no code."""
         begin = cursor.extent.start.offset
         if cursor.kind == Kind.VAR_DECL:
-            return b"constexpr" in self.text[begin:cursor.location.offset]
+            is_filled = cursor.location.offset in self.filled and any(
+                each.kind == Kind.INTEGER_LITERAL for each in cursor.get_children())
+            return is_filled or b"constexpr" in self.text[begin:cursor.location.offset]
         return self.body.kind == Kind.UNEXPOSED_STMT and begin < self.body.extent.start.offset
 
     def condition(self, cursor, without=()):

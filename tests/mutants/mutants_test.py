@@ -26,6 +26,7 @@ struct peer {
     bool gone() const;
     int bytes() const;
     int end(int, bool);
+    int fill(int&);
     int left = 0;
 };
 """
@@ -58,7 +59,10 @@ BODIES = {
     "void f(peer& p) { for (int i = p.left; i > p.bytes(); --i) p.end(p.left, p.gone()); }": [
         ("never:1", "; false; --i"), ("compare:1", "i >= p.bytes()"), ("drop_call:1", "--i) ;")],
     "auto f(peer& p) { return [&] { p.end(p.left, p.gone()); }; }": [("drop_call:1", "[&] { ; }")],
+    "int f(peer& p) { int n = 1; p.end(n, p.gone()); return n; }": [
+        ("constant:1", "n = 2"), ("drop_call:1", "; ; return n")],
     # What nobody can see.
+    "int f(peer& p) { int n = 1; p.fill(n); return n; }": [("drop_call:1", "; ; return n")],
     'void f(peer& p) { require(!p.gone() && p.left > 0, "it has gone"); }': [],
     "int f() { constexpr int most = 64; return most; }": [],
 }
