@@ -39,8 +39,10 @@ class Fault:
     def name(self):
         return f"{self.source.file}:{self.function}:{self.operator}:{self.ordinal}"
 
-    def applied(self, text):
-        return text[:self.begin] + self.wrong + text[self.end:]
+    def text(self):
+        """The source with the fault in it."""
+        right = self.source.text
+        return right[:self.begin] + self.wrong + right[self.end:]
 
     def undone(self):
         """No fault at all, built and tested like one."""
@@ -49,7 +51,7 @@ class Fault:
 
 
 def filled_by_calls(body):
-    """Where variables are declared that some function gets by reference before anybody reads them."""
+    """Where variables are declared that a function gets by reference before anybody reads them."""
     read, filled = set(), set()
     for cursor in body.walk_preorder():
         arguments = cursor.get_arguments() if cursor.kind == Kind.CALL_EXPR else [cursor]
@@ -276,7 +278,9 @@ class Finder:
     def what_goes(self, cursor):
         """The operator that drops an expression which is a statement, if one does."""
         inner = syntax.bare(cursor)
-        if not cursor.kind.is_expression() or inner.kind in STAYS or self.is_assertion(inner):
+        if not cursor.kind.is_expression() or inner.kind in STAYS:
+            return None
+        if self.is_assertion(inner):
             return None
         sign = self.operator_of(inner) or b""
         assigns = ASSIGNS.fullmatch(sign) and sign not in COMPARISONS
@@ -285,12 +289,11 @@ class Finder:
 
 def faults_of(source, unit):
     """Every fault of a source, in the order of the text; ordinals count within a function."""
-    text = source.path.read_bytes()
     counts = collections.Counter()
     faults = []
     for function in syntax.functions(unit, str(source.path)):
         name = syntax.qualified(function)
-        for (begin, end, wrong), operator in sorted(Finder(text, function).found.items()):
+        for (begin, end, wrong), operator in sorted(Finder(source.text, function).found.items()):
             counts[name, operator] += 1
             faults.append(Fault(source, name, operator, counts[name, operator], begin, end, wrong))
     return faults

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Plants single faults in the library's sources, one at a time, and shows which ones no test notices.
+"""Plants single faults in the library, one at a time, and names those that no test notices.
 
-Each fault is found in clang's syntax tree and has a name that outlives renames of variables and moved
-lines: FILE:FUNCTION:OPERATOR:ORDINAL. Only its source is compiled again; the tests' programs are
-those of the build folder, which must be up to date. A fault is killed when a test fails or hangs,
-and then passes; one that survives fails.
+Each fault is found in clang's syntax tree and has a name that outlives renames of variables and
+moved lines: FILE:FUNCTION:OPERATOR:ORDINAL. Only its source is compiled again; the tests' programs
+are those of the build folder, which must be up to date. A fault is killed when a test fails or
+hangs, and then passes; one that survives fails.
 """
 import argparse
 import concurrent.futures
@@ -31,13 +31,16 @@ def options():
     parser.add_argument("--check", action="store_true", help="those of check.txt, and no others")
     parser.add_argument("--file", action="append", metavar="PATTERN",
                         help="faults of these sources, as shutdown/ending/*")
-    parser.add_argument("--only", action="append", metavar="NAME", help="this fault; may be repeated")
+    parser.add_argument("--only", action="append", metavar="NAME",
+                        help="this fault; may be repeated")
     parser.add_argument("--sample", type=int, metavar="N", help="as many, chosen by hash")
     parser.add_argument("--seed", default="", help="of the sample")
-    parser.add_argument("--list", action="store_true", help="show them, with diffs, and run nothing")
+    parser.add_argument("--list", action="store_true",
+                        help="show them, with diffs, and run nothing")
     parser.add_argument("-j", type=int, default=2 * os.cpu_count(), metavar="N",
                         help="at a time; tests mostly wait")
-    parser.add_argument("--survivors", metavar="FILE", help="add what no test noticed to it, at once")
+    parser.add_argument("--survivors", metavar="FILE",
+                        help="add what no test noticed to it, at once")
     return parser.parse_args()
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The faults that are found in a source, their names, and what is said of names that nobody knows."""
+"""The faults that are found in a source, their names, and the totals."""
 import contextlib
 import io
 import pathlib
@@ -82,7 +82,8 @@ class Sources(unittest.TestCase):
     def source(self, body):
         path = self.folder / "it.cpp"
         path.write_text(BEGIN + body + "\n}\n")
-        return Source("net/it.cpp", path, "net", ("c++", f"-I{self.folder}", "-std=c++23"), "it.o")
+        return Source("net/it.cpp", path, "net", ("c++", f"-I{self.folder}", "-std=c++23"), "it.o",
+                      path.read_bytes())
 
     def faults(self, body):
         source = self.source(body)
@@ -97,7 +98,7 @@ class Faults(Sources):
                 self.assertEqual(sorted(each.name for each in faults),
                                  sorted(f"net/it.cpp:f:{name}" for name, _ in expected))
                 wrong = {each.name.removeprefix("net/it.cpp:f:"):
-                         each.applied(each.source.path.read_bytes()).decode() for each in faults}
+                         each.text().decode() for each in faults}
                 for name, text in expected:
                     self.assertIn(text, wrong[name])
 
@@ -172,7 +173,7 @@ class Commands(unittest.TestCase):
     def test_another_text_is_compiled_like_its_source(self):
         source = Source("net/it.cpp", pathlib.Path("/src/net/it.cpp"), "net",
                         ("ccache", "c++", "-I../include", "-Werror", "-O3", "-MD", "-MQ", "it.o",
-                         "-MF", "it.d", "-o", "it.o", "-c", "../net/it.cpp"), "it.o")
+                         "-MF", "it.d", "-o", "it.o", "-c", "../net/it.cpp"), "it.o", b"")
         self.assertEqual(project.Project.compile_with(source, "/x/it.cpp", "/x/it.o"),
                          ["ccache", "c++", "-I../include", "-O3", "-w", "-iquote", "/src/net",
                           "-o", "/x/it.o", "-c", "/x/it.cpp"])

@@ -30,8 +30,9 @@ class Project:
                            if entry.get("output", "").startswith(archive(each) + ".p/")), None)
             if storey:
                 path = pathlib.Path(os.path.normpath(self.build / entry["file"]))
-                self.sources.append(Source(str(path.relative_to(ROOT)), path, storey,
-                                           tuple(shlex.split(entry["command"])), entry["output"]))
+                self.sources.append(Source(
+                    str(path.relative_to(ROOT)), path, storey, tuple(shlex.split(entry["command"])),
+                    entry["output"], path.read_bytes()))
         self.sources.sort(key=lambda each: each.file)
 
     @property
@@ -41,7 +42,8 @@ class Project:
         return folder
 
     def run(self, *words):
-        return subprocess.run(words, cwd=self.build, text=True, capture_output=True, check=True).stdout
+        return subprocess.run(words, cwd=self.build, text=True, stdout=subprocess.PIPE,
+                              check=True).stdout
 
     @functools.cached_property
     def library(self):

@@ -8,9 +8,8 @@ from trial import Outcome
 
 def difference(fault):
     """The lines that the fault changes, as a diff without context."""
-    text = fault.source.path.read_bytes()
-    right = text.decode().splitlines()
-    wrong = fault.applied(text).decode().splitlines()
+    right = fault.source.text.decode().splitlines()
+    wrong = fault.text().decode().splitlines()
     lines = difflib.unified_diff(right, wrong, n=0, lineterm="")
     return "\n".join(f"  {each}" for each in list(lines)[2:])
 

@@ -3,7 +3,6 @@ import dataclasses
 import os
 import pathlib
 import re
-import shlex
 import sys
 
 from clang import cindex
@@ -17,7 +16,7 @@ AROUND_FUNCTIONS = {
     CursorKind.NAMESPACE, CursorKind.LINKAGE_SPEC, CursorKind.UNEXPOSED_DECL,
     CursorKind.CLASS_DECL, CursorKind.STRUCT_DECL, CursorKind.CLASS_TEMPLATE,
 }
-INCLUDE = re.compile(r"^#include (<[^>\n]+>)", re.MULTILINE)
+INCLUDE = re.compile(rb"^#include (<[^>\n]+>)", re.MULTILINE)
 TO_SAVE = 0x10  # CXTranslationUnit_ForSerialization, for which the bindings have no name
 FEW = 4  # sources, for which reading a header in advance costs more than it saves
 
@@ -30,6 +29,7 @@ class Source:
     storey: str
     command: tuple
     output: str  # the object, from the build folder on
+    text: bytes = dataclasses.field(compare=False, repr=False)  # whatever becomes of the file
 
     @property
     def options(self):
@@ -88,13 +88,13 @@ class Reader:
         self.common = None
         counts = {}
         for source in sources:
-            for header in set(INCLUDE.findall(source.path.read_text())):
+            for header in set(INCLUDE.findall(source.text)):
                 counts[header] = counts.get(header, 0) + 1
         common = sorted(header for header, count in counts.items() if count >= FEW)
         if len(sources) < FEW or not common:
             return
         header = scratch / "common.hpp"
-        header.write_text("".join(f"#include {each}\n" for each in common))
+        header.write_bytes(b"".join(b"#include %s\n" % each for each in common))
         os.chdir(build)
         unit = self.index.parse(str(header), args=[*sources[0].options, "-xc++-header"],
                                 options=cindex.TranslationUnit.PARSE_INCOMPLETE | TO_SAVE)
@@ -114,7 +114,3 @@ class Reader:
 
 def errors(unit):
     return [str(each) for each in unit.diagnostics if each.severity >= cindex.Diagnostic.Error]
-
-
-def command_of(entry):
-    return tuple(entry.get("arguments") or shlex.split(entry["command"]))

@@ -119,7 +119,7 @@ class Trial:
     def outcome(self):
         source = self.fault.source
         changed = self.folder / source.path.name
-        changed.write_bytes(self.fault.applied(source.path.read_bytes()))
+        changed.write_bytes(self.fault.text())
         self.object = self.folder / "changed.o"
         if not self.builds(self.whole.compile_with(source, changed, self.object)):
             return Outcome.NOT_COMPILED, self.complaint()

@@ -85,7 +85,7 @@ check_sanitizers() {
     run_tests "$folder" --timeout-multiplier=4 --suite=unit
 }
 
-# Some faults of the library that the tests must find, those that one ending alone must find among them.
+# Some faults of the library that the tests must find, some of them by one ending alone.
 check_mutants() {
     # Debian's own Python has Debian's bindings of clang.
     step "finding faults to plant" /usr/bin/python3 tests/mutants/mutants_test.py || return
