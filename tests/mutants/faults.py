@@ -253,7 +253,8 @@ class Finder:
     def is_compared(self, cursor):
         """Equal to something else is as good as never equal, which is another operator's."""
         begin, end = syntax.span(cursor)
-        return re.search(rb"[=!]=\s*$", self.text[:begin]) or re.match(rb"\s*[=!]=", self.text[end:])
+        return re.search(rb"[=!]=\s*$", self.text[:begin]) or re.match(
+            rb"\s*[=!]=", self.text[end:])
 
     # One statement
 
