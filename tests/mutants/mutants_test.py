@@ -6,6 +6,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import types
 import unittest
 
 import lists
@@ -13,7 +14,7 @@ import project
 from faults import faults_of
 from report import Report
 from syntax import Reader, Source
-from trial import Outcome, Result
+from trial import FEW_SCHEDULES, SHUTDOWN, Outcome, Result, Trial
 
 ASSERT = "void require(bool holds, const char* why);\n"
 BEGIN = """
@@ -167,6 +168,29 @@ class Totals(Sources):
     def test_what_does_not_compile_is_no_success(self):
         self.assertEqual(self.closed(Outcome.NOT_COMPILED)[0], False)
         self.assertEqual(self.closed(Outcome.NOT_COMPILED, Outcome.KILLED)[0], True)
+
+
+class Kills(unittest.TestCase):
+    def found(self, program, *statuses):
+        """What is said when the program, or one case of it, ends like that, one after the other."""
+        left = list(statuses)
+        looking = Trial(types.SimpleNamespace(scratch=pathlib.Path()),
+                        types.SimpleNamespace(name="fault"), (program,))
+        looking.test = lambda *_: left.pop(0)
+        looking.failed_case = lambda: "case"
+        found = looking.found_by(program)
+        self.assertEqual(left, [])
+        return found and found[0]
+
+    def test_a_test_that_fails_kills(self):
+        self.assertIsNone(self.found(SHUTDOWN, 0))
+        self.assertEqual(self.found(FEW_SCHEDULES, 1), Outcome.KILLED)
+        self.assertEqual(self.found(SHUTDOWN, 1, 1), Outcome.KILLED)
+        self.assertEqual(self.found(SHUTDOWN, None), Outcome.TIMED_OUT)
+
+    def test_on_the_real_clock_it_has_to_fail_twice(self):
+        self.assertIsNone(self.found(SHUTDOWN, 1, 0, 0))
+        self.assertEqual(self.found(SHUTDOWN, 1, 0, 1), Outcome.KILLED)
 
 
 class Commands(unittest.TestCase):
