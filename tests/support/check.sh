@@ -105,9 +105,9 @@ check() {
         step "clang++ of examples and bench" \
             python3 tests/support/check_syntax.py clang++-19 "$gcc_folder" \
             command_line examples bench || true
+        check_mutants "$gcc_folder" || true
     fi
     [[ ! -e $gcc_folder/compile_commands.json ]] ||
         step "awaits that g++ 12 loses" check_awaits "$gcc_folder" || true
-    check_mutants "$gcc_folder" || true
     check_sanitizers || true
 }
