@@ -117,7 +117,7 @@ def main():
 
 
 def run(whole, jobs, given):
-    report = Report(len(jobs), given.survivors)
+    report = Report(len(jobs), given.survivors, all_compile=given.check)
     with concurrent.futures.ThreadPoolExecutor(given.j) as pool:
         # Tests that fail by themselves would seem to kill everything. `check` runs them elsewhere.
         controls = {} if given.check or given.only else {

@@ -142,9 +142,9 @@ class Names(Sources):
 
 
 class Totals(Sources):
-    def closed(self, *outcomes):
+    def closed(self, *outcomes, **how):
         fault = self.faults("void f(peer& p) { p.left = p.bytes(); }")[0]
-        report = Report(len(outcomes), None)
+        report = Report(len(outcomes), None, **how)
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             for each in outcomes:
@@ -168,6 +168,11 @@ class Totals(Sources):
     def test_what_does_not_compile_is_no_success(self):
         self.assertEqual(self.closed(Outcome.NOT_COMPILED)[0], False)
         self.assertEqual(self.closed(Outcome.NOT_COMPILED, Outcome.KILLED)[0], True)
+
+    def test_what_check_plants_has_to_compile(self):
+        good, said = self.closed(Outcome.NOT_COMPILED, Outcome.KILLED, all_compile=True)
+        self.assertFalse(good)
+        self.assertTrue(said.endswith("1 passed, 1 failed\n"), said)
 
 
 class Kills(unittest.TestCase):
