@@ -63,7 +63,7 @@ task<void> serve_one(stream peer, const ending_request& ending) {
     } else if (request && request->starts_with("answer ")) {
         std::from_chars(request->data() + 7, request->data() + request->size(), size);
     }
-    co_await with_scope(peer.on(), [&](scope& inside) -> task<void> {
+    co_await with_scope([&](scope& inside) -> task<void> {
         if (size > 0) inside.spawn(hand_over(peer, std::min(size, answer_bytes_max)));
         co_await examples::end_as_asked(peer, ending);
     });

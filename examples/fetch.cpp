@@ -27,8 +27,6 @@ task<void> send_request(stream& server, std::span<const std::byte> bytes) {
                      sent.error.message().c_str());
 }
 
-task<result<lease>> receive(stream& server) { co_return co_await server.recv_lease(); }
-
 // When the server last let anything through, in either direction.
 class progress {
 public:
@@ -57,15 +55,16 @@ private:
     std::uint64_t sent_ = 0;
 };
 
-// Acknowledgements have no event, so they are looked for several times within the idle time.
+// Acknowledgements have no event, so they are looked for several times within the idle time; zero:
+// there is none.
 task<result<lease>> receive_until_idle(stream& server, progress& seen,
                                        std::chrono::nanoseconds idle) {
+    if (idle == 0ns) co_return co_await server.recv_lease();
     loop& on = server.on();
     const auto look_after = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
     for (;;) {
-        auto receiving = receive(server);
         const auto until = std::min(on.now() + look_after, seen.at() + idle);
-        auto bytes = co_await with_deadline(on, until, std::move(receiving));
+        auto bytes = co_await with_deadline(until, server.recv_lease());
         const bool silent = !bytes && bytes.error() == errc::deadline_passed;
         seen.look();
         if (!silent || on.now() - seen.at() >= idle) co_return bytes;
@@ -76,8 +75,7 @@ task<result<lease>> receive_until_idle(stream& server, progress& seen,
 task<std::error_code> receive_all(stream& server, std::chrono::nanoseconds idle) {
     progress seen(server);
     for (;;) {
-        auto receiving = idle > 0ns ? receive_until_idle(server, seen, idle) : receive(server);
-        const auto bytes = co_await receiving;
+        const auto bytes = co_await receive_until_idle(server, seen, idle);
         if (!bytes) co_return bytes.error();
     }
 }
@@ -97,7 +95,7 @@ task<int> fetch(loop& on, address from, std::span<const std::byte> request, endi
     });
 
     bool whole = false;
-    co_await with_scope(on, [&](scope& inside) -> task<void> {
+    co_await with_scope([&](scope& inside) -> task<void> {
         inside.spawn(send_request(server, request));
         const std::error_code end = co_await receive_all(server, ending.policy.idle);
         const bool idle = end == errc::deadline_passed;

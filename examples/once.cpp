@@ -17,7 +17,7 @@ task<void> hand_over(stream& peer, std::span<const std::byte> bytes) {
 }
 
 task<void> give_once(stream peer, std::span<const std::byte> bytes, const ending_request& ending) {
-    co_await with_scope(peer.on(), [&](scope& inside) -> task<void> {
+    co_await with_scope([&](scope& inside) -> task<void> {
         inside.spawn(hand_over(peer, bytes));
         co_await examples::end_as_asked(peer, ending);
     });

@@ -53,8 +53,8 @@ std::string answer_to(const wanted& asked) {
     return made;
 }
 
-task<void> answer(loop& on, request owed, wanted asked) {
-    const auto waited = co_await sleep_for(on, asked.milliseconds * 1ms);
+task<void> answer(request owed, wanted asked) {
+    const auto waited = co_await sleep_for(asked.milliseconds * 1ms);
     if (!waited) co_return; // cancelled, and counted so
     const std::string made = answer_to(asked);
     const auto sent = co_await owed.send(bytes_of(made));
@@ -70,15 +70,14 @@ void complain(const address& peer, std::string line) {
 }
 
 // Takes the whole lines out of what arrived; answers the first that is none of this protocol's.
-std::optional<std::string> begin_requests(std::string& arrived, session& of, loop& on,
-                                          scope& requests) {
+std::optional<std::string> begin_requests(std::string& arrived, session& of, scope& requests) {
     std::size_t begin = 0;
     for (std::size_t end; (end = arrived.find('\n', begin)) != std::string::npos; begin = end + 1) {
         const auto line = std::string_view(arrived).substr(begin, end - begin);
         const auto asked = parse(line);
         if (!asked) return std::string(line);
         auto owed = of.begin_request(); // refused while the session ends, and counted as dropped
-        if (owed) requests.spawn(answer(on, std::move(*owed), *asked));
+        if (owed) requests.spawn(answer(std::move(*owed), *asked));
     }
     arrived.erase(0, begin);
     of.inside_message(!arrived.empty());
@@ -86,15 +85,15 @@ std::optional<std::string> begin_requests(std::string& arrived, session& of, loo
     return std::nullopt;
 }
 
-task<void> converse(session& with, loop& on, address peer) {
-    co_await with_scope(on, [&](scope& requests) -> task<void> {
+task<void> converse(session& with, address peer) {
+    co_await with_scope([&](scope& requests) -> task<void> {
         std::string arrived;
         for (;;) {
             const auto bytes = co_await with.recv_lease();
             if (!bytes) break; // also because the session is ending
             const auto data = bytes->data();
             arrived.append(reinterpret_cast<const char*>(data.data()), data.size());
-            auto malformed = begin_requests(arrived, with, on, requests);
+            auto malformed = begin_requests(arrived, with, requests);
             if (!malformed) continue;
             complain(peer, std::move(*malformed));
             with.abort();
@@ -169,7 +168,7 @@ private:
             std::make_shared<session>(std::move(client), session_role::server, when_client_ends);
         on.spawn(note_completion(with));
         of(on).add(*with);
-        co_await converse(*with, on, peer);
+        co_await converse(*with, peer);
     }
 
     // Beside the handler, which a drain cancels at its deadline.

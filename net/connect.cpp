@@ -38,8 +38,8 @@ namespace {
 
 constexpr std::chrono::milliseconds longest_wait{10};
 
-task<result<void>> connect_once(loop& loop, int fd, const address& to) {
-    operation<operations::connect> connecting(loop, {fd, &to});
+task<result<void>> connect_once(int fd, const address& to) {
+    operation<operations::connect> connecting({fd, &to});
     co_return co_await connecting;
 }
 
@@ -49,22 +49,21 @@ task<result<void>> connect_once(loop& loop, int fd, const address& to) {
 task<result<void>> connect_unix(loop& loop, int fd, const address& to) {
     loop.calls().set_nonblocking(fd, true);
     for (std::chrono::milliseconds wait{1};; wait = std::min(2 * wait, longest_wait)) {
-        const auto done = co_await connect_once(loop, fd, to);
+        const auto done = co_await connect_once(fd, to);
         if (done || done.error() != std::errc::resource_unavailable_try_again) {
             loop.calls().set_nonblocking(fd, false);
             co_return done;
         }
-        const auto slept = co_await sleep_for(loop, wait);
+        const auto slept = co_await sleep_for(wait);
         if (!slept) co_return std::unexpected(slept.error());
     }
 }
 
 task<result<void>> connect_descriptor(loop& loop, int fd, const address& to,
                                       std::optional<loop::time_point> deadline) {
-    auto connecting =
-        to.family() == AF_UNIX ? connect_unix(loop, fd, to) : connect_once(loop, fd, to);
+    auto connecting = to.family() == AF_UNIX ? connect_unix(loop, fd, to) : connect_once(fd, to);
     if (!deadline) co_return co_await connecting;
-    co_return co_await with_deadline(loop, *deadline, std::move(connecting));
+    co_return co_await with_deadline(*deadline, std::move(connecting));
 }
 
 // A socket keeps the state of its last connection until it is told to forget it.

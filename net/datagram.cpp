@@ -87,7 +87,7 @@ void send_datagram_operation::settled(completion what) noexcept {
         // Of an open socket it is the application's again; at a close it stays unsent.
         if (connection.life() == life_phase::open) connection.bytes().handed -= piece_.iov_len;
     }
-    wake(ring_loop());
+    wake();
 }
 
 void send_datagram_operation::cancel(cancel_reason reason) noexcept {

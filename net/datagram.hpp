@@ -3,6 +3,7 @@
 #include <coroutine>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include <ringdown/net/internal/message_receive.hpp>
 #include <ringdown/net/internal/send.hpp>
@@ -31,6 +32,9 @@ class [[nodiscard]] recv_from_operation final : public message_receive {
 public:
     recv_from_operation(connection& connection, std::span<std::byte> into) noexcept
         : message_receive(connection, into) {
+        sender_ = &sender_address_;
+    }
+    recv_from_operation(recv_from_operation&& other) noexcept : message_receive(std::move(other)) {
         sender_ = &sender_address_;
     }
 

@@ -86,7 +86,7 @@ task<result<stream>> listener::accept() {
             accepting_->arm();
         }
         changed_.reset();
-        const auto waited = co_await changed_.wait(on_);
+        const auto waited = co_await changed_.wait();
         if (!waited) co_return std::unexpected(waited.error());
     }
 }
@@ -178,7 +178,7 @@ task<result<void>> listener::empty_queue_of_handshakes(handshake_patience patien
     auto next = std::min<loop::time_point>(until, on_.now() + first_look);
     for (bool over = false; !over && phase_ == phase::stopping;) {
         const auto before = on_.now();
-        const auto slept = co_await sleep_for(on_, next - before);
+        const auto slept = co_await sleep_for(next - before);
         const auto looked = on_.calls().now();
         const auto left = begun.under_way();
         const auto now = on_.calls().now();
@@ -208,10 +208,7 @@ task<result<void>> listener::hand_over() {
 
 // An accept that may not be made, or for which there is no descriptor, says nothing of the queue.
 task<bool> listener::somebody_waits() {
-    const auto look = [this] { return poll(on_, from_->descriptor(), POLLIN); };
-    auto looking = as_task(look);
-    auto at_once = with_deadline(on_, on_.now(), std::move(looking));
-    const auto polled = co_await at_once;
+    const auto polled = co_await with_deadline(on_.now(), poll(from_->descriptor(), POLLIN));
     co_return polled || polled.error() != errc::deadline_passed;
 }
 
@@ -246,7 +243,7 @@ task<void> listener::none_in_flight() {
         accepting_->cancel();
         changed_.reset();
         // Not a wait that a cancelled scope may cut short: the accept may still bring a connection.
-        co_await changed_.join(on_);
+        co_await changed_.join();
     }
 }
 

@@ -17,7 +17,7 @@ task<result<void>> connected_socket::shutdown_send() {
     if (connection.life() != life_phase::open)
         co_return std::unexpected(make_error_code(errc::ending));
     if (!connection.request_fin()) co_return std::unexpected(canceled());
-    const auto waited = co_await connection.fin().settled_event().wait(connection.on());
+    const auto waited = co_await connection.fin().settled_event().wait();
     if (!waited) co_return std::unexpected(waited.error());
     const int outcome = connection.fin().result();
     if (outcome == -ECANCELED) co_return std::unexpected(canceled());

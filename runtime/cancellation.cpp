@@ -4,8 +4,7 @@
 
 namespace ringdown {
 
-cancellation::cancellation(cancellation* parent) noexcept {
-    if (!parent) return;
+cancellation::cancellation(cancellation* parent) noexcept : loop_(parent->loop_) {
     parent->children_.push_back(*this);
     requested_ = parent->requested_;
 }

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <optional>
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
+#include <ringdown/runtime/awaitable.hpp>
 #include <ringdown/runtime/cancellation.hpp>
 #include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/internal/timer.hpp>
@@ -16,8 +17,8 @@ namespace detail {
 
 class canceling_timer final : public timer {
 public:
-    canceling_timer(loop& loop, cancellation& governed) noexcept
-        : timer(loop.timers()), governed_(governed) {}
+    explicit canceling_timer(cancellation& governed) noexcept
+        : timer(governed.own_loop().timers()), governed_(governed) {}
     [[nodiscard]] bool fired() const noexcept { return fired_; }
 
 private:
@@ -32,41 +33,32 @@ private:
 
 } // namespace detail
 
-/// Awaits `timed`, and cancels it at `deadline`.
+/// Awaits `timed`, a task or an operation (`awaitable`), and cancels it at `deadline`.
 ///
-/// Answers what the task answers: a task that achieved something in spite of the deadline keeps
-/// it. A task of `result<T>` that ends with `operation_canceled` because the deadline passed
-/// answers `errc::deadline_passed` instead.
-/// Errors: those of the task. Cancellation: reaches the task.
-template <class T>
-task<T> with_deadline(loop& loop, loop::time_point deadline, task<T> timed) {
+/// Answers what `timed` answers: what it achieved in spite of the deadline is kept. A `result` of
+/// `operation_canceled` that the deadline has brought about becomes `errc::deadline_passed`.
+/// Lifetime: `timed` moves into this task; what it names, such as a buffer, stays until the end.
+/// Errors: those of `timed`. Cancellation: reaches it.
+template <awaitable A>
+task<awaited<A>> with_deadline(loop::time_point deadline, A timed) {
     cancellation* ambient = co_await current_cancellation{};
     cancellation governing(ambient);
-    detail::canceling_timer timer(loop, governing);
+    detail::canceling_timer timer(governing);
     timer.set(deadline);
-    if constexpr (std::is_void_v<T>) {
-        co_await timed.under(governing);
+    co_await governed_by{governing};
+    if constexpr (std::is_void_v<awaited<A>>) {
+        co_await std::move(timed);
     } else {
-        T answer = co_await timed.under(governing);
+        awaited<A> answer = co_await std::move(timed);
         if constexpr (requires {
                           { answer.error() } -> std::convertible_to<std::error_code>;
                       }) {
-            const bool outer = ambient && ambient->requested();
+            const bool outer = ambient->requested();
             if (timer.fired() && !outer && !answer && answer.error() == canceled())
                 answer = std::unexpected(make_error_code(errc::deadline_passed));
         }
         co_return answer;
     }
-}
-
-/// Makes a task of one operation, so that it can have a deadline:
-/// `co_await with_deadline(on, when, as_task([&] { return peer.recv(buffer); }))`.
-///
-/// Lifetime: what `make` refers to stays until the task has ended.
-template <class Make>
-auto as_task(Make make) -> task<std::decay_t<decltype(make().await_resume())>> {
-    auto operation = make();
-    co_return co_await operation;
 }
 
 } // namespace ringdown

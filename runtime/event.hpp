@@ -1,6 +1,7 @@
 #pragma once
 
 #include <coroutine>
+#include <utility>
 
 #include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/internal/intrusive_list.hpp>
@@ -18,13 +19,20 @@ class event {
 public:
     class [[nodiscard]] wait_operation final : public waiting, public list_hook<waiters> {
     public:
-        wait_operation(loop& loop, event& awaited, bool cancellable) noexcept
-            : on_(loop), awaited_(awaited), cancellable_(cancellable) {}
+        wait_operation(event& awaited, bool cancellable) noexcept
+            : awaited_(awaited), cancellable_(cancellable) {}
+        wait_operation(wait_operation&& other) noexcept
+            : waiting(std::move(other)), list_hook<waiters>(), awaited_(other.awaited_),
+              cancellable_(other.cancellable_) {}
 
         bool await_ready() const noexcept { return awaited_.happened_; }
         template <class Promise>
         bool await_suspend(std::coroutine_handle<Promise> task) noexcept {
-            canceled_ = !suspend(task, cancellable_ ? task.promise().governing() : nullptr);
+            strand* const strand = task.promise().governing();
+            if (cancellable_)
+                canceled_ = !suspend(task, strand);
+            else
+                suspend_uncancellable(task, strand);
             if (!canceled_) awaited_.waiters_.push_back(*this);
             return !canceled_;
         }
@@ -42,10 +50,9 @@ public:
         }
         void happen() noexcept {
             unlink();
-            wake(on_);
+            wake();
         }
 
-        loop& on_;
         event& awaited_;
         bool cancellable_;
         bool canceled_ = false;
@@ -62,9 +69,9 @@ public:
     void reset() noexcept { happened_ = false; }
 
     /// Errors: `operation_canceled`. Cancellation: at once.
-    wait_operation wait(loop& loop) noexcept { return {loop, *this, true}; }
+    wait_operation wait() noexcept { return {*this, true}; }
     /// Waits in spite of a cancellation, for what is sure to happen soon.
-    wait_operation join(loop& loop) noexcept { return {loop, *this, false}; }
+    wait_operation join() noexcept { return {*this, false}; }
 
 private:
     bool happened_ = false;

@@ -97,10 +97,10 @@ void loop::leave_to_exit() noexcept {
     leave_all_behind();
 }
 
-void loop::spawn(task<void> child) {
+scope& loop::running_scope() noexcept {
     require(root_ != nullptr, "loop::spawn was called while the loop does not run; "
                               "spawn from the task given to run");
-    root_->spawn(std::move(child));
+    return *root_;
 }
 
 void loop::post(std::move_only_function<void()> call) { mailbox_->post(std::move(call)); }
@@ -128,7 +128,7 @@ void loop::begin_run() {
     mailbox_->open();
     alarm_->open();
     runs_.fetch_add(1, std::memory_order_relaxed);
-    root_ = std::make_unique<scope>(*this, nullptr);
+    root_ = std::make_unique<scope>(*this);
 }
 
 void loop::run_until(const bool& ended) {

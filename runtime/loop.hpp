@@ -94,10 +94,12 @@ public:
     template <class T>
     T run(task<T> main);
 
-    /// Starts a task beside the main one; cancelled and joined when the main one ends.
+    /// Starts a task beside the main one; cancelled and joined when the main one ends. What it
+    /// answers is dropped, as by `scope::spawn`.
     ///
     /// Only while `run` is running.
-    void spawn(task<void> child);
+    template <class T>
+    void spawn(task<T> child);
 
     /// Runs `call` on the loop's thread, soon. May be called from any thread.
     ///
@@ -171,6 +173,7 @@ private:
     friend class ring_operation;
     friend class waiting;
 
+    [[nodiscard]] scope& running_scope() noexcept;
     void begin_run();
     void reap(std::size_t silently_submitted);
     void run_until(const bool& ended);
@@ -242,23 +245,25 @@ void loop::submit_unawaited(Prepare prepare) {
 }
 
 inline bool waiting::suspend(std::coroutine_handle<> task, strand* strand) noexcept {
-    if (strand) {
-        if (strand->canceled()) return false;
-        strand->current_ = this;
-        strand_ = strand;
-    }
-    task_ = task;
+    if (strand->canceled()) return false;
+    suspend_uncancellable(task, strand);
+    strand->current_ = this;
     return true;
 }
 
-inline void waiting::stay() noexcept {
-    if (strand_) std::exchange(strand_, nullptr)->current_ = nullptr;
+inline void waiting::suspend_uncancellable(std::coroutine_handle<> task, strand* strand) noexcept {
+    strand_ = strand;
+    task_ = task;
 }
 
-inline void waiting::wake(loop& loop) noexcept {
+inline void waiting::stay() noexcept { strand_->current_ = nullptr; }
+
+inline void waiting::wake() noexcept {
     stay();
-    loop.ready_.push(task_);
+    task_loop().ready_.push(task_);
 }
+
+inline loop& waiting::task_loop() const noexcept { return strand_->own_loop(); }
 
 template <class Service>
 Service& loop::service() {
@@ -282,6 +287,11 @@ inline task<void> keep(task<void> running, bool& ended) {
 }
 
 } // namespace detail
+
+template <class T>
+void loop::spawn(task<T> child) {
+    running_scope().spawn(std::move(child));
+}
 
 template <class T>
 T loop::run(task<T> main) {

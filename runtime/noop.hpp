@@ -21,6 +21,6 @@ struct noop {
 /// Goes through the kernel and back: one turn of the loop.
 ///
 /// Source: IORING_OP_NOP (Linux 5.1).
-inline operation<operations::noop> noop(loop& loop) noexcept { return {loop, {}}; }
+inline operation<operations::noop> noop() noexcept { return operation<operations::noop>({}); }
 
 } // namespace ringdown

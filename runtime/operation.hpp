@@ -28,15 +28,15 @@ concept answers_in_place = requires(D& d, loop& loop) {
     { d.in_place(loop) } -> std::same_as<std::optional<int>>;
 };
 
-/// A ring operation as a task awaits it. Lives in the awaiting coroutine's frame; allocates
-/// nothing.
+/// A ring operation as a task awaits it, on that task's loop. Lives in the awaiting coroutine's
+/// frame; allocates nothing.
 ///
 /// Cancellation: the kernel is asked to end it; a result that it had achieved is returned.
 template <operation_descriptor Descriptor>
 class [[nodiscard]] operation final : public ring_operation, public waiting {
 public:
-    operation(loop& loop, Descriptor descriptor) noexcept
-        : ring_operation(Descriptor::name), on_(loop), descriptor_(std::move(descriptor)) {}
+    explicit operation(Descriptor descriptor) noexcept
+        : ring_operation(Descriptor::name), descriptor_(std::move(descriptor)) {}
 
     bool await_ready() const noexcept { return false; }
 
@@ -47,27 +47,26 @@ public:
             return false;
         }
         if constexpr (answers_in_place<Descriptor>) {
-            if (const std::optional<int> answer = descriptor_.in_place(on_)) {
+            if (const std::optional<int> answer = descriptor_.in_place(task_loop())) {
                 stay();
                 last_ = {*answer, 0};
                 return false;
             }
         }
-        submit(on_, [this](io_uring_sqe& sqe) { descriptor_.prepare(sqe); });
+        submit(task_loop(), [this](io_uring_sqe& sqe) { descriptor_.prepare(sqe); });
         return true;
     }
 
     auto await_resume() { return descriptor_.decode(last_); }
 
 private:
-    void cancel(cancel_reason) noexcept override { request_cancel(on_); }
+    void cancel(cancel_reason) noexcept override { request_cancel(task_loop()); }
 
     void completed(completion what) noexcept override {
         last_ = what;
-        if (!in_flight()) wake(on_);
+        if (!in_flight()) wake();
     }
 
-    loop& on_;
     Descriptor descriptor_;
     completion last_;
 };

@@ -26,8 +26,8 @@ struct poll {
 /// Lifetime: the descriptor stays open until the operation has ended.
 /// Errors: `bad_file_descriptor`, `operation_canceled`. Cancellation: safe.
 /// Source: poll(2), IORING_OP_POLL_ADD (Linux 5.1).
-inline operation<operations::poll> poll(loop& loop, int fd, unsigned events) noexcept {
-    return {loop, {fd, events}};
+inline operation<operations::poll> poll(int fd, unsigned events) noexcept {
+    return operation<operations::poll>({fd, events});
 }
 
 } // namespace ringdown

@@ -20,29 +20,36 @@ namespace ringdown {
 /// Cancellation: reaches every child; the join still waits for each.
 class scope final : private child_owner, private waiting {
 public:
-    scope(loop& loop, cancellation* ambient) noexcept : on_(loop), governing_(ambient) {}
+    /// The scope of a whole run.
+    explicit scope(loop& loop) noexcept : governing_(loop) {}
+    explicit scope(cancellation* ambient) noexcept : governing_(ambient) {}
     ~scope() {
         require(children_ == 0, "a scope was destroyed before its tasks ended; co_await its join");
     }
 
     /// Starts `child` at once, up to its first suspension.
-    void spawn(task<void> child) {
+    ///
+    /// Nobody awaits it, so what it answers is dropped, the error of a `result` as well: spawn
+    /// what has told its outcome elsewhere by then, as the run of a server has told its reports.
+    template <class T>
+    void spawn(task<T> child) {
         ++children_;
-        std::move(child).start(*this, &governing_);
+        std::move(child).start(*this, governing_);
     }
     /// Starts `child` for an owner of its own, which is told of its end and tells the scope in
     /// turn, by `leave`, when the scope need not wait for it any more, and of what went wrong.
     /// @{
-    void spawn(task<void> child, child_owner& owner) {
+    template <class T>
+    void spawn(task<T> child, child_owner& owner) {
         ++children_;
-        std::move(child).start(owner, &governing_);
+        std::move(child).start(owner, governing_);
     }
     void leave(std::exception_ptr failure = {}) noexcept {
         if (failure && !failure_) {
             failure_ = std::move(failure);
             governing_.request();
         }
-        if (--children_ == 0 && suspended()) wake(on_);
+        if (--children_ == 0 && suspended()) wake();
     }
     /// @}
 
@@ -55,24 +62,25 @@ public:
     [[nodiscard]] cancellation& governing() noexcept { return governing_; }
 
     /// Waits until every child has ended; `with_scope` does.
-    auto join() noexcept {
-        struct awaiter {
-            scope& joined;
-            bool await_ready() const noexcept { return joined.children_ == 0; }
-            void await_suspend(std::coroutine_handle<> task) const noexcept {
-                // Not cancellable by itself: the children are asked, and then waited for.
-                joined.suspend(task, nullptr);
-            }
-            void await_resume() const noexcept {}
-        };
-        return awaiter{*this};
-    }
+    auto join() noexcept { return join_operation{*this}; }
 
     void rethrow() const {
         if (failure_) std::rethrow_exception(failure_);
     }
 
 private:
+    struct join_operation {
+        scope& joined;
+
+        bool await_ready() const noexcept { return joined.children_ == 0; }
+        template <class Promise>
+        void await_suspend(std::coroutine_handle<Promise> task) const noexcept {
+            // Not cancellable by itself: the children are asked, and then waited for.
+            joined.suspend_uncancellable(task, task.promise().governing());
+        }
+        void await_resume() const noexcept {}
+    };
+
     void child_finished(std::coroutine_handle<> finished,
                         std::exception_ptr failure) noexcept override {
         finished.destroy();
@@ -81,7 +89,6 @@ private:
 
     void cancel(cancel_reason reason) noexcept override { governing_.request(reason); }
 
-    loop& on_;
     cancellation governing_;
     std::exception_ptr failure_;
     std::size_t children_ = 0;
@@ -92,15 +99,16 @@ private:
 /// Answers what `body` answers. When `body` throws, the scope is cancelled and joined first.
 /// Lifetime: `body` is kept until then, so it may capture.
 template <class Body>
-auto with_scope(loop& loop, Body body) -> std::invoke_result_t<Body&, scope&> {
+auto with_scope(Body body) -> std::invoke_result_t<Body&, scope&> {
     using answer = typename std::invoke_result_t<Body&, scope&>::value_type;
     cancellation* ambient = co_await current_cancellation{};
-    scope children(loop, ambient);
+    scope children(ambient);
+    co_await governed_by{children.governing()};
     std::exception_ptr failure;
     if constexpr (std::is_void_v<answer>) {
         try {
             auto running = body(children);
-            co_await running.under(children.governing());
+            co_await running;
         } catch (...) {
             failure = std::current_exception();
         }
@@ -112,7 +120,7 @@ auto with_scope(loop& loop, Body body) -> std::invoke_result_t<Body&, scope&> {
         std::optional<answer> value;
         try {
             auto running = body(children);
-            value.emplace(co_await running.under(children.governing()));
+            value.emplace(co_await running);
         } catch (...) {
             failure = std::current_exception();
         }

@@ -23,7 +23,7 @@ std::atomic<std::uint64_t> blocked_here{0};
 
 } // namespace
 
-signals::signals(loop& loop, std::initializer_list<int> which) : on_(loop), calls_(loop.calls()) {
+signals::signals(std::initializer_list<int> which, system_calls& calls) : calls_(calls) {
     std::uint64_t mask = 0;
     sigset_t blocked;
     sigemptyset(&blocked);
@@ -50,7 +50,7 @@ task<result<int>> signals::next() {
         const int got = calls_.read(fd_, &info, sizeof info);
         if (got == static_cast<int>(sizeof info)) co_return static_cast<int>(info.ssi_signo);
         if (got != -EAGAIN && got != -EINTR) co_return std::unexpected(system_error(got));
-        const auto ready = co_await poll(on_, fd_, POLLIN);
+        const auto ready = co_await poll(fd_, POLLIN);
         if (!ready) co_return std::unexpected(ready.error());
     }
 }

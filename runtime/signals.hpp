@@ -6,25 +6,23 @@
 #include <spawn.h>
 
 #include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/system_calls.hpp>
 #include <ringdown/runtime/task.hpp>
 
 namespace ringdown {
-
-class loop;
-class system_calls;
 
 /// Signals as something that a task awaits, instead of as interruptions.
 ///
 /// Blocks the signals in the calling thread, so construct it before the program starts other
 /// threads: they inherit the mask. Programs that are started inherit it as well, and would ignore
 /// a SIGTERM; see `child_attributes` and `child_signal_mask`.
-/// Lifetime: `next` is awaited on its loop, which may be destroyed first. The signals stay blocked
-/// after its destruction.
+/// Lifetime: outlives each `next`, which may be awaited on any loop. The signals stay blocked after
+/// its destruction.
 /// Errors: the constructor throws `std::invalid_argument` for a number that is no signal, and
 /// `std::system_error`.
 class signals {
 public:
-    signals(loop& loop, std::initializer_list<int> which);
+    explicit signals(std::initializer_list<int> which, system_calls& calls = kernel());
     signals(const signals&) = delete;
     signals& operator=(const signals&) = delete;
     ~signals();
@@ -36,8 +34,7 @@ public:
     task<result<int>> next();
 
 private:
-    loop& on_;
-    system_calls& calls_; // the loop may be gone before this is
+    system_calls& calls_;
     int fd_;
 };
 

@@ -56,6 +56,11 @@ public:
 
     /// The strand that the task runs on.
     [[nodiscard]] strand* governing() const noexcept { return strand_; }
+    /// Goes on, on a strand of its own, under that cancellation.
+    void come_under(cancellation& governing) noexcept {
+        join(governing);
+        strand_ = this;
+    }
 
 protected:
     void rethrow() const {
@@ -66,10 +71,8 @@ private:
     template <class T>
     friend class ringdown::task;
 
-    [[nodiscard]] strand* own_strand() noexcept { return this; }
-
-    // Who is told of the end: a task that awaits this one, or who spawned it on a strand of its
-    // own, the base.
+    // Who is told of the end: a task that awaits this one, or who spawned it, on the strand of its
+    // own that is the base.
     bool started_ = false; // these fill up the base
     bool spawned_ = false;
     bool parent_waits_ = false;
@@ -148,37 +151,14 @@ public:
         task& child_;
     };
 
-    /// Awaits the task on a strand of its own.
-    class governed_awaiter {
-    public:
-        bool await_ready() const noexcept { return false; }
-        bool await_suspend(std::coroutine_handle<> parent) {
-            return child_.start_below(parent, &strand_);
-        }
-        T await_resume() { return child_.frame_.promise().take(); }
-
-    private:
-        friend class task;
-        governed_awaiter(task& child, cancellation& governing) noexcept
-            : child_(child), strand_(&governing) {}
-
-        task& child_;
-        strand strand_;
-    };
-
     awaiter operator co_await() && noexcept { return awaiter(*this); }
     awaiter operator co_await() & noexcept { return awaiter(*this); }
 
-    /// Awaits the task under another cancellation than that of the awaiting task.
-    governed_awaiter under(cancellation& governing) noexcept {
-        return governed_awaiter(*this, governing);
-    }
-
     /// Starts the task for `owner`, which destroys the frame when told of its end.
-    void start(child_owner& owner, cancellation* governing) && {
+    void start(child_owner& owner, cancellation& governing) && {
         auto frame = std::exchange(frame_, nullptr);
-        auto& promise = begin(frame, frame.promise().own_strand());
-        promise.own_strand()->join(governing);
+        auto& promise = begin(frame);
+        promise.come_under(governing);
         promise.owner_ = &owner;
         promise.spawned_ = true;
         frame.resume();
@@ -190,17 +170,17 @@ private:
 
     explicit task(handle frame) noexcept : frame_(frame) {}
 
-    static promise_type& begin(handle frame, strand* strand) noexcept {
+    static promise_type& begin(handle frame) noexcept {
         require(frame != nullptr, "a task was awaited after it was moved away");
         promise_type& promise = frame.promise();
         require(!promise.started_, "a task was awaited twice; await it once and keep its value");
         promise.started_ = true;
-        promise.strand_ = strand;
         return promise;
     }
 
     bool start_below(std::coroutine_handle<> parent, strand* strand) {
-        auto& promise = begin(frame_, strand);
+        auto& promise = begin(frame_);
+        promise.strand_ = strand;
         promise.parent_ = parent.address();
         frame_.resume();
         if (frame_.done()) return false;

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <ringdown/runtime/awaitable.hpp>
 #include <ringdown/runtime/scope.hpp>
 
 namespace ringdown {
@@ -13,18 +14,18 @@ namespace ringdown {
 namespace detail {
 
 struct nothing {};
-template <class T>
-using value_or_nothing = std::conditional_t<std::is_void_v<T>, nothing, T>;
+template <awaitable A>
+using value_or_nothing = std::conditional_t<std::is_void_v<awaited<A>>, nothing, awaited<A>>;
 
-/// Runs `child` and keeps its value; the first of several to end is written to `first`.
-template <class T>
-task<void> keep_at(task<T> child, std::optional<value_or_nothing<T>>& value, std::size_t index,
+/// Awaits `child` and keeps its value; the first of several to end is written to `first`.
+template <awaitable A>
+task<void> keep_at(A child, std::optional<value_or_nothing<A>>& value, std::size_t index,
                    std::optional<std::size_t>& first, scope* cancel_others) {
-    if constexpr (std::is_void_v<T>) {
-        co_await child;
+    if constexpr (std::is_void_v<awaited<A>>) {
+        co_await std::move(child);
         value.emplace();
     } else {
-        value.emplace(co_await child);
+        value.emplace(co_await std::move(child));
     }
     if (!first) {
         first = index;
@@ -32,59 +33,60 @@ task<void> keep_at(task<T> child, std::optional<value_or_nothing<T>>& value, std
     }
 }
 
-template <class... T>
+template <awaitable... A>
 struct gathered {
-    std::tuple<std::optional<value_or_nothing<T>>...> values;
+    std::tuple<std::optional<value_or_nothing<A>>...> values;
     std::optional<std::size_t> first;
 };
 
-template <class... T>
-task<void> gather(loop& loop, gathered<T...>& into, bool first_ends_all, task<T>... children) {
-    std::tuple<task<T>...> kept(std::move(children)...);
+template <awaitable... A>
+task<void> gather(gathered<A...>& into, bool first_ends_all, A... children) {
+    std::tuple<A&...> each(children...);
     auto body = [&](scope& inside) -> task<void> {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
-            (inside.spawn(keep_at<T>(std::move(std::get<I>(kept)), std::get<I>(into.values), I,
+            (inside.spawn(keep_at<A>(std::move(std::get<I>(each)), std::get<I>(into.values), I,
                                      into.first, first_ends_all ? &inside : nullptr)),
              ...);
-        }(std::index_sequence_for<T...>{});
+        }(std::index_sequence_for<A...>{});
         co_return;
     };
-    co_await with_scope(loop, std::move(body));
+    co_await with_scope(std::move(body));
 }
 
 } // namespace detail
 
-/// Runs tasks side by side and answers a tuple of their values (`detail::nothing` for void).
+/// Awaits all, side by side, and answers a tuple of their values (`detail::nothing` for void).
 ///
+/// Takes tasks and operations (`awaitable`).
 /// Errors: the first exception cancels the others and is thrown when all have ended.
 /// Cancellation: reaches each.
-template <class... T>
-task<std::tuple<detail::value_or_nothing<T>...>> when_all(loop& loop, task<T>... children) {
-    detail::gathered<T...> into;
-    co_await detail::gather(loop, into, false, std::move(children)...);
+template <awaitable... A>
+task<std::tuple<detail::value_or_nothing<A>...>> when_all(A... children) {
+    detail::gathered<A...> into;
+    co_await detail::gather<A...>(into, false, std::move(children)...);
     co_return std::apply(
         [](auto&... value) {
-            return std::tuple<detail::value_or_nothing<T>...>(std::move(*value)...);
+            return std::tuple<detail::value_or_nothing<A>...>(std::move(*value)...);
         },
         into.values);
 }
 
-/// What `when_any` answers: which task ended first, and the value of each, since one that was
+/// What `when_any` answers: which of them ended first, and the value of each, since one that was
 /// cancelled may have achieved something all the same.
-template <class... T>
+template <awaitable... A>
 struct any_of {
     std::size_t first;
-    std::tuple<std::optional<detail::value_or_nothing<T>>...> values;
+    std::tuple<std::optional<detail::value_or_nothing<A>>...> values;
 };
 
-/// Runs tasks side by side until the first has ended, cancels the others and joins them.
+/// Awaits all, side by side, until the first has ended; cancels the others and joins them.
 ///
-/// Errors: as `when_all`. Cancellation: reaches each.
-template <class... T>
-task<any_of<T...>> when_any(loop& loop, task<T>... children) {
-    detail::gathered<T...> into;
-    co_await detail::gather(loop, into, true, std::move(children)...);
-    co_return any_of<T...>{*into.first, std::move(into.values)};
+/// Takes tasks and operations (`awaitable`). Errors: as `when_all`. Cancellation: reaches each.
+template <awaitable... A>
+task<any_of<A...>> when_any(A... children) {
+    detail::gathered<A...> into;
+    co_await detail::gather<A...>(into, true, std::move(children)...);
+    co_return any_of<A...>{*into.first, std::move(into.values)};
 }
 
 } // namespace ringdown

@@ -34,10 +34,10 @@ task<void> send_flood(stream& to, std::span<const std::byte> flood) {
 
 // Asked to end while its answer is stuck.
 task<void> answer_and_end(stream& peer, crowd_state& state) {
-    co_await with_scope(peer.on(), [&](scope& inside) -> task<void> {
+    co_await with_scope([&](scope& inside) -> task<void> {
         inside.spawn(send_flood(peer, state.flood));
         ++state.served;
-        (void)co_await state.asked.wait(peer.on());
+        (void)co_await state.asked.wait();
         if (!state.by_drain) co_await graceful_close(peer, state.policy);
     });
 }
@@ -58,8 +58,8 @@ task<void> serve(stream peer, crowd_state& state) {
 
 task<void> end_all(loop& on, server& ended, crowd_state& state, times& at) {
     while (state.served < state.crowd.all())
-        (void)co_await sleep_for(on, 5ms);
-    (void)co_await sleep_for(on, 50ms); // as by hand
+        (void)co_await sleep_for(5ms);
+    (void)co_await sleep_for(50ms); // as by hand
     at.asked = on.now();
     at.deadline = at.asked + state.crowd.within;
     state.policy.deadline = at.deadline;
@@ -69,7 +69,7 @@ task<void> end_all(loop& on, server& ended, crowd_state& state, times& at) {
     }
     state.asked.set();
     while (ended.open() > 0)
-        (void)co_await sleep_for(on, 5ms);
+        (void)co_await sleep_for(5ms);
     co_await ended.drain();
 }
 
@@ -88,7 +88,7 @@ times end_by_ringdown(int listener, const scene& crowd) {
     server only(
         on, std::make_shared<listening_socket>(::dup(listener)),
         [&state](stream peer) { return serve(std::move(peer), state); }, options);
-    on.run(when_all(on, only.run(), end_all(on, only, state, at)));
+    on.run(when_all(only.run(), end_all(on, only, state, at)));
     return at;
 }
 

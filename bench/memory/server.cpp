@@ -36,8 +36,8 @@ public:
     task<void> answers(std::uint64_t expected) {
         expected_ = expected;
         if (answers_ < expected) answered_.reset();
-        (void)co_await answered_.wait(on_);
-        (void)co_await sleep_for(on_, settles_within);
+        (void)co_await answered_.wait();
+        (void)co_await sleep_for(settles_within);
     }
 
 private:
@@ -78,7 +78,7 @@ measured serve_and_look(std::uint32_t connections, std::chrono::nanoseconds idle
         const auto frame = handlers.echo(stream());
         made.handler_bytes = pool_blocks::now().since(nobody).only();
     }
-    on.run(when_all(on, of.run(), look(of, handlers, others, made, connections)));
+    on.run(when_all(of.run(), look(of, handlers, others, made, connections)));
     return made;
 }
 

@@ -17,33 +17,32 @@ namespace {
 using namespace ringdown;
 using namespace std::chrono_literals;
 
-// `depth` tasks beside each other, made by `make(on, times)`.
+// `depth` tasks beside each other, made by `make(times)`.
 template <class Make>
-task<void> side_by_side(loop& on, section& counts, std::size_t depth, std::size_t count,
-                        Make make) {
+task<void> side_by_side(section& counts, std::size_t depth, std::size_t count, Make make) {
     counts.begin();
-    co_await with_scope(on, [&](scope& inside) -> task<void> {
+    co_await with_scope([&](scope& inside) -> task<void> {
         for (std::size_t i = 0; i < depth; ++i)
-            inside.spawn(make(on, count / depth));
+            inside.spawn(make(count / depth));
         co_return;
     });
     counts.end();
 }
 
-task<void> await_noops(loop& on, std::size_t times) {
+task<void> await_noops(std::size_t times) {
     for (std::size_t i = 0; i < times; ++i)
-        co_await noop(on);
+        co_await noop();
 }
 
-task<void> await_timers(loop& on, std::size_t times) {
+task<void> await_timers(std::size_t times) {
     for (std::size_t i = 0; i < times; ++i)
-        (void)co_await sleep_for(on, 0ns);
+        (void)co_await sleep_for(0ns);
 }
 
-task<void> await_within_deadlines(loop& on, std::size_t times) {
+task<void> await_within_deadlines(std::size_t times) {
+    const loop& on = co_await current_loop{};
     for (std::size_t i = 0; i < times; ++i) {
-        auto awaited = as_task([&] { return noop(on); });
-        const auto done = co_await with_deadline(on, on.now() + 10s, std::move(awaited));
+        const auto done = co_await with_deadline(on.now() + 10s, noop());
         must(done.has_value(), "a deadline was not reached, and cancelled all the same");
     }
 }
@@ -53,21 +52,21 @@ struct slot {
     std::uint64_t value = 0;
 };
 
-task<void> hand_on(loop& on, slot& from, slot& to, std::size_t times) {
+task<void> hand_on(slot& from, slot& to, std::size_t times) {
     for (std::size_t i = 0; i < times; ++i) {
-        (void)co_await from.filled.wait(on);
+        (void)co_await from.filled.wait();
         from.filled.reset();
         to.value = from.value + 1;
         to.filled.set();
     }
 }
 
-task<void> go_round(loop& on, section& counts, std::vector<slot>& slots, std::size_t times) {
-    co_await with_scope(on, [&](scope& inside) -> task<void> {
+task<void> go_round(section& counts, std::vector<slot>& slots, std::size_t times) {
+    co_await with_scope([&](scope& inside) -> task<void> {
         for (std::size_t i = 0; i < slots.size(); ++i) {
             const bool last = (i + 1) % channel_stages == 0;
             slot& next = slots[last ? i + 1 - channel_stages : i + 1];
-            inside.spawn(hand_on(on, slots[i], next, times));
+            inside.spawn(hand_on(slots[i], next, times));
         }
         counts.begin();
         for (std::size_t i = 0; i < slots.size(); i += channel_stages)
@@ -82,9 +81,9 @@ task<void> add_one(std::uint64_t& to) {
     co_return;
 }
 
-task<void> spawn_all(loop& on, section& counts, std::size_t count) {
+task<void> spawn_all(section& counts, std::size_t count) {
     std::uint64_t sum = 0;
-    co_await with_scope(on, [&](scope& inside) -> task<void> {
+    co_await with_scope([&](scope& inside) -> task<void> {
         counts.begin();
         for (std::size_t i = 0; i < count; ++i)
             inside.spawn(add_one(sum));
@@ -98,31 +97,31 @@ task<void> spawn_all(loop& on, section& counts, std::size_t count) {
 
 void noop_awaited(section& counts, std::size_t depth, std::size_t count) {
     loop on;
-    on.run(side_by_side(on, counts, depth, count, await_noops));
+    on.run(side_by_side(counts, depth, count, await_noops));
 }
 
 void timer_awaited(section& counts, std::size_t depth, std::size_t count) {
     loop on;
-    on.run(side_by_side(on, counts, depth, count, await_timers));
+    on.run(side_by_side(counts, depth, count, await_timers));
 }
 
 void deadline_awaited(section& counts, std::size_t depth, std::size_t count) {
     loop on;
-    on.run(side_by_side(on, counts, depth, count, await_within_deadlines));
+    on.run(side_by_side(counts, depth, count, await_within_deadlines));
 }
 
 void channel_awaited(section& counts, std::size_t depth, std::size_t count) {
     std::vector<slot> slots(depth * channel_stages);
     const std::size_t times = count / (depth * channel_stages);
     loop on;
-    on.run(go_round(on, counts, slots, times));
+    on.run(go_round(counts, slots, times));
     for (std::size_t i = 0; i < slots.size(); i += channel_stages)
         must(slots[i].value == times * channel_stages, "a value was lost on its way");
 }
 
 void spawn_awaited(section& counts, std::size_t, std::size_t count) {
     loop on;
-    on.run(spawn_all(on, counts, count));
+    on.run(spawn_all(counts, count));
 }
 
 } // namespace bench

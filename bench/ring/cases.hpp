@@ -22,9 +22,9 @@ measured spawn_by_hand;    ///< A state on the heap, called by pointer, which fr
 
 /// By Ringdown.
 /// @{
-measured noop_awaited;     ///< `co_await noop(on)`.
-measured timer_awaited;    ///< `co_await sleep_for(on, 0ns)`.
-measured deadline_awaited; ///< `co_await with_deadline(on, when, as_task(noop))`.
+measured noop_awaited;     ///< `co_await noop()`.
+measured timer_awaited;    ///< `co_await sleep_for(0ns)`.
+measured deadline_awaited; ///< `co_await with_deadline(when, noop())`.
 measured channel_awaited;  ///< Values handed from task to task by events.
 measured spawn_awaited;    ///< `scope::spawn` of a task that ends at once.
 /// @}

@@ -88,7 +88,7 @@ task<void> receive_more(stream& from) {
 // Told to stop, it resets with a send and a receive under way.
 task<void> flood_until_told(stream peer) {
     loop& on = peer.on();
-    co_await with_scope(on, [&](scope& inside) -> task<void> {
+    co_await with_scope([&](scope& inside) -> task<void> {
         request asked;
         const bool whole = co_await receive(peer, asked);
         if (!whole) co_return;
@@ -135,7 +135,7 @@ int main(int argc, char** argv) {
                        ? std::make_shared<listening_socket>(servers::listen_on(given, 0))
                        : std::make_shared<listening_socket>(*where);
     loop on;
-    signals told(on, {SIGTERM, SIGINT});
+    signals told({SIGTERM, SIGINT});
     server only(on, std::move(listens), handler_of(given.what));
-    on.run(when_all(on, only.run(), drain_when_told(only, told, servers::drains(given.what))));
+    on.run(when_all(only.run(), drain_when_told(only, told, servers::drains(given.what))));
 }

@@ -28,7 +28,7 @@ task<void> caller::run() {
         co_return;
     }
     session_.emplace(std::move(*connected), session_role::client, ending());
-    co_await with_scope(on_, [this](scope& inside) { return converse(inside); });
+    co_await with_scope([this](scope& inside) { return converse(inside); });
 }
 
 task<void> caller::converse(scope& inside) {
@@ -76,7 +76,7 @@ task<bool> caller::send_one(std::uint32_t id) {
 task<result<void>> caller::wait_until_below(std::size_t in_flight) {
     while (!over_ && flights_.size() >= in_flight) {
         moved_.reset();
-        const auto waited = co_await moved_.wait(on_);
+        const auto waited = co_await moved_.wait();
         if (!waited) co_return waited;
     }
     if (over_) co_return std::unexpected(make_error_code(errc::ending));
@@ -157,7 +157,7 @@ void caller::end_because(const char* why) {
 }
 
 task<void> caller::end_on_signals() {
-    signals told(on_, {SIGINT, SIGTERM});
+    signals told({SIGINT, SIGTERM});
     auto signal = co_await told.next();
     if (!signal) co_return;
     end_because("interrupted");
@@ -168,7 +168,7 @@ task<void> caller::end_on_signals() {
 }
 
 task<void> caller::end_at_deadline() {
-    const auto slept = co_await sleep_until(on_, deadline_);
+    const auto slept = co_await sleep_until(deadline_);
     if (!slept) co_return;
     end_because("the deadline has passed");
     session_->abort(teardown_cause::deadline);

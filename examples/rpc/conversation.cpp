@@ -50,7 +50,7 @@ conversation::conversation(service& of, stream peer)
       frames_(of.options().frame_max) {}
 
 task<void> conversation::run() {
-    co_await with_scope(on_, [this](scope& inside) -> task<void> {
+    co_await with_scope([this](scope& inside) -> task<void> {
         inside.spawn(end_with_connection(inside));
         inside.spawn(watch_for_reset(inside));
         inside.spawn(end_silent_one());
@@ -121,7 +121,7 @@ task<result<void>> conversation::room_for(std::size_t bytes) {
            (in_progress_ > 0 && bytes_in_progress_ + bytes > options.frame_max)) {
         join_service();
         room_.reset();
-        const auto waited = co_await room_.wait(on_);
+        const auto waited = co_await room_.wait();
         if (!waited) co_return waited;
     }
     co_return result<void>{};
@@ -149,7 +149,7 @@ task<bool> conversation::make_answer(const message& asked, packed& into) {
     std::string failure;
     bool made = true;
     try {
-        made = co_await invoke(on_, asked, result);
+        made = co_await invoke(asked, result);
     } catch (const call_failed& failed) {
         failure = failed.what();
         ++service_.count().failed;
@@ -192,10 +192,10 @@ task<void> conversation::watch_for_reset(scope& inside) {
 }
 
 task<void> conversation::end_silent_one() {
-    const auto told = co_await service_.draining().wait(on_);
+    const auto told = co_await service_.draining().wait();
     if (!told || joined_) co_return;
     const auto slept = co_await sleep_until(
-        on_, std::min(*service_.drain_deadline(), on_.now() + first_request_within));
+        std::min(*service_.drain_deadline(), on_.now() + first_request_within));
     if (!slept || joined_) co_return;
     session_.begin_shutdown(service_.drain_policy());
     join_service();

@@ -29,12 +29,12 @@ std::chrono::nanoseconds milliseconds_in(const msgpack::object& value) {
 
 } // namespace
 
-task<bool> invoke(loop& on, const message& asked, msgpack::packer<packed>& result) {
+task<bool> invoke(const message& asked, msgpack::packer<packed>& result) {
     if (asked.method == "echo") {
         result.pack(only_param(asked));
     } else if (asked.method == "sleep") {
         const auto& time = only_param(asked);
-        const auto slept = co_await sleep_for(on, milliseconds_in(time));
+        const auto slept = co_await sleep_for(milliseconds_in(time));
         if (!slept) co_return false;
         result.pack(time);
     } else if (asked.method == "fail") {

@@ -19,7 +19,6 @@ struct call_failed : std::runtime_error {
 /// False when it was cancelled, so that there is no answer. Throws `call_failed`.
 /// Methods: `echo(x)` answers x; `sleep(ms)` answers ms after that time; `fail(text)` fails.
 /// Lifetime: `asked`, what it refers to and `result` stay until the task has ended.
-ringdown::task<bool> invoke(ringdown::loop& on, const message& asked,
-                            msgpack::packer<packed>& result);
+ringdown::task<bool> invoke(const message& asked, msgpack::packer<packed>& result);
 
 } // namespace rpc

@@ -13,8 +13,6 @@ namespace {
 
 using namespace ringdown;
 
-task<void> drain(worker& drained, drain_policy policy) { co_await drained.serving.drain(policy); }
-
 drain_policy policy_of(const draining& how) {
     drain_policy policy;
     policy.within = how.within;
@@ -39,7 +37,7 @@ task<void> drain_on_signal(std::list<worker>& workers, signals& asked, const dra
         for (worker& each : workers)
             each.on.post([&each, policy, tell] {
                 if (tell) tell(each.on, *policy.deadline);
-                each.on.spawn(drain(each, policy));
+                each.on.spawn(each.serving.drain(policy));
             });
     }
 }
@@ -61,7 +59,7 @@ task<void> run_server(worker& runs, const draining& how) {
 task<void> run_first(worker& first, const draining& how, task<void> draining, others& rest) {
     first.on.spawn(std::move(draining));
     co_await run_server(first, how);
-    if (rest.running > 0) co_await rest.ended.wait(first.on);
+    if (rest.running > 0) co_await rest.ended.wait();
 }
 
 // All but the first. One that cannot be started ends those that were.

@@ -62,8 +62,6 @@ task<result<void>> read_head(stream& peer, std::string& head) {
     co_return result<void>{};
 }
 
-task<result<void>> wait_for(loop& on, event& awaited) { co_return co_await awaited.wait(on); }
-
 } // namespace
 
 metrics_endpoint::metrics_endpoint(loop& on, const address& at, page_maker page)
@@ -97,9 +95,8 @@ task<void> metrics_endpoint::serve(stream peer) {
 // Empty for who asks nothing: gone, silent, or still silent when the program ends.
 task<std::string> metrics_endpoint::answer_to(stream& peer) {
     std::string head;
-    auto reading = with_deadline(on_, on_.now() + request_time, read_head(peer, head));
-    auto drained = wait_for(on_, serving_.draining());
-    auto first = co_await when_any(on_, std::move(reading), std::move(drained));
+    auto reading = with_deadline(on_.now() + request_time, read_head(peer, head));
+    auto first = co_await when_any(std::move(reading), serving_.draining().wait());
     const auto read = std::get<0>(first.values).value_or(std::unexpected(canceled()));
     if (!read && head.empty()) co_return std::string();
     if (!read && read.error() == errc::deadline_passed)

@@ -55,7 +55,7 @@ void overseer::finish() {
 task<void> overseer::run() {
     if (metrics_) on_.spawn(metrics_->run());
     if (view_) on_.spawn(draw());
-    co_await finished_.join(on_);
+    co_await finished_.join();
     if (metrics_) co_await metrics_->drain();
 }
 
@@ -90,7 +90,7 @@ task<result<void>> overseer::answers(std::uint64_t round) {
     const auto answers = [&](const watched& one) { return one.ended || one.round >= round; };
     while (!std::ranges::all_of(watched_, answers)) {
         answered_.reset();
-        const auto waited = co_await answered_.wait(on_);
+        const auto waited = co_await answered_.wait();
         if (!waited) co_return std::unexpected(waited.error());
     }
     co_return result<void>{};
@@ -100,9 +100,8 @@ task<standing> overseer::look() {
     const std::uint64_t round = ++rounds_;
     for (watched& each : watched_)
         if (!each.ended) ask(each, round);
-    auto waiting = answers(round);
     // Of who is late, the last answer counts.
-    (void)co_await with_deadline(on_, on_.now() + patience, std::move(waiting));
+    (void)co_await with_deadline(on_.now() + patience, answers(round));
     standing all;
     for (const watched& each : watched_)
         all.add(each.latest);
@@ -119,7 +118,7 @@ task<void> overseer::draw() {
     for (;;) {
         const standing now = co_await look();
         screen_->show(view_->page(now, on_.now(), drain_deadline_));
-        const auto slept = co_await sleep_for(on_, between_pages);
+        const auto slept = co_await sleep_for(between_pages);
         if (!slept) co_return;
     }
 }
@@ -133,7 +132,7 @@ task<void> overseer::keep_manager_informed() {
         if (overdue < extension) (void)manager_.extend(extension);
         const standing now = co_await look();
         (void)manager_.status("draining, " + std::to_string(now.open) + " connections left");
-        const auto slept = co_await sleep_for(on_, between_messages);
+        const auto slept = co_await sleep_for(between_messages);
         if (!slept) co_return;
     }
 }

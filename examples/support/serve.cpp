@@ -136,7 +136,7 @@ int serve(const serving_options& options, const server::handler& handler,
     socket.reset(); // the last server that stops accepting closes it
     std::size_t operations_left = 0;
     {
-        signals asked(workers.front().on, {SIGTERM, SIGINT});
+        signals asked({SIGTERM, SIGINT});
         std::optional<overseer> watching;
         if (overseer::wanted(options, manager)) watching.emplace(workers, options, manager);
         overseer* const seen_by = watching ? &*watching : nullptr;

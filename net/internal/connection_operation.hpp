@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include <ringdown/runtime/internal/intrusive_list.hpp>
 #include <ringdown/runtime/internal/ring_operation.hpp>
 #include <ringdown/runtime/loop.hpp>
@@ -35,6 +37,9 @@ public:
 protected:
     explicit connection_operation(connection& connection, const char* name) noexcept
         : ring_operation(name), connection_(connection) {}
+    connection_operation(connection_operation&& other) noexcept
+        : ring_operation(std::move(other)), list_hook<connection>(),
+          connection_(other.connection_) {}
     ~connection_operation() = default;
 
     template <class Prepare>

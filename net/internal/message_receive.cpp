@@ -65,7 +65,7 @@ void message_receive::settled(completion what) noexcept {
                            connection.life() < life_phase::aborting;
         if (!ended) error_ = connection.error_of(what.result);
     }
-    wake(ring_loop());
+    wake();
 }
 
 void message_receive::cancel(cancel_reason reason) noexcept {

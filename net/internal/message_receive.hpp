@@ -61,6 +61,7 @@ public:
     }
 
 protected:
+    message_receive(message_receive&&) noexcept = default;
     ~message_receive() = default;
 
     /// Where the sender's address goes.

@@ -49,13 +49,13 @@ bool recv_operation::begin() {
 
 void recv_operation::arrived() noexcept {
     answer_ = target().own_inbox()->copy_out(into_);
-    wake(ring_loop());
+    wake();
     target().note_taken(); // behind the reader: who waits for the end goes on after it
 }
 
 void recv_operation::fail(std::error_code why) noexcept {
     answer_ = std::unexpected(why);
-    wake(ring_loop());
+    wake();
 }
 
 void recv_operation::settled(completion what) noexcept {
@@ -64,7 +64,7 @@ void recv_operation::settled(completion what) noexcept {
     if (what.result > 0) {
         connection.bytes().received += static_cast<std::size_t>(what.result);
         answer_ = static_cast<std::size_t>(what.result);
-        wake(ring_loop());
+        wake();
         return;
     }
     if (what.result == 0)
@@ -105,13 +105,13 @@ bool lease_operation::begin() {
 
 void lease_operation::arrived() noexcept {
     answer_ = from_.own_inbox()->take();
-    wake(from_.on());
+    wake();
     from_.note_taken(); // behind the reader: who waits for the end goes on after it
 }
 
 void lease_operation::fail(std::error_code why) noexcept {
     answer_ = std::unexpected(why);
-    wake(from_.on());
+    wake();
 }
 
 void lease_operation::cancel(cancel_reason reason) noexcept {

@@ -22,6 +22,8 @@ public:
     virtual void fail(std::error_code why) noexcept = 0;
 
 protected:
+    inbox_reader() noexcept = default;
+    inbox_reader(inbox_reader&&) noexcept = default;
     ~inbox_reader() = default;
 };
 

@@ -114,7 +114,7 @@ void send_operation::settled(completion what) noexcept {
     else if (resume_after_notification_)
         go_on();
     // The buffer is the caller's again only when no completion, and no notification, is to come.
-    if (concluded_ && !in_flight()) wake(ring_loop());
+    if (concluded_ && !in_flight()) wake();
 }
 
 void send_vectored_operation::accepted(std::size_t bytes) noexcept {
@@ -190,7 +190,7 @@ void send_operation::note_failure() noexcept {
 void send_operation::refuse() noexcept {
     error_ = canceled();
     note_failure();
-    wake(ring_loop());
+    wake();
 }
 
 void send_operation::cancel(cancel_reason reason) noexcept {

@@ -15,6 +15,7 @@ public:
 
 protected:
     using connection_operation::connection_operation;
+    queued_operation(queued_operation&&) noexcept = default;
     ~queued_operation() = default;
 
 private:

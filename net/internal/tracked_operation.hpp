@@ -56,7 +56,7 @@ private:
     }
     void settled(completion what) noexcept override {
         last_ = what;
-        if (!in_flight()) wake(ring_loop());
+        if (!in_flight()) wake();
     }
 
     Descriptor descriptor_;

@@ -14,14 +14,15 @@ class loop;
 /// every buffer that it names, so it stays where it is and is not destroyed.
 class ring_operation {
 public:
-    ring_operation(const ring_operation&) = delete;
-    ring_operation& operator=(const ring_operation&) = delete;
+    ring_operation& operator=(ring_operation&&) = delete;
 
     [[nodiscard]] bool in_flight() const noexcept { return in_flight_; }
     [[nodiscard]] const char* name() const noexcept { return name_; }
 
 protected:
     explicit ring_operation(const char* name) noexcept : name_(name) {}
+    /// Only before it is submitted.
+    ring_operation(ring_operation&& other) noexcept : name_(other.name_) {}
     ~ring_operation() {
         if (in_flight_) [[unlikely]]
             misuse_in_flight();

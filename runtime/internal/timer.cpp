@@ -5,11 +5,17 @@ namespace ringdown {
 void timer::set(time_point when) {
     unset();
     when_ = when;
-    queue_.insert(*this);
+    queue_->insert(*this);
+}
+
+void timer::set(timer_queue& queue, time_point when) {
+    unset();
+    queue_ = &queue;
+    set(when);
 }
 
 void timer::unset() noexcept {
-    if (is_set()) queue_.remove(*this);
+    if (is_set()) queue_->remove(*this);
 }
 
 std::optional<timer_queue::time_point> timer_queue::next() const noexcept {

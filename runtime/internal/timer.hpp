@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include <ringdown/runtime/internal/assert.hpp>
 #include <ringdown/runtime/system_calls.hpp>
 
 namespace ringdown {
@@ -18,16 +19,23 @@ class timer {
 public:
     using time_point = system_calls::time_point;
 
-    explicit timer(timer_queue& queue) noexcept : queue_(queue) {}
-    timer(const timer&) = delete;
-    timer& operator=(const timer&) = delete;
+    /// One that learns of its queue when it is set.
+    timer() noexcept = default;
+    explicit timer(timer_queue& queue) noexcept : queue_(&queue) {}
+    timer& operator=(timer&&) = delete;
 
     /// Sets the timer, or moves it if it was set.
+    /// @{
     void set(time_point when);
+    void set(timer_queue& queue, time_point when);
+    /// @}
     void unset() noexcept;
     [[nodiscard]] bool is_set() const noexcept { return place_ != nowhere; }
 
 protected:
+    timer(timer&& other) noexcept : queue_(other.queue_) {
+        require(!other.is_set(), "a timer was moved while it was set");
+    }
     ~timer() { unset(); }
     virtual void expired() noexcept = 0;
 
@@ -35,7 +43,7 @@ private:
     friend class timer_queue;
     static constexpr std::size_t nowhere = ~std::size_t{0};
 
-    timer_queue& queue_;
+    timer_queue* queue_ = nullptr;
     time_point when_{};
     std::size_t place_ = nowhere;
 };

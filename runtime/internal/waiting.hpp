@@ -2,6 +2,8 @@
 
 #include <coroutine>
 
+#include <ringdown/runtime/internal/assert.hpp>
+
 namespace ringdown {
 
 class loop;
@@ -18,8 +20,7 @@ enum class cancel_reason : unsigned char {
 /// Once it was woken the task is ready; the loop resumes it from its turn and from nowhere else.
 class waiting {
 public:
-    waiting(const waiting&) = delete;
-    waiting& operator=(const waiting&) = delete;
+    waiting& operator=(waiting&&) = delete;
 
     /// Asks for an early end, once. The task is woken now or by the final completion, and still
     /// gets whatever was achieved.
@@ -27,15 +28,23 @@ public:
 
 protected:
     waiting() noexcept = default;
+    /// Only before it is awaited: a combinator takes it into its own frame so.
+    waiting(waiting&& other) noexcept {
+        require(!other.task_, "an operation was moved after it was awaited");
+    }
     ~waiting() = default;
 
-    /// Suspends `task`; on a strand it can be cancelled. False when that was requested already: it
+    /// Suspends `task` and lets its strand cancel it. False when that was requested already: it
     /// must not wait.
     bool suspend(std::coroutine_handle<> task, strand* strand) noexcept;
+    /// Suspends `task`, also where its strand is cancelled, and is not asked for an early end.
+    void suspend_uncancellable(std::coroutine_handle<> task, strand* strand) noexcept;
     /// It need not wait after all.
     void stay() noexcept;
-    void wake(loop& loop) noexcept;
+    void wake() noexcept;
     [[nodiscard]] bool suspended() const noexcept { return task_ != nullptr; }
+    /// That of the task, once it was suspended.
+    [[nodiscard]] loop& task_loop() const noexcept;
 
 private:
     std::coroutine_handle<> task_;

@@ -9,7 +9,7 @@ bool ending_operation::state::wait(std::coroutine_handle<> task, strand* strand)
     if (!begin()) return false;
     join();
     if (!suspend(task, strand)) {
-        suspend(task, nullptr);
+        suspend_uncancellable(task, strand);
         cancel(cancel_reason::scope);
     }
     return true;

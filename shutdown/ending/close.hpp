@@ -54,7 +54,7 @@ private:
         void cancel(cancel_reason reason) noexcept override;
         void reported(const teardown_report& report) noexcept override {
             report_ = &report;
-            wake(ended_->on());
+            wake();
         }
 
         connection_ref ended_;

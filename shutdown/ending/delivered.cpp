@@ -35,11 +35,11 @@ task<result<void>> delivered(connected_socket& watched) {
             co_return std::unexpected(connection.error_of(-connection.end_errno()));
         if (all_arrived(connection, sample)) {
             // A receive may have been told of a reset that emptied the queue: it is heard first.
-            if (!connection.traits().counts_acknowledgements) co_await noop(connection.on());
+            if (!connection.traits().counts_acknowledgements) co_await noop();
             if (connection.end_errno() == 0) co_return result<void>{};
             co_return std::unexpected(connection.error_of(-connection.end_errno()));
         }
-        const auto slept = co_await sleep_for(connection.on(), interval);
+        const auto slept = co_await sleep_for(interval);
         if (!slept) co_return std::unexpected(slept.error());
     }
 }

@@ -67,7 +67,7 @@ void peer_closed_operation::watch_for_reset() {
 void peer_closed_operation::settled(completion what) noexcept {
     connection& connection = target();
     if (phase_ == watching::over) {
-        if (!in_flight()) wake(ring_loop());
+        if (!in_flight()) wake();
         return;
     }
     if (phase_ == watching::for_reset) {
@@ -113,7 +113,7 @@ void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
     if (in_flight())
         request_cancel();
     else
-        wake(ring_loop());
+        wake();
 }
 
 void peer_closed_operation::cancel(cancel_reason reason) noexcept {

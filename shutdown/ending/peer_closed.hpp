@@ -2,6 +2,7 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <utility>
 
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/net/socket_handle.hpp>
@@ -29,6 +30,9 @@ public:
 
     peer_closed_operation(connection& watched, told when) noexcept
         : connection_operation(watched, "poll"), when_(when) {}
+    peer_closed_operation(peer_closed_operation&& other) noexcept
+        : connection_operation(std::move(other)), waiting(std::move(other)), connection_watcher(),
+          when_(other.when_) {}
 
     bool await_ready() const noexcept { return false; }
     template <class Promise>

@@ -22,14 +22,14 @@ task<drain_report> server::drain(drain_policy policy) {
             "a server's handler or hook awaited the drain that waits for it; spawn it on the loop");
     if (under_way_ || phase_ == server_phase::drained) {
         escalate();
-        co_await answered_.join(on_);
+        co_await answered_.join();
         co_return *drained_as_;
     }
     drain_run run(*this, policy);
-    co_await with_scope(on_, [&](scope& inside) -> task<void> { co_await conduct(run, inside); });
+    co_await with_scope([&](scope& inside) -> task<void> { co_await conduct(run, inside); });
     if (run.called_off()) co_return run.report();
     // `run` may have answered before, that accepting failed; else it does now.
-    co_await all_served_.join(on_);
+    co_await all_served_.join();
     drained_as_ = run.report();
     answered_.set();
     co_return *drained_as_;
@@ -60,7 +60,7 @@ template <class Done>
 task<bool> server::pass(drain_run& run, Done done) {
     while (!run.called_off() && phase_ != server_phase::aborting && !done()) {
         run.stirred().reset();
-        const auto waited = co_await run.stirred().wait(on_);
+        const auto waited = co_await run.stirred().wait();
         if (!waited) escalate();
     }
     co_return !run.called_off() && phase_ != server_phase::aborting;
@@ -98,25 +98,23 @@ task<void> server::wait_unready(drain_run& run, scope& inside) {
 task<void> server::stop_accepting(drain_run& run) {
     cancellation* ambient = co_await current_cancellation{};
     cancellation governing(ambient);
+    co_await governed_by{governing};
     run.stopping = &governing;
     const bool left_to_others = run.policy().hand_over || listener_.leave_to_others();
     while (phase_ != server_phase::aborting) {
         std::error_code error;
         if (left_to_others) {
-            auto leave = listener_.hand_over();
-            const auto left = co_await leave.under(governing);
+            const auto left = co_await listener_.hand_over();
             if (left) break;
             error = left.error();
         } else {
-            auto stop = listener_.stop(run.patience());
-            const auto stopped = co_await stop.under(governing);
+            const auto stopped = co_await listener_.stop(run.patience());
             if (stopped) break;
             error = stopped.error();
         }
         if (phase_ == server_phase::aborting) break;
         run.note_shortage();
-        auto paused = pause(error);
-        co_await paused.under(governing);
+        co_await pause(error);
     }
     run.stopping = nullptr;
     if (!left_to_others) note_refusal(run);
@@ -154,11 +152,11 @@ task<void> server::wait_for_end(drain_run& run, scope& inside) {
     }
     while (!run.stopped || !nothing_left() || !no_hook_.happened()) {
         run.stirred().reset();
-        co_await run.stirred().join(on_);
+        co_await run.stirred().join();
     }
     enter(server_phase::drained);
     begin_hook(run, inside);
-    co_await no_hook_.join(on_);
+    co_await no_hook_.join();
 }
 
 void server::begin_hook(drain_run& run, scope& inside) {
@@ -168,17 +166,17 @@ void server::begin_hook(drain_run& run, scope& inside) {
 task<void> server::run_hook(drain_run& run, server_phase entered) {
     cancellation* ambient = co_await current_cancellation{};
     cancellation governing(ambient);
+    co_await governed_by{governing};
     // One of a phase that was left by an abort, or of a drain that was called off.
     while (!no_hook_.happened())
-        co_await no_hook_.join(on_);
+        co_await no_hook_.join();
     no_hook_.reset();
     hook_ = &governing;
     hook_of_ = &run;
     if (run.past_deadline()) governing.request(cancel_reason::deadline);
     std::exception_ptr failure;
     try {
-        auto hook = options_.on_phase(entered);
-        co_await hook.under(governing);
+        co_await options_.on_phase(entered);
     } catch (...) {
         failure = std::current_exception();
     }

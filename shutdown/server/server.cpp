@@ -31,8 +31,6 @@ bool shortage(std::error_code error) noexcept {
            error == std::errc::operation_not_permitted; // a firewall's rule, which may go
 }
 
-task<result<void>> wait_for(loop& loop, event& awaited) { co_return co_await awaited.wait(loop); }
-
 } // namespace
 
 server::server(loop& loop, std::shared_ptr<listening_socket> from, handler serve,
@@ -60,10 +58,10 @@ task<result<void>> server::run() {
     all_served_.reset();
     accepting_ = true;
     on_.spawn(serve_all());
-    const auto waited = co_await run_answers_.wait(on_);
+    const auto waited = co_await run_answers_.wait();
     if (!waited) {
         if (handlers_) handlers_->cancel();
-        co_await run_answers_.join(on_);
+        co_await run_answers_.join();
     }
     if (serving_threw_) std::rethrow_exception(std::exchange(serving_threw_, nullptr));
     co_return served_;
@@ -73,7 +71,7 @@ task<result<void>> server::run() {
 task<void> server::serve_all() {
     std::exception_ptr failure;
     try {
-        co_await with_scope(on_, [this](scope& inside) -> task<void> {
+        co_await with_scope([this](scope& inside) -> task<void> {
             handlers_ = &inside;
             served_ = co_await accept_all(inside);
             accepting_ = false;
@@ -128,7 +126,7 @@ task<void> server::within_limit() {
     for (bool waits = full(); waits;) {
         tell_paused(make_error_code(errc::connection_limit));
         connection_closed_.reset();
-        const auto waited = co_await connection_closed_.wait(on_);
+        const auto waited = co_await connection_closed_.wait();
         waits = waited && full();
     }
 }
@@ -181,8 +179,7 @@ task<result<void>> server::pause(std::error_code why) {
     tell_paused(why);
     connection_closed_.reset();
     const auto now = on_.now();
-    auto wait = wait_for(on_, connection_closed_);
-    co_return co_await with_deadline(on_, now + shortage_retry, std::move(wait));
+    co_return co_await with_deadline(now + shortage_retry, connection_closed_.wait());
 }
 
 void server::tell_paused(std::error_code why) {

@@ -8,29 +8,28 @@ namespace {
 // The state is kept by these, so that a session may go while somebody waits for it.
 
 task<result<std::optional<session_event>>> next_event_of(session_ref session) {
-    loop& loop = session->connection_of().on();
     for (;;) {
         if (const auto next = session->next_event()) co_return next;
         if (session->phase() == session_phase::completed) co_return std::nullopt;
-        const auto waited = co_await session->event_arrived().wait(loop);
+        const auto waited = co_await session->event_arrived().wait();
         if (!waited) co_return std::unexpected(waited.error());
     }
 }
 
 task<result<session_peer_end>> peer_end_of(session_ref session) {
-    const auto waited = co_await session->peer_end_known().wait(session->connection_of().on());
+    const auto waited = co_await session->peer_end_known().wait();
     if (!waited) co_return std::unexpected(waited.error());
     co_return session->end_of_peer();
 }
 
 task<result<session_report>> completion_of(session_ref session) {
-    const auto waited = co_await session->completed().wait(session->connection_of().on());
+    const auto waited = co_await session->completed().wait();
     if (!waited) co_return std::unexpected(waited.error());
     co_return session->report();
 }
 
 task<session_report> joined(session_ref session) {
-    co_await session->completed().join(session->connection_of().on());
+    co_await session->completed().join();
     co_return session->report();
 }
 

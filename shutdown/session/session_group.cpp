@@ -69,13 +69,13 @@ void session_group::note_progress() noexcept {
 }
 
 task<result<session_group_report>> session_group::completed() {
-    const auto waited = co_await completed_.wait(on_);
+    const auto waited = co_await completed_.wait();
     if (!waited) co_return std::unexpected(waited.error());
     co_return report_;
 }
 
 task<session_group_report> session_group::join() {
-    co_await completed_.join(on_);
+    co_await completed_.join();
     co_return report_;
 }
 

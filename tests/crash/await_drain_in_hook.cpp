@@ -14,10 +14,10 @@ int main() {
         on, std::make_shared<listening_socket>(*address::parse("127.0.0.1:0")),
         [](stream) -> task<void> { co_return; }, options);
     ended = &serving;
-    on.run([](loop& in, server& of) -> task<void> {
-        co_await with_scope(in, [&](scope& inside) -> task<void> {
-            inside.spawn([](server& runs) -> task<void> { (void)co_await runs.run(); }(of));
+    on.run([](server& of) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
+            inside.spawn(of.run());
             (void)co_await of.drain();
         });
-    }(on, serving));
+    }(serving));
 }

@@ -21,15 +21,15 @@ int main() {
     server serving(on, std::make_shared<listening_socket>(*address::parse("127.0.0.1:0")),
                    [&](stream client) -> task<void> {
                        const stream kept = std::move(client);
-                       co_await with_scope(on, [&](scope& in) -> task<void> {
-                           in.spawn([](server& of) -> task<void> { co_await of.drain(); }(*ended));
+                       co_await with_scope([&](scope& in) -> task<void> {
+                           in.spawn(ended->drain());
                            co_return;
                        });
                    });
     ended = &serving;
     on.run([](loop& in, server& of) -> task<void> {
-        co_await with_scope(in, [&](scope& inside) -> task<void> {
-            inside.spawn([](server& runs) -> task<void> { (void)co_await runs.run(); }(of));
+        co_await with_scope([&](scope& inside) -> task<void> {
+            inside.spawn(of.run());
             co_await connect_and_wait(in, of.local());
         });
     }(on, serving));

@@ -15,9 +15,9 @@ task<void> wait_in(std::optional<operation<operations::poll>>& place) {
 
 task<void> misuse(loop& on) {
     std::optional<operation<operations::poll>> place;
-    place.emplace(on, operations::poll{silent_socket(), POLLIN});
+    place.emplace(operations::poll{silent_socket(), POLLIN});
     on.spawn(wait_in(place));
-    co_await noop(on);
+    co_await noop();
     place.reset();
 }
 

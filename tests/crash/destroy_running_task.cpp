@@ -14,18 +14,23 @@ struct careless {
         std::suspend_always final_suspend() noexcept { return {}; }
         void return_void() {}
         void unhandled_exception() {}
-        strand* governing() const { return nullptr; }
+        promise_type(task<void>&, strand& its_own) : its_own_(&its_own) {}
+        strand* governing() const { return its_own_; }
+
+    private:
+        strand* its_own_;
     };
 };
 
-careless start(task<void>& running) { co_await running; }
+careless start(task<void>& running, strand&) { co_await running; }
 
 task<void> misuse(loop& on) {
-    auto child = [](loop& turning) -> task<void> {
-        (void)co_await sleep_for(turning, std::chrono::hours(1));
-    }(on);
-    start(child);
-    co_await noop(on);
+    cancellation root(on);
+    strand its_own;
+    its_own.join(root);
+    auto child = []() -> task<void> { (void)co_await sleep_for(std::chrono::hours(1)); }();
+    start(child, its_own);
+    co_await noop();
 }
 
 } // namespace

@@ -5,8 +5,8 @@ using namespace ringdown;
 namespace {
 
 task<void> misuse(loop& on) {
-    scope unjoined(on, nullptr);
-    unjoined.spawn([](loop& turning) -> task<void> { co_await noop(turning); }(on));
+    scope unjoined(on);
+    unjoined.spawn([]() -> task<void> { co_await noop(); }());
     co_return;
 }
 

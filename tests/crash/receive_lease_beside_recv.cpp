@@ -15,7 +15,7 @@ task<void> misuse(loop& on) {
     stream shared = *adopt(on, silent_socket());
     on.spawn(receive(shared));
     (void)co_await with_deadline(
-        on, on.now() + std::chrono::milliseconds(100),
+        on.now() + std::chrono::milliseconds(100),
         [](stream& from) -> task<void> { (void)co_await from.recv_lease(); }(shared));
 }
 

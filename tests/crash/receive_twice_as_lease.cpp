@@ -10,7 +10,7 @@ task<void> misuse(loop& on) {
     stream shared = *adopt(on, silent_socket());
     on.spawn(receive(shared));
     on.spawn(receive(shared));
-    co_await noop(on);
+    co_await noop();
 }
 
 } // namespace

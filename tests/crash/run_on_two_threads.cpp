@@ -6,7 +6,7 @@ using namespace ringdown;
 
 namespace {
 
-task<void> once(loop& on) { co_await noop(on); }
+task<void> once() { co_await noop(); }
 
 } // namespace
 
@@ -15,6 +15,6 @@ int main() {
         "a loop was run, or destroyed with connections left on it, by another thread than "
         "the one that ran it first");
     loop on;
-    on.run(once(on));
-    std::thread([&] { on.run(once(on)); }).join();
+    on.run(once());
+    std::thread([&] { on.run(once()); }).join();
 }

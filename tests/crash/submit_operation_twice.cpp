@@ -9,10 +9,10 @@ namespace {
 task<void> wait_for(operation<operations::poll>& shared) { (void)co_await shared; }
 
 task<void> misuse(loop& on) {
-    operation<operations::poll> shared(on, {silent_socket(), POLLIN});
+    operation<operations::poll> shared({silent_socket(), POLLIN});
     on.spawn(wait_for(shared));
     on.spawn(wait_for(shared));
-    co_await noop(on);
+    co_await noop();
 }
 
 } // namespace

@@ -59,7 +59,7 @@ task<bool> serve_and_ask(loop& on) {
     server_options options{.idle = 10s, .when_idle = {.requested = plans::abort}};
     options.on_report = [&](const teardown_report& report) { reported = ended_well(report); };
     server echoing(on, std::make_shared<listening_socket>(any), echo, std::move(options));
-    const auto answers = co_await when_all(on, echoing.run(), ask_and_drain(on, echoing));
+    const auto answers = co_await when_all(echoing.run(), ask_and_drain(on, echoing));
     co_return std::get<0>(answers).has_value() && std::get<1>(answers) && reported;
 }
 

@@ -27,9 +27,9 @@ TEST_CASE("abandoned: a send under way ends, and the peer is reset in the middle
         on.run([&]() -> task<void> {
             auto [here, there] = tcp ? over_tcp(on.loop) : over_unix(on.loop);
             std::error_code why;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(send_all(here, std::string(20'000'000, 'x'), why));
-                co_await turns(on.loop, 2);
+                co_await turns(2);
                 here = stream();
             });
             CHECK(why == std::errc::operation_canceled);
@@ -47,7 +47,7 @@ TEST_CASE("abandoned: what a peer sends above the limit of shutdown_receive rese
         CHECK(stopped.has_value());
         there.write_pattern(100'000);
         while (here.native_handle() >= 0)
-            co_await turns(on.loop, 1);
+            co_await turns(1);
         CHECK(there.read().empty());
         CHECK(there.last_error() == ECONNRESET);
     });

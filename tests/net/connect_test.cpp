@@ -149,12 +149,12 @@ TEST_CASE("connect: cancelled it gives the connection up") {
         const silent_listener at;
         for (const bool at_once : {false, true}) {
             std::error_code told;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 auto body = [](loop& turning, address to, std::error_code& why) -> task<void> {
                     why = (co_await connect(turning, to)).error();
                 };
                 inside.spawn(body(on.loop, at.local(), told));
-                if (!at_once) co_await turns(on.loop, 2);
+                if (!at_once) co_await turns(2);
                 inside.cancel();
             });
             CHECK(told == std::errc::operation_canceled);
@@ -168,7 +168,7 @@ TEST_CASE("connect: a cancellation that races with the connection leaks nothing"
         peer_listener at;
         for (int i = 0; i < 100; ++i) {
             std::optional<result<stream>> made;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(store(connect(on.loop, at.local()), made));
                 if (i % 2) on.loop.own_ring().submit();
                 inside.cancel();
@@ -213,7 +213,7 @@ TEST_CASE("connect: five hundred at once, through small queues") {
     int connected = 0;
     on.run([&]() -> task<void> {
         const auto at = std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"));
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             auto body = [](loop& turning, address to, int& count) -> task<void> {
                 const auto made = co_await connect(turning, to);
                 if (made) ++count;
@@ -232,9 +232,9 @@ TEST_CASE("connect: to a unix socket whose queue is full it waits for room") {
     const full_listener at(folder.socket());
     on.run([&]() -> task<void> {
         std::optional<result<stream>> made;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(store(connect(on.loop, at.local()), made));
-            co_await turns(on.loop, 5);
+            co_await turns(5);
             CHECK(!made);
             at.make_room();
         });
@@ -254,12 +254,12 @@ TEST_CASE("connect: to a unix socket whose queue is full it ends at the deadline
         CHECK(late.error() == errc::deadline_passed);
         CHECK(on.loop.statistics().enters - enters < 50);
         std::error_code told;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             auto body = [](loop& turning, address to, std::error_code& why) -> task<void> {
                 why = (co_await connect(turning, to)).error();
             };
             inside.spawn(body(on.loop, at.local(), told));
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             inside.cancel();
         });
         CHECK(told == std::errc::operation_canceled);

@@ -196,11 +196,11 @@ TEST_CASE("datagrams: a refusal is told to a receive that waits, or to the next 
         const address to = deserted();
         auto here = connected(on.loop, to);
         std::string got;
-        co_await with_scope(on.loop, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](datagram_socket& from, std::string& into) -> task<void> {
                 into = co_await next(from);
             }(here, got));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             CHECK(co_await here.send(bytes_of("anyone?")));
         });
         CHECK(got == refused_text);
@@ -227,7 +227,7 @@ TEST_CASE("datagrams: one that is too large is refused, and those beside it are 
         std::array<sent, 3> outcomes;
         const auto send = [](datagram_socket& by, std::span<const std::byte> data,
                              sent& into) -> task<void> { into = co_await by.send(data); };
-        co_await with_scope(on.loop, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send(here, larger, outcomes[0]));
             in.spawn(send(here, largest, outcomes[1]));
             in.spawn(send(here, bytes_of("small"), outcomes[2]));
@@ -249,7 +249,7 @@ TEST_CASE("datagrams: a receive past its deadline loses nothing, not even one of
     test_loop on;
     on.run([&]() -> task<void> {
         auto here = bound(on.loop);
-        const auto late = co_await with_deadline(on.loop, on.loop.now() + 5ms,
+        const auto late = co_await with_deadline(on.loop.now() + 5ms,
                                                  [](datagram_socket& from) -> task<result<packet>> {
                                                      std::array<std::byte, 8> into;
                                                      co_return co_await from.recv(into);
@@ -268,11 +268,11 @@ TEST_CASE("datagrams: one that arrives as its receive is cancelled is received, 
             auto here = bound(on.loop);
             udp_peer there;
             std::string got;
-            co_await with_scope(on.loop, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn([](datagram_socket& from, std::string& into) -> task<void> {
                     into = co_await next(from);
                 }(here, got));
-                co_await turns(on.loop, round % 3);
+                co_await turns(round % 3);
                 there.send_to("", here.local());
                 in.cancel();
             });
@@ -289,7 +289,7 @@ TEST_CASE("datagrams: operations in a scope that is cancelled do nothing") {
         auto here = connected(on.loop, there.local());
         sent outcome;
         std::string got;
-        co_await with_scope(on.loop, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.cancel();
             in.spawn([](datagram_socket& by, sent& unsent, std::string& none) -> task<void> {
                 unsent = co_await by.send(bytes_of("never"));

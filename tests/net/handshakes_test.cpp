@@ -104,9 +104,9 @@ TEST_CASE("stop: waits for handshakes under way as long as it may, and takes who
             listener from(on.loop, deferring("127.0.0.1:0"));
             auto client = connect_peer(from.local());
             std::optional<result<refusal>> stopped;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(store(from.stop({.within = 1h}), stopped));
-                co_await turns(on.loop, 20);
+                co_await turns(20);
                 CHECK_FALSE(stopped.has_value());
                 // A silent one's handshake completes when the kernel repeats SYN-ACK.
                 if (!silent) client.write("x");

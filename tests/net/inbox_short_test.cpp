@@ -74,9 +74,9 @@ TEST_CASE("recv_lease: however many leases are held, others receive, and each st
 
             there.write("served");
             std::optional<std::string> got;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(store(lease_some(here), got));
-                co_await turns(on.loop, 4);
+                co_await turns(4);
                 CHECK(got);
                 inside.cancel();
             });
@@ -155,7 +155,7 @@ TEST_CASE("recv_lease: connections that nobody reads hold little, however much t
         }
         for (auto& each : unread)
             each.there.write_pattern(50'000);
-        co_await turns(on.loop, 20);
+        co_await turns(20);
         auto& pool = on.loop.service<buffer_pool>();
         CHECK(pool.available() >= pool.count() / 4);
         MESSAGE("copies held: " << pool.copies());
@@ -180,15 +180,15 @@ TEST_CASE("recv_lease: without any buffer it waits, and one that returns wakes i
         auto [here, there] = over_tcp(on.loop);
         auto taken = take_every_buffer(pool);
         std::optional<std::string> got;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(store(lease_some(here), got));
             there.write("waiting");
-            co_await turns(on.loop, 5);
+            co_await turns(5);
             CHECK_FALSE(got);
             pool.give_back(taken.back());
             taken.pop_back();
             while (!got)
-                co_await turns(on.loop, 1);
+                co_await turns(1);
         });
         CHECK(*got == "waiting");
         give_back(pool, taken);
@@ -203,15 +203,15 @@ TEST_CASE("recv_lease: without any buffer the end of the stream is told all the 
             auto [here, there] = over_tcp(on.loop);
             auto taken = take_every_buffer(pool);
             std::optional<result<lease>> got;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(receive_lease(here, got));
-                co_await turns(on.loop, 2);
+                co_await turns(2);
                 if (reset)
                     there.reset();
                 else
                     there.finish();
                 for (int i = 0; i < 50 && !got; ++i)
-                    co_await turns(on.loop, 1);
+                    co_await turns(1);
             });
             give_back(pool, taken);
             REQUIRE(got);
@@ -229,9 +229,9 @@ TEST_CASE("recv_lease: cancelled while it waits for a buffer it ends at once") {
         auto taken = take_every_buffer(pool);
         there.write("kept");
         result<lease> got;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(keep([&] { return here.recv_lease(); }, got));
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             inside.cancel();
         });
         CHECK(got.error() == std::errc::operation_canceled);

@@ -46,14 +46,14 @@ TEST_CASE("recv_lease: an idle connection holds no buffer, where the kernel sele
     on.run([&]() -> task<void> {
         auto [here, there] = over_tcp(on.loop);
         auto& pool = on.loop.service<buffer_pool>();
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             std::optional<std::string> got;
             inside.spawn(store(lease_some(here), got));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             CHECK(pool.available() == pool.count());
             there.write("x");
             while (!got)
-                co_await turns(on.loop, 1);
+                co_await turns(1);
         });
     });
 }
@@ -115,10 +115,10 @@ TEST_CASE("recv_lease: many readers share few buffers, and all of them get every
     test_loop on({.buffers = 2, .buffer_bytes = 500});
     int intact = 0;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             auto body = [](loop& turning, int& count) -> task<void> {
                 auto [here, there] = over_tcp(turning);
-                co_await turns(turning, 1);
+                co_await turns(1);
                 there.write_pattern(20'000);
                 there.finish();
                 std::string all;
@@ -129,7 +129,7 @@ TEST_CASE("recv_lease: many readers share few buffers, and all of them get every
                         break;
                     }
                     all += text_of(*held);
-                    co_await turns(turning, 1); // while the buffer is out
+                    co_await turns(1); // while the buffer is out
                 }
                 if (all == pattern_text(20'000)) ++count;
             };
@@ -151,14 +151,14 @@ TEST_CASE("recv_lease: a connection whose reader lags behind leaves buffers to t
             lagging.there.write_pattern(1);
             CHECK(co_await lease_some(lagging.here) == pattern_text(1));
             lagging.there.write_pattern(50'000);
-            co_await turns(on.loop, 20);
+            co_await turns(20);
             CHECK(on.loop.service<buffer_pool>().available() > 0);
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 std::optional<std::string> got;
                 inside.spawn(store(lease_some(here), got));
                 there.write("served");
                 for (int i = 0; i < 20 && !got; ++i)
-                    co_await turns(on.loop, 1);
+                    co_await turns(1);
                 CHECK(got);
                 // What the first one was sent is all there, nevertheless.
                 std::string all;
@@ -166,7 +166,7 @@ TEST_CASE("recv_lease: a connection whose reader lags behind leaves buffers to t
                     all += co_await lease_some(lagging.here);
                 CHECK(all == pattern_text(50'000, 1));
                 while (!got)
-                    co_await turns(on.loop, 1);
+                    co_await turns(1);
             });
         });
     }
@@ -181,9 +181,9 @@ TEST_CASE("recv_lease: a cancellation that races with data loses no byte") {
         constexpr int rounds = 300;
         for (int i = 0; i < rounds; ++i) {
             result<lease> got;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(keep([&] { return here.recv_lease(); }, got));
-                if (i % 3 == 0) co_await turns(on.loop, 1);
+                if (i % 3 == 0) co_await turns(1);
                 if (i % 3 == 1) on.loop.own_ring().submit();
                 if (i % 4 != 3) there.write_pattern(10);
                 inside.cancel();
@@ -209,9 +209,9 @@ TEST_CASE("recv_lease: a stream that is dropped with data unread gives its buffe
             auto [here, there] = over_tcp(on.loop);
             there.write_pattern(600);
             (void)co_await lease_some(here);
-            if (i % 2) co_await turns(on.loop, 2);
+            if (i % 2) co_await turns(2);
         }
-        co_await turns(on.loop, 10);
+        co_await turns(10);
     });
     const auto& pool = on.loop.service<buffer_pool>();
     CHECK(pool.available() == pool.count());
@@ -238,7 +238,7 @@ TEST_CASE("recv_lease: completions that overflow their queue lose no data") {
         for (int i = 0; i < 20; ++i)
             all.push_back(over_tcp(on.loop));
         for (int round = 0; round < 20; ++round) {
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 auto body = [](conversation& between, std::uint64_t first) -> task<void> {
                     std::string got;
                     while (got.size() < 50)

@@ -24,7 +24,7 @@ TEST_CASE("listener: who is not asked for waits in the kernel's queue, but for a
         std::vector<stream> served;
         for (int i = 0; i < 4; ++i)
             served.push_back(*co_await from.accept());
-        co_await turns(on.loop, 20);
+        co_await turns(20);
         CHECK(from.accepted() <= 8);
         for (int i = 4; i < 100; ++i)
             served.push_back(*co_await from.accept());
@@ -42,7 +42,7 @@ TEST_CASE("listener: without a limit everyone is taken who waits") {
             MESSAGE("skip: single accepts take nobody by themselves");
             co_return;
         }
-        co_await turns(on.loop, 2);
+        co_await turns(2);
         CHECK(from.accepted() == 100);
     });
 }
@@ -82,9 +82,9 @@ TEST_CASE("listener: a limit that is raised lets those in who wait") {
         from.limit(0);
         const auto clients = connect_many(from.local(), 3);
         std::optional<result<stream>> got;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(store(from.accept(), got));
-            co_await turns(on.loop, 20);
+            co_await turns(20);
             CHECK_FALSE(got);
             CHECK(from.accepted() == 0);
             from.limit(1);
@@ -145,7 +145,7 @@ TEST_CASE("listener: a full one stops when nobody waits, and says so when somebo
         listener from(on.loop, any_port(), 1);
         from.limit(1);
         auto clients = connect_many(from.local(), 1);
-        co_await turns(on.loop, 1);
+        co_await turns(1);
         auto first = co_await from.accept();
         from.limit(0);
         const peer waits = connect_peer(from.local());

@@ -69,11 +69,11 @@ private:
 
     task<void> work(std::shared_ptr<listening_socket> from, std::size_t ahead) {
         listener accepting(loop_, std::move(from), ahead);
-        co_await with_scope(loop_, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(serve(accepting, inside));
-            co_await turns(loop_, 2);
+            co_await turns(2);
             accepts_.release();
-            co_await told_.join(loop_);
+            co_await told_.join();
             if (accepting.leave_to_others())
                 left_ = (co_await accepting.hand_over()).has_value();
             else

@@ -46,10 +46,10 @@ TEST_CASE("stop: everyone who waits in the kernel's queue is served, newcomers a
             int served = 0;
             std::optional<std::error_code> end;
             std::vector<peer> clients;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 if (accepting) {
                     inside.spawn(store(serve(from, served), end));
-                    co_await turns(on.loop, 2);
+                    co_await turns(2);
                 }
                 clients = connect_many(from.local(), 100);
                 for (auto& each : clients)
@@ -60,7 +60,7 @@ TEST_CASE("stop: everyone who waits in the kernel's queue is served, newcomers a
                 CHECK((co_await connect(on.loop, at)).error() == std::errc::connection_refused);
                 if (!accepting) inside.spawn(store(serve(from, served), end));
                 while (!end)
-                    co_await turns(on.loop, 1);
+                    co_await turns(1);
             });
             CHECK(served == 100);
             CHECK(*end == errc::ending);
@@ -102,13 +102,13 @@ TEST_CASE("stop: unix: whoever could connect is served, also those that came as 
             for (int i = 0; i < 6; ++i)
                 clients.emplace_back(connect_on);
             std::optional<std::error_code> end;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(store(serve(from, served), end));
                 while (served < 30)
-                    co_await turns(on.loop, 1);
+                    co_await turns(1);
                 CHECK(co_await from.stop());
                 while (!end)
-                    co_await turns(on.loop, 1);
+                    co_await turns(1);
             });
             over = true;
             clients.clear(); // joined
@@ -143,12 +143,12 @@ TEST_CASE("stop: closed in its midst, it is answered") {
             listener from(on.loop, any_port());
             std::optional<result<refusal>> stopped;
             std::optional<result<void>> left;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 if (hand_over)
                     inside.spawn(store(from.hand_over(), left));
                 else
                     inside.spawn(store(from.stop({.within = 1h, .uncounted = 1h}), stopped));
-                co_await turns(on.loop, hand_over ? 0 : 20);
+                co_await turns(hand_over ? 0 : 20);
                 from.close();
                 inside.cancel();
             });
@@ -167,15 +167,15 @@ TEST_CASE("hand over: who an armed accept was woken for is taken") {
         CHECK(first.leave_to_others());
         CHECK_FALSE(second.leave_to_others());
         std::optional<result<stream>> one, other;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(store(first.accept(), one));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             inside.spawn(store(second.accept(), other));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             // The first one has waited longest, so it is woken; it must not go without looking.
             auto client = connect_peer(first.local());
             CHECK(co_await first.hand_over());
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             CHECK((one->has_value() || (other && other->has_value())));
             CHECK(co_await second.stop());
         });
@@ -189,7 +189,7 @@ TEST_CASE("stop: in a cancelled scope it stops all the same") {
         listener from(on.loop, any_port());
         auto client = connect_peer(from.local());
         CHECK(co_await from.accept());
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.cancel();
             CHECK(co_await from.stop());
         });
@@ -204,7 +204,7 @@ TEST_CASE("listener: one of two that share a socket stops, the other waits witho
         listener first(on.loop, shared);
         listener second(on.loop, shared);
         std::optional<result<stream>> got;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             CHECK(co_await first.stop());
             inside.spawn(store(second.accept(), got));
             CHECK(co_await enters_during(on.loop, 20ms) < 20);
@@ -229,9 +229,9 @@ TEST_CASE("listener: two loops in two threads share one socket, and everyone is 
         both_listen.count_down();
         int served = 0;
         std::optional<std::error_code> end;
-        co_await with_scope(own.on, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(store(serve(from, served), end));
-            co_await own.asked_to_stop.wait(own.on);
+            co_await own.asked_to_stop.wait();
             CHECK(co_await from.stop());
         });
         CHECK(*end == errc::ending);

@@ -70,17 +70,17 @@ TEST_CASE("listener: several tasks may wait for it") {
     on.run([&]() -> task<void> {
         listener from(on.loop, any_port());
         int served = 0;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             auto body = [](listener& of, int& count) -> task<void> {
                 const auto accepted = co_await of.accept();
                 if (accepted) ++count;
             };
             for (int i = 0; i < 10; ++i)
                 inside.spawn(body(from, served));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             const auto clients = connect_many(from.local(), 10);
             while (inside.children() > 0)
-                co_await turns(on.loop, 1);
+                co_await turns(1);
         });
         CHECK(served == 10);
     });
@@ -93,9 +93,9 @@ TEST_CASE("listener: a cancelled accept leaves the connection to the next one") 
         std::vector<peer> clients;
         for (int i = 0; i < 50; ++i) {
             std::optional<result<stream>> got;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(store(from.accept(), got));
-                if (i % 2) co_await turns(on.loop, 1);
+                if (i % 2) co_await turns(1);
                 clients.push_back(connect_peer(from.local()));
                 inside.cancel();
             });
@@ -158,7 +158,7 @@ TEST_CASE("listener: destroyed, it aborts those that nobody asked for, and liste
         auto clients = connect_many(at, 10);
         CHECK(co_await from->accept());
         from.reset();
-        co_await turns(on.loop, 5);
+        co_await turns(5);
         int resets = 0;
         for (auto& each : clients) {
             CHECK(each.read().empty());
@@ -177,7 +177,7 @@ TEST_CASE("listener: the end of the run ends an accept that waits") {
         on.loop.spawn([](listener& of, std::error_code& why) -> task<void> {
             why = (co_await of.accept()).error();
         }(*from, told));
-        co_await turns(on.loop, 2);
+        co_await turns(2);
     });
     CHECK(told == std::errc::operation_canceled);
     // And it serves the next run.
@@ -200,13 +200,13 @@ TEST_CASE("listener: a descriptor handed over in non-blocking mode is waited for
         REQUIRE(::listen(fd, 10) == 0);
         listener from(on.loop, std::make_shared<listening_socket>(fd));
         std::optional<result<stream>> got;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(store(from.accept(), got));
             CHECK(co_await enters_during(on.loop, 20ms) < 20);
             auto client =
                 connect_peer(*address::parse("127.0.0.1:" + std::to_string(from.local().port())));
             while (!got)
-                co_await turns(on.loop, 1);
+                co_await turns(1);
         });
         CHECK(*got);
     });

@@ -131,7 +131,7 @@ TEST_CASE("packets: those that wait for room keep their order, and FIN comes las
         for (int i = 0; i < count; ++i)
             messages.push_back(i % 5 == 4 ? "" : std::to_string(i) + std::string(2000, 'x'));
         result<void> finished = std::unexpected(canceled());
-        co_await with_scope(on.loop, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (int i = 0; i < count; ++i)
                 in.spawn([](packet_stream& by, const std::string& text,
                             sent& into) -> task<void> {
@@ -141,10 +141,10 @@ TEST_CASE("packets: those that wait for room keep their order, and FIN comes las
             in.spawn([](packet_stream& by, result<void>& into) -> task<void> {
                 into = co_await by.shutdown_send();
             }(here, finished));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             CHECK(!state_of(here).sends().empty());
             for (const std::string& message : messages) {
-                co_await turns(on.loop, 2);
+                co_await turns(2);
                 CHECK(there.receive() == message);
             }
         });
@@ -231,12 +231,11 @@ TEST_CASE("packets: a receive past its deadline loses no message, not even an em
     test_loop on;
     on.run([&]() -> task<void> {
         auto [here, there] = over_packets(on.loop);
-        const auto late =
-            co_await with_deadline(on.loop, on.loop.now() + 5ms,
-                                   [](packet_stream& from) -> task<result<std::optional<packet>>> {
-                                       std::array<std::byte, 8> into;
-                                       co_return co_await from.recv(into);
-                                   }(here));
+        const auto late = co_await with_deadline(
+            on.loop.now() + 5ms, [](packet_stream& from) -> task<result<std::optional<packet>>> {
+                std::array<std::byte, 8> into;
+                co_return co_await from.recv(into);
+            }(here));
         CHECK(late.error() == errc::deadline_passed);
         there.send("");
         CHECK(co_await next(here) == "''");
@@ -249,11 +248,11 @@ TEST_CASE("packets: a message that arrives as its receive is cancelled is receiv
         on.run([&]() -> task<void> {
             auto [here, there] = over_packets(on.loop);
             std::string got;
-            co_await with_scope(on.loop, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn([](packet_stream& from, std::string& into) -> task<void> {
                     into = co_await next(from);
                 }(here, got));
-                co_await turns(on.loop, round % 3);
+                co_await turns(round % 3);
                 there.send("");
                 in.cancel();
             });
@@ -276,9 +275,9 @@ TEST_CASE("packets: a send that is cancelled while it waits was not sent, and is
             auto timed = [](packet_stream& by, const std::string& text, sent& into) -> task<void> {
                 into = co_await by.send(bytes_of(text));
             };
-            co_await with_scope(on.loop, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(timed(here, filler, outcome));
-                co_await sleep_for(on.loop, 2ms);
+                co_await sleep_for(2ms);
                 in.cancel();
             });
             if (outcome) ++filled;

@@ -31,10 +31,10 @@ struct cancellable_send {
         begun_to_cancel.set();
     }
     template <class Send>
-    task<void> run(loop& on, Send send) {
-        co_await with_scope(on, [&](scope& inside) -> task<void> {
+    task<void> run(Send send) {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(attempt(send));
-            (void)co_await begun_to_cancel.wait(on);
+            (void)co_await begun_to_cancel.wait();
             inside.cancel();
         });
     }
@@ -51,13 +51,12 @@ TEST_CASE("send: a cancelled send tells how many bytes the kernel accepted, and 
             auto data = pattern(4 << 20);
             const iovec part{data.data(), data.size()};
             cancellable_send cut;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                if (form == 0) inside.spawn(cut.run(on.loop, [&] { return here.send(data); }));
+            co_await with_scope([&](scope& inside) -> task<void> {
+                if (form == 0) inside.spawn(cut.run([&] { return here.send(data); }));
                 if (form == 1)
-                    inside.spawn(cut.run(on.loop, [&] { return here.send_vectored({&part, 1}); }));
-                if (form == 2)
-                    inside.spawn(cut.run(on.loop, [&] { return here.send_zero_copy(data); }));
-                co_await turns(on.loop, 3);
+                    inside.spawn(cut.run([&] { return here.send_vectored({&part, 1}); }));
+                if (form == 2) inside.spawn(cut.run([&] { return here.send_zero_copy(data); }));
+                co_await turns(3);
                 there.arrived_at_rest();
                 CHECK_FALSE(cut.ended);
                 cut.cancel();
@@ -66,7 +65,7 @@ TEST_CASE("send: a cancelled send tells how many bytes the kernel accepted, and 
                     std::uint64_t bytes = 0;
                     while (!cut.ended) {
                         if (there.unread() > 0) bytes += there.read_to_end(there.unread()).bytes;
-                        co_await turns(on.loop, 1);
+                        co_await turns(1);
                     }
                     CHECK(bytes <= cut.outcome.bytes);
                 }
@@ -101,16 +100,16 @@ TEST_CASE("shutdown_send: behind a send that is cancelled in the queue, no FIN f
         sent first;
         cancellable_send second;
         result<void> fin;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(keep([&] { return here.send(data); }, first));
-            inside.spawn(second.run(on.loop, [&] { return here.send(bytes_of("the end")); }));
+            inside.spawn(second.run([&] { return here.send(bytes_of("the end")); }));
             inside.spawn(keep([&] { return here.shutdown_send(); }, fin));
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             second.cancel();
             std::uint64_t bytes = 0;
             while (bytes < data.size()) {
                 bytes += there.read_to_end(std::min<std::uint64_t>(there.unread(), 65536)).bytes;
-                co_await turns(on.loop, 1);
+                co_await turns(1);
             }
         });
         CHECK(first);
@@ -128,14 +127,14 @@ TEST_CASE("send: one that is cancelled in the queue sends nothing, and those aro
         const std::vector<std::byte> never(1000, std::byte{0x55});
         sent first, third;
         cancellable_send second;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             const auto all = std::span(data);
             inside.spawn(keep([&] { return here.send(all.first(1 << 19)); }, first));
-            inside.spawn(second.run(on.loop, [&] { return here.send(never); }));
+            inside.spawn(second.run([&] { return here.send(never); }));
             inside.spawn(keep([&] { return here.send(all.subspan(1 << 19)); }, third));
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             second.cancel();
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             CHECK(second.ended);
             CHECK(second.outcome.error == std::errc::operation_canceled);
             CHECK(second.outcome.bytes == 0);
@@ -145,7 +144,7 @@ TEST_CASE("send: one that is cancelled in the queue sends nothing, and those aro
                 const auto seen = there.read_to_end(std::min<std::uint64_t>(there.unread(), 65536));
                 bytes += seen.bytes;
                 intact = intact && seen.intact;
-                co_await turns(on.loop, 1);
+                co_await turns(1);
             }
             CHECK(intact);
         });
@@ -164,12 +163,12 @@ TEST_CASE("send: cut short, those queued behind it are refused, and nothing of t
         cancellable_send cut;
         std::vector<sent> behind(3);
         result<void> fin;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            inside.spawn(cut.run(on.loop, [&] { return here.send(data); }));
+        co_await with_scope([&](scope& inside) -> task<void> {
+            inside.spawn(cut.run([&] { return here.send(data); }));
             for (auto& each : behind)
                 inside.spawn(keep([&] { return here.send(never); }, each));
             inside.spawn(keep([&] { return here.shutdown_send(); }, fin));
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             there.arrived_at_rest();
             cut.cancel();
         });
@@ -187,7 +186,7 @@ TEST_CASE("send: cut short, those queued behind it are refused, and nothing of t
         std::array<std::byte, 1> into;
         CHECK(co_await here.recv(into) == result<std::size_t>(1));
         here = stream();
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         CHECK(there.read().empty());
         CHECK(there.last_error() == ECONNRESET); // never a FIN
     });
@@ -199,16 +198,16 @@ TEST_CASE("send_last: cut short, no FIN follows") {
         auto [here, there] = over_tcp(on.loop, small_buffers);
         const auto data = pattern(4 << 20);
         cancellable_send cut;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            inside.spawn(cut.run(on.loop, [&] { return here.send_last(data); }));
-            co_await turns(on.loop, 3);
+        co_await with_scope([&](scope& inside) -> task<void> {
+            inside.spawn(cut.run([&] { return here.send_last(data); }));
+            co_await turns(3);
             there.arrived_at_rest();
             cut.cancel();
         });
         CHECK(cut.outcome.error == std::errc::operation_canceled);
         CHECK(there.read_to_end(cut.outcome.bytes).bytes == cut.outcome.bytes);
         here = stream();
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         CHECK(there.read().empty());
         CHECK(there.last_error() == ECONNRESET);
     });
@@ -221,23 +220,23 @@ TEST_CASE("send_last: cancelled in the queue, no FIN follows what was before it"
         const auto data = pattern(1 << 20);
         sent first;
         cancellable_send last;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(keep([&] { return here.send(data); }, first));
-            inside.spawn(last.run(on.loop, [&] { return here.send_last(bytes_of("the end")); }));
-            co_await turns(on.loop, 3);
+            inside.spawn(last.run([&] { return here.send_last(bytes_of("the end")); }));
+            co_await turns(3);
             last.cancel();
             std::uint64_t bytes = 0;
             while (bytes < data.size()) {
                 bytes += there.read_to_end(std::min<std::uint64_t>(there.unread(), 65536)).bytes;
-                co_await turns(on.loop, 1);
+                co_await turns(1);
             }
         });
         CHECK(first);
         CHECK(last.outcome.error == std::errc::operation_canceled);
         CHECK(last.outcome.bytes == 0);
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         here = stream();
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         CHECK(there.read().empty());
         CHECK(there.last_error() == ECONNRESET); // FIN would say that the answer was complete
     });
@@ -249,10 +248,10 @@ TEST_CASE("send: queued ones end when the stream is dropped, each with an error"
         auto [here, there] = over_tcp(on.loop, small_buffers);
         const auto data = pattern(1 << 20);
         std::vector<sent> all(5);
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             for (auto& each : all)
                 inside.spawn(keep([&] { return here.send(data); }, each));
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             here = stream();
         });
         for (const auto& each : all)
@@ -267,7 +266,7 @@ TEST_CASE("send: in a scope that is cancelled already it is not begun") {
     test_loop on;
     on.run([&]() -> task<void> {
         auto [here, there] = over_tcp(on.loop);
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.cancel();
             CHECK((co_await here.send(bytes_of("x"))).error == std::errc::operation_canceled);
             CHECK((co_await here.send_last(bytes_of("x"))).error == std::errc::operation_canceled);

@@ -61,7 +61,7 @@ TEST_CASE("options: in a cancelled scope they are not set") {
     test_loop on;
     on.run([&]() -> task<void> {
         auto [here, there] = over_tcp(on.loop);
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.cancel();
             CHECK((co_await here.set_option(SOL_SOCKET, SO_KEEPALIVE, 1)).error() ==
                   std::errc::operation_canceled);

@@ -62,7 +62,7 @@ TEST_CASE("send_last: FIN follows what was queued before it") {
         const auto all = std::span(data);
         peer_reading seen;
         std::thread reader([&] { seen = there.read_to_end(); });
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             auto body = [](stream& to, std::span<const std::byte> part) -> task<void> {
                 CHECK(co_await to.send(part));
             };
@@ -105,7 +105,7 @@ TEST_CASE("shutdown_send: FIN follows every byte that was handed over, also what
         const auto data = pattern(1'000'000);
         peer_reading seen;
         std::thread reader([&] { seen = there.read_to_end(); });
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             auto body = [](stream& to, std::span<const std::byte> part) -> task<void> {
                 CHECK(co_await to.send(part));
             };

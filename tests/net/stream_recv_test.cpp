@@ -116,9 +116,9 @@ TEST_CASE("recv: a cancellation that races with data loses no byte") {
         for (int i = 0; i < rounds; ++i) {
             std::array<std::byte, 64> into;
             result<std::size_t> got;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.spawn(keep([&] { return here.recv(into); }, got));
-                if (i % 3 == 0) co_await turns(on.loop, 1);
+                if (i % 3 == 0) co_await turns(1);
                 if (i % 3 == 1) on.loop.own_ring().submit();
                 if (i % 4 != 3) there.write_pattern(10);
                 inside.cancel();
@@ -142,7 +142,7 @@ TEST_CASE("recv: in a scope that is cancelled already it is not begun") {
     on.run([&]() -> task<void> {
         auto [here, there] = over_tcp(on.loop);
         there.write("kept");
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.cancel();
             std::array<std::byte, 8> into;
             CHECK((co_await here.recv(into)).error() == std::errc::operation_canceled);
@@ -158,17 +158,17 @@ TEST_CASE("recv: goes on while its stream is moved") {
         auto [here, there] = over_tcp(on.loop);
         for (const bool leased : {false, true}) {
             std::string got;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 auto body = [](stream& from, bool as_lease, std::string& into) -> task<void> {
                     into = co_await receive(from, as_lease);
                 };
                 inside.spawn(body(here, leased, got));
-                co_await turns(on.loop, 1);
+                co_await turns(1);
                 stream elsewhere = std::move(here);
                 CHECK_FALSE(here);
                 there.write("moved");
                 while (inside.children() > 0)
-                    co_await turns(on.loop, 1);
+                    co_await turns(1);
                 here = std::move(elsewhere);
             });
             CHECK(got == "moved");
@@ -183,7 +183,7 @@ TEST_CASE("recv: ends when its stream is destroyed") {
             auto [here, there] = over_tcp(on.loop);
             std::array<std::byte, 8> into;
             std::error_code told;
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 auto body = [](stream& from, bool as_lease, std::span<std::byte> buffer,
                                std::error_code& why) -> task<void> {
                     if (as_lease)
@@ -192,7 +192,7 @@ TEST_CASE("recv: ends when its stream is destroyed") {
                         why = (co_await from.recv(buffer)).error();
                 };
                 inside.spawn(body(here, leased, into, told));
-                co_await turns(on.loop, 1);
+                co_await turns(1);
                 here = stream();
             });
             CHECK(told == std::errc::operation_canceled);
@@ -213,7 +213,7 @@ TEST_CASE("recv: the end of the run cancels it") {
             why = (co_await from.recv(into)).error();
         };
         on.loop.spawn(body(*adopt(on.loop, made.ours), told));
-        co_await turns(on.loop, 1);
+        co_await turns(1);
     });
     there.close();
     CHECK(told == std::errc::operation_canceled);
@@ -226,10 +226,10 @@ TEST_CASE("recv: a hundred connections at once, through small queues") {
     for (const bool leased : {false, true}) {
         int intact = 0;
         on.run([&]() -> task<void> {
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 auto body = [](loop& turning, bool as_lease, int& count) -> task<void> {
                     auto [here, there] = over_tcp(turning);
-                    co_await turns(turning, 2);
+                    co_await turns(2);
                     std::string all;
                     for (int round = 0; round < 3; ++round) {
                         there.write_pattern(10'000);

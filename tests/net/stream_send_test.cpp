@@ -171,7 +171,7 @@ TEST_CASE("send: of many tasks on one stream never interleave, and keep their or
         peer_reading seen;
         std::thread reader([&] { seen = there.read_to_end(each * tasks); });
         int done = 0;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             auto body = [](stream& to, std::span<const std::byte> part, std::size_t form,
                            int& count) -> task<void> {
                 std::array<iovec, 2> halves{
@@ -258,14 +258,14 @@ TEST_CASE("send: goes on while its stream is moved") {
             over_tcp(on.loop, {.our_send_buffer = 20'000, .their_receive_buffer = 20'000});
         const auto data = pattern(1 << 20);
         sent outcome;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(keep([&] { return here.send(data); }, outcome));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             const stream elsewhere = std::move(here);
             peer_reading seen;
             std::thread reader([&] { seen = there.read_to_end(data.size()); });
             while (inside.children() > 0)
-                co_await turns(on.loop, 1);
+                co_await turns(1);
             reader.join();
             CHECK(seen.intact);
             CHECK(seen.bytes == data.size());

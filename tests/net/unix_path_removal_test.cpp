@@ -96,11 +96,11 @@ TEST_CASE("unix path: is gone when a listener is, although its accept has not en
                 const auto nobody = co_await waits.accept();
                 CHECK(!nobody);
             }(*from));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             CHECK(fs::exists(path));
             from->close();
             CHECK_FALSE(fs::exists(path));
-            co_await turns(on.loop, 4);
+            co_await turns(4);
             if (closed) continue;
             from.reset();
         }

@@ -30,12 +30,12 @@ namespace {
 task<void> note_sleep(loop& on, std::chrono::milliseconds time,
                       std::vector<std::chrono::nanoseconds>& late) {
     const auto due = on.now() + time;
-    CHECK(co_await sleep_until(on, due));
+    CHECK(co_await sleep_until(due));
     late.push_back(on.now() - due);
 }
 
 // Turns that leave the alarm armed for an hour.
-task<void> arm_for_an_hour(loop& on) { co_await with_deadline(on, on.now() + 1h, turns(on, 3)); }
+task<void> arm_for_an_hour(loop& on) { co_await with_deadline(on.now() + 1h, turns(3)); }
 
 /// Counts how often it has expired, and sets itself again if told to when.
 class counting final : public timer {
@@ -87,9 +87,9 @@ int sleep_below_an_alarm() {
     std::uint64_t enters = 0;
     const auto body = [&]() -> task<void> {
         co_await arm_for_an_hour(on);
-        co_await with_deadline(on, on.now() + 40ms, turns(on, 3));
+        co_await with_deadline(on.now() + 40ms, turns(3));
         enters = on.statistics().enters;
-        static_cast<void>(co_await sleep_for(on, 80ms));
+        static_cast<void>(co_await sleep_for(80ms));
         enters = on.statistics().enters - enters;
     };
     on.run(body());
@@ -108,12 +108,12 @@ TEST_CASE("alarm: a timer that is due before it is not late, in a loop that wait
         std::vector<std::chrono::nanoseconds> late;
         on.run([&]() -> task<void> {
             co_await arm_for_an_hour(on.loop);
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 for (const auto time : {50ms, 20ms, 40ms, 30ms})
                     inside.spawn(note_sleep(on.loop, time, late));
-                co_await turns(on.loop, 3);
+                co_await turns(3);
                 while (works && late.size() < 4)
-                    co_await noop(on.loop);
+                    co_await noop();
             });
         });
         REQUIRE(late.size() == 4);
@@ -127,10 +127,10 @@ TEST_CASE("alarm: a timer that is due before it is not late, in a loop that wait
 TEST_CASE("alarm: rings for a timer that is gone, once, and then for those that are left") {
     test_loop on;
     on.run([&]() -> task<void> {
-        co_await with_deadline(on.loop, on.loop.now() + 20ms, turns(on.loop, 3));
+        co_await with_deadline(on.loop.now() + 20ms, turns(3));
         const auto before = on.loop.statistics().enters;
         const auto begun = on.loop.now();
-        CHECK(co_await sleep_for(on.loop, 60ms));
+        CHECK(co_await sleep_for(60ms));
         CHECK(on.loop.now() - begun >= 60ms);
         CHECK(on.loop.statistics().enters - before < 10);
     });
@@ -143,7 +143,7 @@ TEST_CASE("alarm: a hundred thousand deadlines in a row move it no more than onc
         const auto before = on.loop.statistics().submitted;
         constexpr int rounds = 100'000;
         for (int i = 0; i < rounds; ++i)
-            co_await with_deadline(on.loop, on.loop.now() + 50ms, turns(on.loop, 1));
+            co_await with_deadline(on.loop.now() + 50ms, turns(1));
         const auto moved = on.loop.statistics().submitted - before - rounds;
         CHECK(moved >= 1);
         CHECK(moved <= 2 + static_cast<std::uint64_t>((on.loop.now() - begun) / 25ms));
@@ -187,7 +187,7 @@ TEST_CASE("alarm: timers for the beginning and the end of time, in crowds") {
             never.back()->set(timer::time_point::max());
         }
         const auto before = on.loop.statistics().enters;
-        CHECK(co_await sleep_for(on.loop, 30ms));
+        CHECK(co_await sleep_for(30ms));
         CHECK(on.loop.statistics().enters - before < 20);
         for (const auto& each : past)
             CHECK(each->times == 2);
@@ -198,14 +198,14 @@ TEST_CASE("alarm: timers for the beginning and the end of time, in crowds") {
     on.run([&]() -> task<void> {
         counting never(on.loop);
         never.set(timer::time_point::max());
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         std::thread poster([&] {
             std::this_thread::sleep_for(20ms);
             on.loop.stop();
         });
         const auto before = on.loop.statistics().enters;
         event nothing;
-        CHECK_FALSE(co_await nothing.wait(on.loop));
+        CHECK_FALSE(co_await nothing.wait());
         CHECK(on.loop.statistics().enters - before < 10);
         CHECK(never.times == 0);
         poster.join();

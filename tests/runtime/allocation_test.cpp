@@ -69,8 +69,8 @@ TEST_CASE("allocations: none for a noop or a sleep, and only pooled frames for t
     test_loop on;
     on.run([&]() -> task<void> {
         CHECK(co_await allocations_once_warm([&]() -> task<void> {
-                  co_await noop(on.loop);
-                  (void)co_await sleep_for(on.loop, 1us);
+                  co_await noop();
+                  (void)co_await sleep_for(1us);
               }) == 0);
     });
 }
@@ -83,11 +83,11 @@ TEST_CASE("allocations: none for scopes, deadlines and when_any") {
     test_loop on;
     on.run([&]() -> task<void> {
         CHECK(co_await allocations_once_warm([&]() -> task<void> {
-                  co_await with_deadline(on.loop, on.loop.now() + 1h, turns(on.loop, 1));
-                  (void)co_await when_any(on.loop, turns(on.loop, 1), turns(on.loop, 2));
-                  co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+                  co_await with_deadline(on.loop.now() + 1h, turns(1));
+                  (void)co_await when_any(turns(1), turns(2));
+                  co_await with_scope([&](scope& inside) -> task<void> {
                       for (int i = 0; i < 20; ++i)
-                          inside.spawn(turns(on.loop, 1));
+                          inside.spawn(turns(1));
                       co_return;
                   });
               }) == 0);
@@ -123,9 +123,9 @@ TEST_CASE("allocations: none for what waits in a full submission queue") {
     test_loop on({.ring = {.entries = 4, .completion_entries = 8, .disabled = {}}});
     on.run([&]() -> task<void> {
         CHECK(co_await allocations_once_warm([&]() -> task<void> {
-                  co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+                  co_await with_scope([&](scope& inside) -> task<void> {
                       for (int i = 0; i < 50; ++i)
-                          inside.spawn(turns(on.loop, 1));
+                          inside.spawn(turns(1));
                       co_return;
                   });
               }) == 0);

@@ -26,7 +26,7 @@ TEST_CASE("callbacks: a posted call that throws stops nothing, and run throws it
         on.loop.post(throwing("first"));
         on.loop.post(throwing("second"));
         on.loop.post([&] { ran.push_back(2); });
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         CHECK(ran == std::vector{1, 2});
         CHECK(on.loop.callback_failures() == 2);
         ran.push_back(3);
@@ -42,7 +42,7 @@ TEST_CASE("callbacks: of a task and a callback that throw, run throws the first"
     test_loop on;
     auto task_last = [&]() -> task<void> {
         on.loop.post(throwing("callback"));
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         throw std::runtime_error("task");
     };
     CHECK_THROWS_WITH(on.run(task_last), "callback");
@@ -54,7 +54,7 @@ TEST_CASE("callbacks: of a task and a callback that throw, run throws the first"
     CHECK_THROWS_WITH(on.run(task_first), "task");
     // The call that came too late for that run is thrown by the one in which it ran.
     try {
-        on.run([&]() -> task<void> { co_await turns(on.loop, 3); });
+        on.run([&]() -> task<void> { co_await turns(3); });
     } catch (const std::runtime_error& thrown) {
         CHECK(std::string(thrown.what()) == "callback");
     }

@@ -134,7 +134,7 @@ TEST_CASE("frame_pool: tasks take their frames from it, and none from the heap o
     on.run([&]() -> task<void> {
         auto work = [&]() -> task<void> {
             for (int i = 0; i < 50; ++i)
-                co_await turns(on.loop, 1);
+                co_await turns(1);
         };
         co_await work();
         const auto before = frame_pool::statistics().from_heap;

@@ -23,8 +23,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<int> five(loop& on) {
-    co_await noop(on);
+task<int> five() {
+    co_await noop();
     co_return 5;
 }
 
@@ -33,7 +33,7 @@ task<int> five(loop& on) {
 TEST_CASE("loop: run answers what main answers, any number of times") {
     test_loop on;
     for (int i = 0; i < 100; ++i)
-        CHECK(on.loop.run(five(on.loop)) == 5);
+        CHECK(on.loop.run(five()) == 5);
     CHECK(*on.run([]() -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(1); }) == 1);
     on.run([]() -> task<void> { co_return; });
 }
@@ -42,7 +42,7 @@ TEST_CASE("loop: a hundred of them, made and dropped, run or not, leave nothing 
     const leak_guard unchanged;
     for (int i = 0; i < 100; ++i) {
         loop on;
-        if (i % 2) CHECK(on.run(five(on)) == 5);
+        if (i % 2) CHECK(on.run(five()) == 5);
     }
 }
 
@@ -64,10 +64,10 @@ TEST_CASE("loop: when main ends, what was spawned is cancelled and joined") {
     int joined = 0;
     on.run([&]() -> task<void> {
         for (int i = 0; i < 10; ++i)
-            on.loop.spawn([](loop& turning, int& count) -> task<void> {
-                CHECK(!co_await sleep_for(turning, 1h));
+            on.loop.spawn([](int& count) -> task<void> {
+                CHECK(!co_await sleep_for(1h));
                 ++count;
-            }(on.loop, joined));
+            }(joined));
         co_return;
     });
     CHECK(joined == 10);
@@ -77,17 +77,17 @@ TEST_CASE("loop: a spawned task that throws ends the run, and main is cancelled 
     test_loop on;
     bool joined = false;
     CHECK_THROWS_WITH_AS(on.run([&]() -> task<int> {
-        on.loop.spawn([](loop& turning) -> task<void> {
-            co_await noop(turning);
+        on.loop.spawn([]() -> task<void> {
+            co_await noop();
             throw std::runtime_error("spawned");
-        }(on.loop));
-        CHECK(!co_await sleep_for(on.loop, 1h));
+        }());
+        CHECK(!co_await sleep_for(1h));
         joined = true;
         co_return 1;
     }),
                          "spawned", std::runtime_error);
     CHECK(joined);
-    CHECK(on.loop.run(five(on.loop)) == 5);
+    CHECK(on.loop.run(five()) == 5);
 }
 
 TEST_CASE("loop: a submission queue of four takes a thousand operations at once") {
@@ -96,10 +96,10 @@ TEST_CASE("loop: a submission queue of four takes a thousand operations at once"
     on.run([&]() -> task<void> {
         auto body = [&]() -> task<void> {
             for (int i = 0; i < 3; ++i)
-                CHECK(co_await noop(on.loop));
+                CHECK(co_await noop());
             ++ended;
         };
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             for (int i = 0; i < 1000; ++i)
                 inside.spawn(body());
             co_return;
@@ -116,16 +116,16 @@ TEST_CASE("loop: many operations cancelled at once through a queue of four all e
     REQUIRE(::pipe(pipes) == 0);
     int canceled = 0;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            auto body = [](loop& turning, int fd, int& count) -> task<void> {
-                const auto ended = co_await poll(turning, fd, POLLIN);
+        co_await with_scope([&](scope& inside) -> task<void> {
+            auto body = [](int fd, int& count) -> task<void> {
+                const auto ended = co_await poll(fd, POLLIN);
                 REQUIRE(!ended);
                 CHECK(ended.error() == std::errc::operation_canceled);
                 ++count;
             };
             for (int i = 0; i < 300; ++i)
-                inside.spawn(body(on.loop, pipes[0], canceled));
-            co_await turns(on.loop, 2);
+                inside.spawn(body(pipes[0], canceled));
+            co_await turns(2);
             inside.cancel();
         });
     });
@@ -145,12 +145,12 @@ TEST_CASE("loop: does not wait while it holds completions that a refused submiss
     on.run([&]() -> task<void> {
         event ended;
         auto quick = [&]() -> task<void> {
-            co_await noop(on.loop);
+            co_await noop();
             ended.set();
         };
-        auto waits = [&]() -> task<void> { (void)co_await poll(on.loop, pipes[0], POLLIN); };
-        auto alarm = [&]() -> task<void> { (void)co_await sleep_for(on.loop, much_too_long); };
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        auto waits = [&]() -> task<void> { (void)co_await poll(pipes[0], POLLIN); };
+        auto alarm = [&]() -> task<void> { (void)co_await sleep_for(much_too_long); };
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(alarm());
             // Completes at once, is set aside when the next submission is refused, and then
             // nothing else comes.
@@ -160,7 +160,7 @@ TEST_CASE("loop: does not wait while it holds completions that a refused submiss
             calls.refusals = 1;
             on.loop.own_ring().submit();
             CHECK(calls.refusals == 0);
-            CHECK(co_await ended.wait(on.loop));
+            CHECK(co_await ended.wait());
             inside.cancel();
         });
     });
@@ -172,10 +172,10 @@ TEST_CASE("loop: does not wait while it holds completions that a refused submiss
 TEST_CASE("loop: several on one thread are independent, also one inside the other's run") {
     test_loop outer, inner;
     outer.run([&]() -> task<void> {
-        co_await noop(outer.loop);
-        CHECK(inner.loop.run(five(inner.loop)) == 5);
-        CHECK(co_await noop(outer.loop));
-        CHECK(inner.loop.run(five(inner.loop)) == 5);
+        co_await noop();
+        CHECK(inner.loop.run(five()) == 5);
+        CHECK(co_await noop());
+        CHECK(inner.loop.run(five()) == 5);
     });
 }
 
@@ -183,14 +183,14 @@ TEST_CASE("loop: a task that never waits for long does not keep others from thei
     test_loop on;
     bool ended = false;
     on.run([&]() -> task<void> {
-        on.loop.spawn([](loop& turning, bool& done) -> task<void> {
+        on.loop.spawn([](bool& done) -> task<void> {
             for (bool goes_on = true; goes_on;) {
-                const auto done_nothing = co_await noop(turning);
+                const auto done_nothing = co_await noop();
                 goes_on = done_nothing.has_value();
             }
             done = true;
-        }(on.loop, ended));
-        CHECK(co_await sleep_for(on.loop, 5ms));
+        }(ended));
+        CHECK(co_await sleep_for(5ms));
         CHECK_FALSE(ended);
     });
     CHECK(ended);
@@ -200,7 +200,7 @@ TEST_CASE("loop: an idle one makes no system calls") {
     test_loop on;
     on.run([&]() -> task<void> {
         const auto before = on.loop.statistics().enters;
-        CHECK(co_await sleep_for(on.loop, 50ms));
+        CHECK(co_await sleep_for(50ms));
         CHECK(on.loop.statistics().enters - before <= 3);
     });
 }

@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<int> five(loop& on) {
-    co_await noop(on);
+task<int> five() {
+    co_await noop();
     co_return 5;
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("loop: calls posted by many threads run on its thread, each once") {
                         if (ran == threads * calls) all.set();
                     });
             });
-        CHECK(co_await all.wait(on.loop));
+        CHECK(co_await all.wait());
         for (auto& other : others)
             other.join();
         CHECK(elsewhere == 0);
@@ -77,7 +77,7 @@ TEST_CASE("loop: calls posted by one thread run in their order") {
                     if (n == 2999) all.set();
                 });
         });
-        CHECK(co_await all.wait(on.loop));
+        CHECK(co_await all.wait());
         other.join();
         CHECK(std::ranges::is_sorted(order));
         CHECK(order.size() == 3000);
@@ -88,7 +88,7 @@ TEST_CASE("loop: a call posted before run, or by another call, runs") {
     test_loop on;
     event second;
     on.loop.post([&] { on.loop.post([&] { second.set(); }); });
-    on.run([&]() -> task<void> { CHECK(co_await second.wait(on.loop)); });
+    on.run([&]() -> task<void> { CHECK(co_await second.wait()); });
 }
 
 TEST_CASE("loop: a posted call may spawn") {
@@ -96,11 +96,11 @@ TEST_CASE("loop: a posted call may spawn") {
     on.run([&]() -> task<void> {
         event ended;
         auto body = [&]() -> task<void> {
-            CHECK(co_await noop(on.loop));
+            CHECK(co_await noop());
             ended.set();
         };
         on.loop.post([&] { on.loop.spawn(body()); });
-        CHECK(co_await ended.wait(on.loop));
+        CHECK(co_await ended.wait());
     });
 }
 
@@ -118,14 +118,14 @@ TEST_CASE("loop: calls posted while runs end are run by this run or the next, no
             }
         });
         for (int i = 0; i < 500; ++i) {
-            on.run([&]() -> task<void> { co_await noop(on.loop); });
+            on.run([&]() -> task<void> { co_await noop(); });
             CHECK(on.loop.operations_in_flight() == 0);
         }
         enough = true;
         other.join();
         event last;
         on.loop.post([&] { last.set(); });
-        on.run([&]() -> task<void> { CHECK(co_await last.wait(on.loop)); });
+        on.run([&]() -> task<void> { CHECK(co_await last.wait()); });
         CHECK(ran == posted);
     }
     CHECK(ran == posted);
@@ -147,22 +147,21 @@ TEST_CASE("loop: a task that a late call spawns is joined before run returns") {
     for (int i = 0; i < 200; ++i) {
         int started = 0, ended = 0;
         on.run([&]() -> task<void> {
-            auto body = [](loop& turning, int& begun, int& done) -> task<void> {
+            auto body = [](int& begun, int& done) -> task<void> {
                 ++begun;
-                (void)co_await noop(turning);
+                (void)co_await noop();
                 ++done;
             };
             for (int n = 0; n <= i % 3; ++n)
-                on.loop.post([&on, &started, &ended, body] {
-                    on.loop.spawn(body(on.loop, started, ended));
-                });
-            if (i % 2) co_await noop(on.loop);
+                on.loop.post(
+                    [&on, &started, &ended, body] { on.loop.spawn(body(started, ended)); });
+            if (i % 2) co_await noop();
         });
         CHECK(started == ended);
         // Those that this run did not come to are run here, while what they name is alive.
         event last;
         on.loop.post([&] { last.set(); });
-        on.run([&]() -> task<void> { CHECK(co_await last.wait(on.loop)); });
+        on.run([&]() -> task<void> { CHECK(co_await last.wait()); });
         CHECK(started == ended);
         CHECK(started == i % 3 + 1);
     }
@@ -174,15 +173,15 @@ TEST_CASE("loop: stop, from another thread, cancels everything, and run answers 
         std::thread other;
         int joined = 0;
         auto body = [&]() -> task<void> {
-            CHECK(!co_await sleep_for(on.loop, 1h));
+            CHECK(!co_await sleep_for(1h));
             ++joined;
         };
         const int answer = on.run([&]() -> task<int> {
             on.loop.spawn(body());
             other = std::thread([&] { on.loop.stop(); });
-            const auto slept = co_await sleep_for(on.loop, 1h);
+            const auto slept = co_await sleep_for(1h);
             CHECK(slept.error() == std::errc::operation_canceled);
-            CHECK(!co_await noop(on.loop));
+            CHECK(!co_await noop());
             co_return 7;
         });
         other.join();
@@ -195,15 +194,15 @@ TEST_CASE("loop: a stopped one runs again") {
     test_loop on;
     on.run([&]() -> task<void> {
         on.loop.stop();
-        CHECK(!co_await sleep_for(on.loop, 1h));
+        CHECK(!co_await sleep_for(1h));
     });
-    CHECK(on.run([&]() -> task<bool> { co_return (co_await noop(on.loop)).has_value(); }));
+    CHECK(on.run([&]() -> task<bool> { co_return (co_await noop()).has_value(); }));
 }
 
 TEST_CASE("loop: a stop that comes too late for its run does nothing to the next") {
     test_loop on;
     const auto sleeps_whole = [&]() -> task<bool> {
-        co_return (co_await sleep_for(on.loop, 1ms)).has_value();
+        co_return (co_await sleep_for(1ms)).has_value();
     };
     for (int i = 0; i < 20; ++i) {
         on.run([&]() -> task<void> {
@@ -217,7 +216,7 @@ TEST_CASE("loop: a stop that comes too late for its run does nothing to the next
                 on.loop.stop();
                 on.loop.stop();
             });
-            CHECK(!co_await sleep_for(on.loop, 1h));
+            CHECK(!co_await sleep_for(1h));
         });
         other.join();
         CHECK(on.run(sleeps_whole));
@@ -229,15 +228,15 @@ TEST_CASE("loop: a stop that comes too late for its run does nothing to the next
 TEST_CASE("loop: a stop before the first run ends that one, and no other") {
     test_loop on;
     on.loop.stop();
-    on.run([&]() -> task<void> { CHECK(!co_await sleep_for(on.loop, 1h)); });
-    on.run([&]() -> task<void> { CHECK(co_await sleep_for(on.loop, 1ms)); });
+    on.run([&]() -> task<void> { CHECK(!co_await sleep_for(1h)); });
+    on.run([&]() -> task<void> { CHECK(co_await sleep_for(1ms)); });
 }
 
 TEST_CASE("loop: made by one thread it runs on another, and is destroyed by the first") {
     const leak_guard unchanged;
     for (int i = 0; i < 20; ++i) {
         loop on;
-        std::thread([&] { CHECK(on.run(five(on)) == 5); }).join();
+        std::thread([&] { CHECK(on.run(five()) == 5); }).join();
     }
 }
 
@@ -246,11 +245,11 @@ TEST_CASE("loop: destroying one that ran on another thread leaves this thread's 
     on.run([&]() -> task<void> {
         {
             loop elsewhere;
-            std::thread([&] { CHECK(elsewhere.run(five(elsewhere)) == 5); }).join();
+            std::thread([&] { CHECK(elsewhere.run(five()) == 5); }).join();
         }
-        CHECK(co_await noop(on.loop));
+        CHECK(co_await noop());
         const auto before = on.loop.statistics().enters;
-        CHECK(co_await sleep_for(on.loop, 5ms));
+        CHECK(co_await sleep_for(5ms));
         CHECK(on.loop.statistics().enters - before < 10);
     });
 }

@@ -40,9 +40,9 @@ struct maybe_in_place {
 TEST_CASE("operation: noop goes through the kernel") {
     test_loop on;
     on.run([&]() -> task<void> {
-        co_await noop(on.loop);
+        co_await noop();
         const auto before = on.loop.statistics().completions;
-        CHECK(co_await noop(on.loop));
+        CHECK(co_await noop());
         CHECK(on.loop.statistics().completions == before + 1);
     });
 }
@@ -51,17 +51,17 @@ TEST_CASE("operation: in flight from its start to its completion") {
     test_loop on;
     const eventfd_counter counter;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             CHECK(on.loop.operations_in_flight() == 0);
-            auto body = [](loop& turning, int fd) -> task<void> {
-                operation<operations::poll> waiting(turning, {fd, POLLIN});
+            auto body = [](int fd) -> task<void> {
+                operation<operations::poll> waiting({fd, POLLIN});
                 CHECK_FALSE(waiting.in_flight());
                 CHECK(co_await waiting);
                 CHECK_FALSE(waiting.in_flight());
             };
-            inside.spawn(body(on.loop, counter.fd));
+            inside.spawn(body(counter.fd));
             CHECK(on.loop.operations_in_flight() == 1);
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             CHECK(on.loop.operations_in_flight() == 1);
             counter.ring();
         });
@@ -72,15 +72,15 @@ TEST_CASE("operation: in flight from its start to its completion") {
 TEST_CASE("operation: an answer in place needs no ring, and none goes through it") {
     test_loop on;
     on.run([&]() -> task<void> {
-        co_await noop(on.loop);
+        co_await noop();
         const auto before = on.loop.statistics().submitted;
-        CHECK(co_await operation<maybe_in_place>(on.loop, {-EPERM}) == -EPERM);
+        CHECK(co_await operation<maybe_in_place>({-EPERM}) == -EPERM);
         CHECK(on.loop.statistics().submitted == before);
-        CHECK(co_await operation<maybe_in_place>(on.loop, {std::nullopt}) == 0);
+        CHECK(co_await operation<maybe_in_place>({std::nullopt}) == 0);
         CHECK(on.loop.statistics().submitted == before + 1);
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.cancel();
-            CHECK(co_await operation<maybe_in_place>(on.loop, {0}) == -ECANCELED);
+            CHECK(co_await operation<maybe_in_place>({0}) == -ECANCELED);
         });
     });
 }
@@ -89,16 +89,16 @@ TEST_CASE("poll: answers which event holds") {
     test_loop on;
     const eventfd_counter counter;
     on.run([&]() -> task<void> {
-        CHECK(*co_await poll(on.loop, counter.fd, POLLOUT) == POLLOUT);
+        CHECK(*co_await poll(counter.fd, POLLOUT) == POLLOUT);
         counter.ring();
-        CHECK(*co_await poll(on.loop, counter.fd, POLLIN | POLLOUT) == (POLLIN | POLLOUT));
+        CHECK(*co_await poll(counter.fd, POLLIN | POLLOUT) == (POLLIN | POLLOUT));
     });
 }
 
 TEST_CASE("poll: a bad descriptor is an error") {
     test_loop on;
     on.run([&]() -> task<void> {
-        const auto bad = co_await poll(on.loop, -1, POLLIN);
+        const auto bad = co_await poll(-1, POLLIN);
         REQUIRE(!bad);
         CHECK(bad.error() == std::errc::bad_file_descriptor);
     });
@@ -109,12 +109,12 @@ TEST_CASE("poll: cancelled it ends with operation_canceled") {
     const eventfd_counter counter;
     std::error_code told;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            auto body = [](loop& turning, int fd, std::error_code& into) -> task<void> {
-                into = (co_await poll(turning, fd, POLLIN)).error();
+        co_await with_scope([&](scope& inside) -> task<void> {
+            auto body = [](int fd, std::error_code& into) -> task<void> {
+                into = (co_await poll(fd, POLLIN)).error();
             };
-            inside.spawn(body(on.loop, counter.fd, told));
-            co_await turns(on.loop, 2);
+            inside.spawn(body(counter.fd, told));
+            co_await turns(2);
             inside.cancel();
         });
     });
@@ -128,12 +128,12 @@ TEST_CASE("operation: one that had completed when it was cancelled answers what 
     int achieved = 0;
     on.run([&]() -> task<void> {
         for (int i = 0; i < 100; ++i) {
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                auto body = [](loop& turning, int fd, int& count) -> task<void> {
-                    const auto events = co_await poll(turning, fd, POLLOUT);
+            co_await with_scope([&](scope& inside) -> task<void> {
+                auto body = [](int fd, int& count) -> task<void> {
+                    const auto events = co_await poll(fd, POLLOUT);
                     if (events) ++count;
                 };
-                inside.spawn(body(on.loop, counter.fd, achieved));
+                inside.spawn(body(counter.fd, achieved));
                 on.loop.own_ring().submit();
                 inside.cancel();
                 co_return;
@@ -149,19 +149,19 @@ TEST_CASE("operation: a thousand rounds of start and cancel in one turn confuse 
     int canceled = 0;
     on.run([&]() -> task<void> {
         for (int i = 0; i < 1000; ++i) {
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                auto body = [](loop& turning, int fd, int& count) -> task<void> {
-                    const auto events = co_await poll(turning, fd, POLLIN);
+            co_await with_scope([&](scope& inside) -> task<void> {
+                auto body = [](int fd, int& count) -> task<void> {
+                    const auto events = co_await poll(fd, POLLIN);
                     if (!events) ++count;
                 };
                 for (int n = 0; n < 3; ++n)
-                    inside.spawn(body(on.loop, counter.fd, canceled));
+                    inside.spawn(body(counter.fd, canceled));
                 inside.cancel();
                 co_return;
             });
             // Likely in the same place as what was cancelled just now; must not be hit.
-            CHECK(co_await noop(on.loop));
-            CHECK(co_await poll(on.loop, counter.fd, POLLOUT));
+            CHECK(co_await noop());
+            CHECK(co_await poll(counter.fd, POLLOUT));
         }
     });
     CHECK(canceled == 3000);

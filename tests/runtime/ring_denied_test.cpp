@@ -72,7 +72,7 @@ int run_refused(loop& on, task<void> main) {
     return 1;
 }
 
-task<void> wait_for_ever(loop& on) { co_await sleep_for(on, 1h); }
+task<void> wait_for_ever() { co_await sleep_for(1h); }
 
 } // namespace
 
@@ -122,10 +122,10 @@ TEST_CASE("loop: io_uring_enter that is denied during a run: run throws, and aga
               denying_system calls;
               loop on({.calls = &calls});
               auto main = [](loop& turning, denying_system& denied) -> task<void> {
-                  turning.spawn(wait_for_ever(turning));
-                  co_await turns(turning, 3);
+                  turning.spawn(wait_for_ever());
+                  co_await turns(3);
                   denied.enter = EPERM;
-                  co_await sleep_for(turning, 1ms);
+                  co_await sleep_for(1ms);
               };
               if (const int wrong = run_refused(on, main(on, calls))) return wrong;
               if (!on.lost()) return 3;
@@ -143,8 +143,8 @@ TEST_CASE("loop: a full queue that cannot be submitted any more loses the loop, 
               auto main = [](loop& turning, denying_system& denied) -> task<void> {
                   denied.enter = EPERM;
                   for (int i = 0; i < 100; ++i)
-                      turning.spawn([](loop& at) -> task<void> { co_await noop(at); }(turning));
-                  co_await noop(turning);
+                      turning.spawn([]() -> task<void> { co_await noop(); }());
+                  co_await noop();
               };
               return run_refused(on, main(on, calls));
           }) == 0);
@@ -164,10 +164,10 @@ TEST_CASE("loop: a seccomp filter is told of, before and during a run") {
     CHECK(in_child([] {
               loop on;
               auto main = [](loop& turning) -> task<void> {
-                  turning.spawn(wait_for_ever(turning));
-                  co_await turns(turning, 3);
+                  turning.spawn(wait_for_ever());
+                  co_await turns(3);
                   deny_enter_by_seccomp();
-                  co_await sleep_for(turning, 1ms);
+                  co_await sleep_for(1ms);
               };
               return run_refused(on, main(on));
           }) == 0);

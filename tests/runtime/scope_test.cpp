@@ -1,3 +1,4 @@
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,8 +18,8 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Waits for what never happens, and notes how that ended.
-task<void> wait_for_ever(loop& on, event& never, std::vector<std::error_code>& ends) {
-    const auto ended = co_await never.wait(on);
+task<void> wait_for_ever(event& never, std::vector<std::error_code>& ends) {
+    const auto ended = co_await never.wait();
     ends.push_back(ended ? std::error_code() : ended.error());
 }
 
@@ -33,12 +34,12 @@ TEST_CASE("scope: with_scope ends when the last task in it has, and answers the 
     test_loop on;
     int ended = 0;
     const int answer = on.run([&]() -> task<int> {
-        const int value = co_await with_scope(on.loop, [&](scope& inside) -> task<int> {
+        const int value = co_await with_scope([&](scope& inside) -> task<int> {
             for (int waits = 1; waits <= 50; ++waits)
-                inside.spawn([](loop& turning, int n, int& count) -> task<void> {
-                    co_await turns(turning, n);
+                inside.spawn([](int n, int& count) -> task<void> {
+                    co_await turns(n);
                     ++count;
-                }(on.loop, waits, ended));
+                }(waits, ended));
             CHECK(inside.children() == 50);
             co_return 42;
         });
@@ -50,28 +51,48 @@ TEST_CASE("scope: with_scope ends when the last task in it has, and answers the 
 
 TEST_CASE("scope: an empty one ends at once") {
     test_loop on;
-    on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [](scope&) -> task<void> { co_return; });
-    });
+    on.run([&]() -> task<void> { co_await with_scope([](scope&) -> task<void> { co_return; }); });
 }
 
 TEST_CASE("scope: a spawned task runs up to its first wait before spawn returns") {
     test_loop on;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             int step = 0;
             auto body = [&]() -> task<void> {
                 step = 1;
-                co_await noop(on.loop);
+                co_await noop();
                 step = 2;
             };
             inside.spawn(body());
             CHECK(step == 1);
             while (inside.children() > 0)
-                co_await noop(on.loop);
+                co_await noop();
             CHECK(step == 2);
         });
     });
+}
+
+TEST_CASE("scope: what a spawned task answers is dropped, destroyed with it, an error as well") {
+    test_loop on;
+    auto kept = std::make_shared<int>(1);
+    on.run([&]() -> task<void> {
+        auto value = [&]() -> task<std::shared_ptr<int>> {
+            co_await noop();
+            co_return kept;
+        };
+        auto refused = []() -> task<result<int>> {
+            co_return std::unexpected(std::make_error_code(std::errc::io_error));
+        };
+        co_await with_scope([&](scope& inside) -> task<void> {
+            inside.spawn(value());
+            inside.spawn(refused());
+            on.loop.spawn(value());
+            CHECK(inside.children() == 1);
+            co_return;
+        });
+    });
+    CHECK(kept.use_count() == 1);
 }
 
 TEST_CASE("scope: cancelling reaches every wait in it, and nothing outside") {
@@ -79,18 +100,18 @@ TEST_CASE("scope: cancelling reaches every wait in it, and nothing outside") {
     std::vector<std::error_code> ends, others;
     event never;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& outside) -> task<void> {
-            outside.spawn(wait_for_ever(on.loop, never, others));
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& outside) -> task<void> {
+            outside.spawn(wait_for_ever(never, others));
+            co_await with_scope([&](scope& inside) -> task<void> {
                 for (int i = 0; i < 100; ++i)
-                    inside.spawn(wait_for_ever(on.loop, never, ends));
+                    inside.spawn(wait_for_ever(never, ends));
                 inside.cancel();
                 co_return;
             });
             CHECK(ends.size() == 100);
             for (const auto& end : ends)
                 CHECK(end == std::errc::operation_canceled);
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             CHECK(others.empty());
             outside.cancel();
         });
@@ -103,23 +124,23 @@ TEST_CASE("scope: cancelling an outer scope reaches the nested ones, and those m
     event never;
     on.run([&]() -> task<void> {
         auto nested = [&]() -> task<void> {
-            co_await with_scope(on.loop, [&](scope& middle) -> task<void> {
-                middle.spawn(wait_for_ever(on.loop, never, ends));
-                co_await with_scope(on.loop, [&](scope& inner) -> task<void> {
-                    inner.spawn(wait_for_ever(on.loop, never, ends));
-                    co_await wait_for_ever(on.loop, never, ends);
+            co_await with_scope([&](scope& middle) -> task<void> {
+                middle.spawn(wait_for_ever(never, ends));
+                co_await with_scope([&](scope& inner) -> task<void> {
+                    inner.spawn(wait_for_ever(never, ends));
+                    co_await wait_for_ever(never, ends);
                 });
-                middle.spawn(wait_for_ever(on.loop, never, ends));
-                co_await with_scope(on.loop, [&](scope& late) -> task<void> {
+                middle.spawn(wait_for_ever(never, ends));
+                co_await with_scope([&](scope& late) -> task<void> {
                     CHECK(late.governing().requested());
-                    late.spawn(wait_for_ever(on.loop, never, ends));
+                    late.spawn(wait_for_ever(never, ends));
                     co_return;
                 });
             });
         };
-        co_await with_scope(on.loop, [&](scope& outer) -> task<void> {
+        co_await with_scope([&](scope& outer) -> task<void> {
             outer.spawn(nested());
-            co_await noop(on.loop);
+            co_await noop();
             CHECK(ends.empty());
             outer.cancel();
         });
@@ -132,16 +153,16 @@ TEST_CASE("scope: cancelling an outer scope reaches the nested ones, and those m
 TEST_CASE("scope: a task spawned in a cancelled scope runs, and every wait of it ends at once") {
     test_loop on;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.cancel();
             inside.cancel();
             bool ended = false;
             auto body = [&]() -> task<void> {
                 event never;
-                CHECK(!co_await never.wait(on.loop));
-                CHECK(!co_await noop(on.loop));
-                CHECK(!co_await sleep_for(on.loop, 1h));
-                CHECK(!co_await sleep_for(on.loop, -1h));
+                CHECK(!co_await never.wait());
+                CHECK(!co_await noop());
+                CHECK(!co_await sleep_for(1h));
+                CHECK(!co_await sleep_for(-1h));
                 ended = true;
             };
             inside.spawn(body());
@@ -159,19 +180,19 @@ TEST_CASE("scope: the first exception of a child cancels the others, and is thro
     std::string caught;
     on.run([&]() -> task<void> {
         auto body = [&]() -> task<void> {
-            co_await noop(on.loop);
+            co_await noop();
             co_await fail("first");
         };
         auto later = [&]() -> task<void> {
-            (void)co_await never.wait(on.loop);
+            (void)co_await never.wait();
             co_await fail("second");
         };
         try {
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-                inside.spawn(wait_for_ever(on.loop, never, ends));
+            co_await with_scope([&](scope& inside) -> task<void> {
+                inside.spawn(wait_for_ever(never, ends));
                 inside.spawn(body());
                 inside.spawn(later());
-                co_await wait_for_ever(on.loop, never, ends);
+                co_await wait_for_ever(never, ends);
             });
         } catch (const std::runtime_error& error) {
             caught = error.what();
@@ -188,9 +209,9 @@ TEST_CASE("scope: when the body throws, what it spawned is cancelled and joined 
     for (const bool at_once : {false, true}) {
         ends.clear();
         CHECK_THROWS_WITH_AS(on.run([&]() -> task<void> {
-            co_await with_scope(on.loop, [&](scope& inside) -> task<int> {
-                inside.spawn(wait_for_ever(on.loop, never, ends));
-                if (!at_once) co_await noop(on.loop);
+            co_await with_scope([&](scope& inside) -> task<int> {
+                inside.spawn(wait_for_ever(never, ends));
+                if (!at_once) co_await noop();
                 co_await fail("body");
                 co_return 1;
             });
@@ -204,10 +225,10 @@ TEST_CASE("scope: a child may spawn others in its scope while the body has ended
     test_loop on;
     int ended = 0;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             struct chain {
                 static task<void> link(loop& turning, scope& in, int left, int& count) {
-                    co_await noop(turning);
+                    co_await noop();
                     if (left > 0) in.spawn(link(turning, in, left - 1, count));
                     ++count;
                 }
@@ -225,12 +246,12 @@ TEST_CASE("scope: one that waits for its children is cancelled through them") {
     event never;
     on.run([&]() -> task<void> {
         auto waits = [&]() -> task<void> {
-            co_await with_scope(on.loop, [&](scope& inner) -> task<void> {
-                inner.spawn(wait_for_ever(on.loop, never, ends));
+            co_await with_scope([&](scope& inner) -> task<void> {
+                inner.spawn(wait_for_ever(never, ends));
                 co_return;
             });
         };
-        co_await with_scope(on.loop, [&](scope& outer) -> task<void> {
+        co_await with_scope([&](scope& outer) -> task<void> {
             outer.spawn(waits());
             outer.cancel();
             co_return;
@@ -244,11 +265,11 @@ TEST_CASE("scope: what was achieved before the cancellation is answered in spite
     bool awaited = false;
     on.run([&]() -> task<void> {
         event happened;
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            auto body = [](loop& turning, event& wanted, bool& answer) -> task<void> {
-                answer = (co_await wanted.wait(turning)).has_value();
+        co_await with_scope([&](scope& inside) -> task<void> {
+            auto body = [](event& wanted, bool& answer) -> task<void> {
+                answer = (co_await wanted.wait()).has_value();
             };
-            inside.spawn(body(on.loop, happened, awaited));
+            inside.spawn(body(happened, awaited));
             happened.set();
             inside.cancel();
             co_return;
@@ -263,16 +284,16 @@ TEST_CASE("event: wakes every waiting task once, lets later ones pass, and can b
         event happening;
         int woken = 0;
         auto body = [&]() -> task<void> {
-            CHECK(co_await happening.wait(on.loop));
+            CHECK(co_await happening.wait());
             ++woken;
         };
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             for (int i = 0; i < 10; ++i)
                 inside.spawn(body());
             happening.set();
             happening.set();
             CHECK(woken == 0); // resumed by the loop, not from inside set
-            co_await noop(on.loop);
+            co_await noop();
             CHECK(woken == 10);
             inside.spawn(body());
             CHECK(woken == 11);
@@ -292,14 +313,14 @@ TEST_CASE("event: join waits in spite of a cancellation") {
     on.run([&]() -> task<void> {
         event happening;
         auto body = [&]() -> task<void> {
-            co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 inside.cancel();
-                joined = (co_await happening.join(on.loop)).has_value();
+                joined = (co_await happening.join()).has_value();
             });
         };
-        co_await with_scope(on.loop, [&](scope& outside) -> task<void> {
+        co_await with_scope([&](scope& outside) -> task<void> {
             outside.spawn(body());
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             CHECK_FALSE(joined);
             happening.set();
         });

@@ -30,7 +30,7 @@ private:
 TEST_CASE("signals: one that came before the wait, and one that comes during it, are answered") {
     const mask_kept kept;
     test_loop on;
-    signals watched(on.loop, {SIGUSR1, SIGUSR2});
+    signals watched({SIGUSR1, SIGUSR2});
     on.run([&]() -> task<void> {
         ::kill(::getpid(), SIGUSR1);
         CHECK(*co_await watched.next() == SIGUSR1);
@@ -42,7 +42,7 @@ TEST_CASE("signals: one that came before the wait, and one that comes during it,
 TEST_CASE("signals: several are answered one by one") {
     const mask_kept kept;
     test_loop on;
-    signals watched(on.loop, {SIGUSR1, SIGUSR2, SIGHUP});
+    signals watched({SIGUSR1, SIGUSR2, SIGHUP});
     on.run([&]() -> task<void> {
         for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP})
             ::kill(::getpid(), signal);
@@ -56,15 +56,15 @@ TEST_CASE("signals: several are answered one by one") {
 TEST_CASE("signals: a cancelled wait loses none") {
     const mask_kept kept;
     test_loop on;
-    signals watched(on.loop, {SIGUSR1});
+    signals watched({SIGUSR1});
     std::error_code told;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             auto body = [](signals& from, std::error_code& into) -> task<void> {
                 into = (co_await from.next()).error();
             };
             inside.spawn(body(watched, told));
-            co_await turns(on.loop, 2);
+            co_await turns(2);
             inside.cancel();
         });
         CHECK(told == std::errc::operation_canceled);
@@ -76,19 +76,19 @@ TEST_CASE("signals: a cancelled wait loses none") {
 TEST_CASE("signals: the wait ends with its loop") {
     const mask_kept kept;
     test_loop on;
-    signals watched(on.loop, {SIGUSR1});
+    signals watched({SIGUSR1});
     on.run([&]() -> task<void> {
         on.loop.spawn([](signals& from) -> task<void> { CHECK(!co_await from.next()); }(watched));
-        co_await turns(on.loop, 1);
+        co_await turns(1);
     });
 }
 
 TEST_CASE("signals: a number that is no signal is refused") {
     const mask_kept kept;
     test_loop on;
-    CHECK_THROWS_AS(signals(on.loop, {0}), std::exception);
-    CHECK_THROWS_AS(signals(on.loop, {65}), std::exception);
-    CHECK_THROWS_AS(signals(on.loop, {-1}), std::exception);
+    CHECK_THROWS_AS(signals({0}), std::exception);
+    CHECK_THROWS_AS(signals({65}), std::exception);
+    CHECK_THROWS_AS(signals({-1}), std::exception);
 }
 
 TEST_CASE("signals: a program started with child_attributes can be ended by what they block") {
@@ -99,7 +99,7 @@ TEST_CASE("signals: a program started with child_attributes can be ended by what
     ::sigemptyset(&before);
     ::sigaddset(&before, unwatched);
     ::pthread_sigmask(SIG_BLOCK, &before, nullptr);
-    const signals watched(on.loop, {SIGTERM, unwatched});
+    const signals watched({SIGTERM, unwatched});
     // Blocked before, so it stays so.
     const sigset_t mask = child_signal_mask();
     CHECK(::sigismember(&mask, SIGTERM) == 0);

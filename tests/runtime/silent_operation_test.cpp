@@ -43,7 +43,7 @@ TEST_CASE("silent operation: success completes it once, with 0") {
         silent_operation closing;
         closing.succeed(on.loop);
         CHECK(closing.in_flight());
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         CHECK(closing.times == 1);
         CHECK(closing.result == 0);
         CHECK(on.loop.operations_in_flight() == 0);
@@ -57,13 +57,13 @@ TEST_CASE("silent operation: a failure completes it once, with its error, and it
         for (int time = 1; time <= 3; ++time) {
             closing.fail(on.loop);
             CHECK(closing.in_flight());
-            co_await turns(on.loop, 3);
+            co_await turns(3);
             CHECK(closing.times == time);
             CHECK(closing.result == -EBADF);
             CHECK(on.loop.operations_in_flight() == 0);
         }
         closing.succeed(on.loop);
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         CHECK(closing.times == 4);
         CHECK(closing.result == 0);
     });
@@ -83,7 +83,7 @@ TEST_CASE(
             else
                 all[i].succeed(on.loop);
         }
-        co_await turns(on.loop, 3);
+        co_await turns(3);
         for (std::size_t i = 0; i < all.size(); ++i) {
             CAPTURE(i);
             CHECK(all[i].times == 1);

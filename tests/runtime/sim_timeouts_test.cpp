@@ -194,9 +194,9 @@ TEST_CASE("alarm: timers that are set and unset at random are punctual, in any o
                         else
                             one.set(on.now() + std::chrono::nanoseconds(dice() % most));
                         if (dice() % 3 == 0)
-                            static_cast<void>(co_await sleep_for(on, 1ms * (dice() % 40)));
+                            static_cast<void>(co_await sleep_for(1ms * (dice() % 40)));
                         else
-                            co_await noop(on);
+                            co_await noop();
                     }
                     ended = on.now();
                 };
@@ -226,14 +226,14 @@ TEST_CASE("alarm: a timer that outlives the run does not hold it up, and counts 
     outlives.set(due);
     const auto few_turns = [&]() -> task<void> {
         for (int turn = 0; turn < 3; ++turn)
-            co_await noop(on);
+            co_await noop();
     };
     for (int run = 0; run < 2; ++run) {
         on.run(few_turns());
         CHECK(on.now() < due);
         CHECK(outlives.times == 0);
     }
-    const auto until_then = [&]() -> task<void> { CHECK(co_await sleep_until(on, due + 10ms)); };
+    const auto until_then = [&]() -> task<void> { CHECK(co_await sleep_until(due + 10ms)); };
     on.run(until_then());
     CHECK(outlives.times == 1);
     CHECK(outlives.latest < 1ms);
@@ -250,12 +250,12 @@ TEST_CASE("alarm: what a task does between the setting of a timer and the wait m
         const auto body = [&]() -> task<void> {
             one.set(on.now() + 60ms);
             for (int turn = 0; turn < 3; ++turn) {
-                co_await noop(on);
+                co_await noop();
                 simulated.pass(15ms); // as a task that computes
             }
             while (works && one.times == 0)
-                co_await noop(on);
-            static_cast<void>(co_await sleep_for(on, 100ms));
+                co_await noop();
+            static_cast<void>(co_await sleep_for(100ms));
         };
         on.run(body());
         CHECK(one.times == 1);

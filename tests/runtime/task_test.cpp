@@ -22,17 +22,17 @@ task<int> plus_one(int value) { co_return value + 1; }
 
 task<void> nothing_at_all() { co_return; }
 
-task<int> depth(loop& on, int levels) {
+task<int> depth(int levels) {
     if (levels == 0) {
-        co_await noop(on);
+        co_await noop();
         co_return 0;
     }
-    co_return 1 + co_await depth(on, levels - 1);
+    co_return 1 + co_await depth(levels - 1);
 }
 
-task<int> fails(loop& on, bool after_a_wait, int levels) {
-    if (levels > 0) co_return co_await fails(on, after_a_wait, levels - 1);
-    if (after_a_wait) co_await noop(on);
+task<int> fails(bool after_a_wait, int levels) {
+    if (levels > 0) co_return co_await fails(after_a_wait, levels - 1);
+    if (after_a_wait) co_await noop();
     throw std::runtime_error("on purpose");
 }
 
@@ -62,7 +62,7 @@ TEST_CASE("task: awaits that end at once, between awaits that wait, do not grow 
     const int sum = on.run([&]() -> task<int> {
         int value = 0;
         for (int i = 0; i < 200'000; ++i) {
-            if (i % 100 == 0) value += co_await depth(on.loop, 1) - 1;
+            if (i % 100 == 0) value += co_await depth(1) - 1;
             value = co_await plus_one(value);
         }
         co_return value;
@@ -75,7 +75,7 @@ TEST_CASE("task: twenty thousand awaits that wait do not grow the stack") {
     const int sum = on.run([&]() -> task<int> {
         int value = 0;
         for (int i = 0; i < 20'000; ++i)
-            value += co_await depth(on.loop, 1);
+            value += co_await depth(1);
         co_return value;
     });
     CHECK(sum == 20'000);
@@ -92,7 +92,7 @@ TEST_CASE("task: a million spawned tasks that end at once do not grow the stack"
 
 TEST_CASE("task: a chain of a thousand waiting tasks is resumed from the leaf to the root") {
     test_loop on;
-    CHECK(on.run([&] { return depth(on.loop, 1000); }) == 1000);
+    CHECK(on.run([&] { return depth(1000); }) == 1000);
 }
 
 TEST_CASE("task: an exception is thrown where the task is awaited, through every level") {
@@ -104,7 +104,7 @@ TEST_CASE("task: an exception is thrown where the task is awaited, through every
             std::string caught;
             on.run([&]() -> task<void> {
                 try {
-                    (void)co_await fails(on.loop, after_a_wait, levels);
+                    (void)co_await fails(after_a_wait, levels);
                 } catch (const std::runtime_error& error) {
                     caught = error.what();
                 }
@@ -117,7 +117,7 @@ TEST_CASE("task: an exception is thrown where the task is awaited, through every
 TEST_CASE("task: an exception that is not caught leaves run, and the loop can run again") {
     test_loop on;
     for (const bool after_a_wait : {false, true})
-        CHECK_THROWS_WITH_AS(on.run([&] { return fails(on.loop, after_a_wait, 3); }), "on purpose",
+        CHECK_THROWS_WITH_AS(on.run([&] { return fails(after_a_wait, 3); }), "on purpose",
                              std::runtime_error);
     CHECK(on.run([] { return plus_one(1); }) == 2);
 }
@@ -131,7 +131,7 @@ TEST_CASE("task: starts when it is awaited, not before") {
             co_return;
         };
         auto lazy = body();
-        co_await noop(on.loop);
+        co_await noop();
         CHECK_FALSE(started);
         co_await lazy;
         CHECK(started);
@@ -158,7 +158,7 @@ TEST_CASE("task: locals are destroyed when it ends, also by an exception") {
     for (const bool throws : {false, true}) {
         auto body = [&]() -> task<void> {
             const counted local(alive);
-            co_await noop(on.loop);
+            co_await noop();
             CHECK(alive == 1);
             if (throws) throw std::runtime_error("on purpose");
         };
@@ -177,7 +177,7 @@ TEST_CASE("task: answers values that can only be moved, or have no default") {
         int value;
     };
     auto pointer = [&]() -> task<std::unique_ptr<int>> {
-        co_await noop(on.loop);
+        co_await noop();
         co_return std::make_unique<int>(5);
     };
     CHECK(*on.run(pointer) == 5);

@@ -147,11 +147,11 @@ TEST_CASE("sleep: lasts at least its time, and one that is over already ends in 
     test_loop on;
     on.run([&]() -> task<void> {
         const auto begun = on.loop.now();
-        CHECK(co_await sleep_for(on.loop, 15ms));
+        CHECK(co_await sleep_for(15ms));
         CHECK(on.loop.now() - begun >= 15ms);
-        CHECK(co_await sleep_for(on.loop, 0ms));
-        CHECK(co_await sleep_for(on.loop, -1h));
-        CHECK(co_await sleep_until(on.loop, loop::time_point()));
+        CHECK(co_await sleep_for(0ms));
+        CHECK(co_await sleep_for(-1h));
+        CHECK(co_await sleep_until(loop::time_point()));
         CHECK(on.loop.now() - begun < 2s);
     });
 }
@@ -160,16 +160,16 @@ TEST_CASE("sleep: many end in the order of their times, whatever the order of th
     test_loop on;
     std::vector<int> seen;
     on.run([&]() -> task<void> {
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             const auto base = on.loop.now() + 1ms;
             auto body = [&](int number) -> task<void> {
-                CHECK(co_await sleep_until(on.loop, base + number * 10us));
+                CHECK(co_await sleep_until(base + number * 10us));
                 seen.push_back(number);
             };
             for (int i = 0; i < 2000; ++i)
                 inside.spawn(body(i * 7 % 2000));
             while (inside.children() > 0)
-                CHECK(co_await sleep_for(on.loop, 1ms));
+                CHECK(co_await sleep_for(1ms));
         });
     });
     CHECK(seen.size() == 2000);
@@ -179,10 +179,10 @@ TEST_CASE("sleep: many end in the order of their times, whatever the order of th
 TEST_CASE("sleep: costs no submission entry") {
     test_loop on;
     on.run([&]() -> task<void> {
-        co_await noop(on.loop);
+        co_await noop();
         const auto before = on.loop.statistics();
         for (int i = 0; i < 20; ++i)
-            CHECK(co_await sleep_for(on.loop, 100us));
+            CHECK(co_await sleep_for(100us));
         CHECK(on.loop.statistics().submitted == before.submitted);
         CHECK(on.loop.statistics().completions == before.completions);
     });
@@ -193,13 +193,13 @@ TEST_CASE("sleep: cancelled it ends at once, and its timer is gone") {
     std::vector<std::error_code> ends;
     on.run([&]() -> task<void> {
         const auto begun = on.loop.now();
-        co_await with_scope(on.loop, [&](scope& inside) -> task<void> {
-            auto body = [](loop& turning, std::vector<std::error_code>& into) -> task<void> {
-                const auto slept = co_await sleep_for(turning, 1h);
+        co_await with_scope([&](scope& inside) -> task<void> {
+            auto body = [](std::vector<std::error_code>& into) -> task<void> {
+                const auto slept = co_await sleep_for(1h);
                 into.push_back(slept ? std::error_code() : slept.error());
             };
             for (int i = 0; i < 1000; ++i)
-                inside.spawn(body(on.loop, ends));
+                inside.spawn(body(ends));
             inside.cancel();
             CHECK(on.loop.timers().empty());
             co_return;
@@ -215,16 +215,14 @@ TEST_CASE("sleep: until the end of time costs no turns of the loop") {
     test_loop on;
     on.run([&]() -> task<void> {
         event happened;
-        auto dreams = [](loop& turning) -> task<void> {
-            CHECK(!co_await sleep_until(turning, loop::time_point::max()));
-        };
-        on.loop.spawn(dreams(on.loop));
+        auto dreams = []() -> task<void> { CHECK(!co_await sleep_until(loop::time_point::max())); };
+        on.loop.spawn(dreams());
         std::thread other([&] {
             std::this_thread::sleep_for(30ms);
             on.loop.post([&] { happened.set(); });
         });
         const auto before = on.loop.statistics().enters;
-        CHECK(co_await happened.wait(on.loop));
+        CHECK(co_await happened.wait());
         CHECK(on.loop.statistics().enters - before < 50);
         other.join();
     });

@@ -244,13 +244,11 @@ void run(const std::function<task<void>(rig&)>& body, const loop_options& option
     CHECK(frame_pool::statistics().live == frames);
 }
 
-task<void> pass(rig& at, std::chrono::nanoseconds time) { co_await sleep_for(at.on, time); }
-
 task<bool> eventually(rig& at, std::function<bool()> holds) {
     const auto until = at.on.now() + 30s;
     while (!holds()) {
         if (at.on.now() >= until) co_return false;
-        const auto slept = co_await sleep_for(at.on, 1ms);
+        const auto slept = co_await sleep_for(1ms);
         if (!slept) co_return false;
     }
     co_return true;

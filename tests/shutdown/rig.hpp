@@ -122,9 +122,6 @@ private:
 /// connection and none that contradicts itself, no descriptor, no operation, no buffer, no frame.
 void run(const std::function<task<void>(rig&)>& body, const loop_options& options = {});
 
-/// Sleeps on the loop, for scripts that have to let time pass.
-task<void> pass(rig& at, std::chrono::nanoseconds time);
-
 /// Waits until `holds`, for half a minute at most.
 task<bool> eventually(rig& at, std::function<bool()> holds);
 

@@ -16,9 +16,9 @@ test_loop::~test_loop() {
     CHECK_MESSAGE(buffers.copies() == 0, "copies of what was in buffers are out");
 }
 
-ringdown::task<void> turns(ringdown::loop& on, int count) {
+ringdown::task<void> turns(int count) {
     for (int i = 0; i < count; ++i)
-        co_await ringdown::noop(on);
+        co_await ringdown::noop();
 }
 
 std::size_t allow_descriptors() {

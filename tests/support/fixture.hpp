@@ -46,7 +46,7 @@ public:
 };
 
 /// Lets the loop take that many turns.
-ringdown::task<void> turns(ringdown::loop& on, int count);
+ringdown::task<void> turns(int count);
 
 /// Awaits a task and says so; for waiting on what was spawned.
 template <class T>

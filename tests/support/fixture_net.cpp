@@ -95,6 +95,6 @@ std::vector<testing::peer> connect_many(const address& to, int count) {
 
 task<std::uint64_t> enters_during(loop& on, std::chrono::milliseconds time) {
     const auto before = on.statistics().enters;
-    (void)co_await sleep_for(on, time);
+    (void)co_await sleep_for(time);
     co_return on.statistics().enters - before;
 }

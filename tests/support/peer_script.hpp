@@ -17,17 +17,16 @@ class peer_script {
 public:
     template <class Script>
     peer_script(loop& on, Script script)
-        : on_(on), done_(std::make_shared<event>()),
+        : done_(std::make_shared<event>()),
           thread_([&on, done = done_, script = std::move(script)]() mutable {
               script();
               on.post([done] { done->set(); });
           }) {}
 
     /// Completes when the script has ended.
-    [[nodiscard]] event::wait_operation done() noexcept { return done_->join(on_); }
+    [[nodiscard]] event::wait_operation done() noexcept { return done_->join(); }
 
 private:
-    loop& on_;
     std::shared_ptr<event> done_;
     std::jthread thread_;
 };

@@ -43,9 +43,9 @@ TEST_CASE("abort_close: with 64 MiB in flight, what left is counted and what did
         const auto answer = pattern(64 << 20);
         sent outcome;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
-            co_await pass(at, 50ms);
+            co_await sleep_for(50ms);
             report = co_await abort_close(ours);
         });
         CHECK(row(report) == "local application abort aborted unacknowledged");
@@ -66,9 +66,9 @@ TEST_CASE("abort_close: a receive in flight ends, and the RST does not wait for 
         std::byte into[64];
         result<std::size_t> got;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, into, got));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             report = co_await abort_close(ours);
         });
         CHECK(got.error() == std::errc::operation_canceled);
@@ -83,12 +83,12 @@ TEST_CASE("abort_close: a lease in flight ends too, and its buffers come back") 
         auto [ours, theirs] = at.connect();
         std::optional<std::error_code> got;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](stream& by, std::optional<std::error_code>& error) -> task<void> {
                 const auto received = co_await by.recv_lease();
                 if (!received) error = received.error();
             }(ours, got));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             report = co_await abort_close(ours);
         });
         REQUIRE(got.has_value());
@@ -131,7 +131,7 @@ TEST_CASE("abort_close: in every state before both FINs are acknowledged reset_s
                 CHECK(finished.has_value());
             }
             if (state.they_finish) theirs.finish();
-            co_await pass(at, 60ms); // longer than an acknowledgement is delayed
+            co_await sleep_for(60ms); // longer than an acknowledgement is delayed
             const teardown_report report = co_await abort_close(ours);
             at.check_resets(report.reset_sent ? 1 : 0);
             CHECK(report.initiator == teardown_initiator::local);
@@ -168,11 +168,11 @@ TEST_CASE("abort_close: cuts a graceful ending short, and both calls get the one
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         teardown_report first, second;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](stream& ended, teardown_report& into) -> task<void> {
                 into = co_await graceful_close(ended);
             }(ours, first));
-            co_await pass(at, 60ms);
+            co_await sleep_for(60ms);
             second = co_await abort_close(ours);
         });
         CHECK(first.connection == second.connection);
@@ -191,7 +191,7 @@ TEST_CASE("abort_close: many at once leave one RST each and nothing in TIME_WAIT
         for (std::size_t i = 0; i < count; ++i)
             all.push_back(at.connect());
         const auto waiting_before = count_sockets().time_wait;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (auto& each : all)
                 in.spawn([](stream& ended) -> task<void> {
                     const auto& report = co_await abort_close(ended);

@@ -34,7 +34,7 @@ TEST_CASE("16 MiB written before reading on both sides: no deadlock, every byte 
             seen = theirs.read_to_end();
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours, {.discard_bytes_max = 32 << 20});
         });
@@ -61,12 +61,12 @@ TEST_CASE("16 MiB both ways between two of ours, ended at the same time") {
         std::array<teardown_report, 2> reports;
         const auto both = [](stream& by, std::span<const std::byte> bytes, sent& outcome,
                              teardown_report& report) -> task<void> {
-            co_await with_scope(by.on(), [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(send_into(by, bytes, outcome));
                 report = co_await graceful_close(by, {.discard_bytes_max = 32 << 20});
             });
         };
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(both(one, data, outcomes[0], reports[0]));
             in.spawn(both(other, data, outcomes[1], reports[1]));
             co_return;
@@ -126,7 +126,7 @@ TEST_CASE("pipelined requests at close: no answer that was begun is truncated") 
             seen = theirs.read_to_end();
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < answers; ++i)
                 in.spawn(send_into(ours, std::span(all).subspan(i * each, each), outcomes[i]));
             theirs.write("GET 5\n"); // comes too late and is dropped, not answered with a reset

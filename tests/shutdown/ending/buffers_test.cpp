@@ -48,13 +48,13 @@ TEST_CASE("buffers exhausted by others: the peer's FIN is still seen by an endin
 
             std::optional<result<lease>> got;
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn([](stream& by, std::optional<result<lease>>& into) -> task<void> {
                     into.emplace(co_await by.recv_lease());
                 }(ours, got));
                 theirs.write("waits for a buffer");
                 theirs.finish();
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 CHECK(!got.has_value());
                 report = co_await graceful_close(ours, {.within = 2s});
             });
@@ -78,7 +78,7 @@ TEST_CASE("buffers exhausted and then returned: a waiting receive gets its data 
             theirs.finish();
             std::uint64_t received = 0;
             std::error_code end;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn([](stream& by, std::uint64_t& bytes, std::error_code& why) -> task<void> {
                     for (;;) {
                         const auto got = co_await by.recv_lease();
@@ -89,7 +89,7 @@ TEST_CASE("buffers exhausted and then returned: a waiting receive gets its data 
                         bytes += got->size();
                     }
                 }(ours, received, end));
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 CHECK(received == 0);
                 give_back(pool, held);
             });
@@ -113,7 +113,7 @@ TEST_CASE("buffers full of unread data: the ending gives them back and counts th
                 REQUIRE(first.has_value());
                 received = first->size();
             }
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             theirs.finish();
             const teardown_report report = co_await graceful_close(ours);
             CHECK(report.ending == actual_ending::graceful);
@@ -169,10 +169,10 @@ TEST_CASE("receives that are cancelled again and again lose no byte to the cance
         constexpr std::uint64_t size = 300'000;
         result<std::size_t> nothing;
         std::byte one;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, {&one, 1}, nothing));
             in.cancel();
-            co_await noop(at.on);
+            co_await noop();
         });
         CHECK(nothing.error() == std::errc::operation_canceled);
         peer_script writer(at.on, [&] {
@@ -186,7 +186,7 @@ TEST_CASE("receives that are cancelled again and again lose no byte to the cance
         std::uint64_t received = 0;
         for (;;) {
             result<std::size_t> got;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(receive_into(ours, std::span(into).subspan(received, 1), got));
                 in.cancel(); // races with what is there already
                 co_return;

@@ -63,9 +63,9 @@ TEST_CASE("datagrams: close cancels the receive in flight, joins it, and frees t
         const address was = ours.local();
         std::byte into[8];
         result<datagram> got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_from(ours, into, got));
-            co_await noop(at.on);
+            co_await noop();
             const teardown_report report = co_await close(ours);
             CHECK(row(report) == closed_row);
             // An operation left behind would still hold it.
@@ -85,11 +85,11 @@ TEST_CASE("datagrams: one that races with the close goes to its receive, or nowh
             std::byte into[8];
             result<packet> got;
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(receive_into(ours, into, got));
                 // It waits before the receive is armed, or arrives after.
                 if (round % 2 == 0) theirs.send_to("raced", ours.local());
-                co_await noop(at.on);
+                co_await noop();
                 if (round % 2 != 0) theirs.send_to("raced", ours.local());
                 report = co_await close(ours);
             });
@@ -111,7 +111,7 @@ TEST_CASE("datagrams: an empty one that races with the close is no cancelled rec
         theirs.send_to("", ours.local());
         std::byte into[8];
         result<datagram> got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_from(ours, into, got));
             in.spawn([](datagram_socket& by) -> task<void> { co_await close(by); }(ours));
             co_return;
@@ -180,7 +180,7 @@ TEST_CASE("datagrams: two tasks close, both are told, and there is one report") 
         const auto closing = [](datagram_socket& by, teardown_report& into) -> task<void> {
             into = co_await close(by);
         };
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(closing(ours, told[0]));
             in.spawn(closing(ours, told[1]));
             told[2] = co_await ended(ours);
@@ -198,9 +198,9 @@ TEST_CASE("datagrams: a dropped socket with a receive in flight is joined, close
         const address was = ours.local();
         std::byte into[8];
         result<packet> got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, into, got));
-            co_await noop(at.on);
+            co_await noop();
             const datagram_socket gone = std::move(ours);
         });
         co_await at.all_reported();
@@ -219,16 +219,16 @@ TEST_CASE(
             const auto got = co_await handled.recv_from(into);
             CHECK(got.error() == std::errc::operation_canceled);
         };
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(handle(at.open_datagrams()));
-            co_await noop(at.on);
+            co_await noop();
             in.cancel();
         });
         co_await at.all_reported();
         CHECK(row(at.only_report()) == "local canceled none closed unknown");
 
         at.on.spawn(handle(at.open_datagrams()));
-        co_await noop(at.on);
+        co_await noop();
         at.at_end([](const std::vector<teardown_report>& all) {
             REQUIRE(all.size() == 2);
             CHECK(row(all.back()) == "local canceled none closed unknown");
@@ -240,7 +240,7 @@ TEST_CASE("datagrams: close in a scope that is cancelled closes all the same") {
     run([](rig& at) -> task<void> {
         auto ours = at.open_datagrams();
         std::optional<teardown_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.cancel();
             in.spawn([](datagram_socket& by, std::optional<teardown_report>& into) -> task<void> {
                 into = co_await close(by);
@@ -260,9 +260,9 @@ TEST_CASE("datagrams: the number of a closed descriptor is taken again at once")
         const address was = old.local();
         std::byte into[8];
         result<packet> got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(old, into, got));
-            co_await noop(at.on);
+            co_await noop();
             co_await close(old);
         });
         CHECK(got.error() == std::errc::operation_canceled);

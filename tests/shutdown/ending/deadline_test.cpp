@@ -29,13 +29,13 @@ TEST_CASE("deadline: 1,000 connections whose peers never read end at it, many in
         const auto due = at.on.now() + 1s;
         const ending_policy policy{.within = 1h, .deadline = due};
         std::uint64_t enters = 0;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < stuck; ++i)
                 in.spawn(send_into(all[i].ours, answer, outcomes[i]));
-            co_await pass(at, 50ms);
+            co_await sleep_for(50ms);
             for (auto& each : all)
                 in.spawn(end_one(each.ours, policy));
-            co_await sleep_until(at.on, due - 1ms);
+            co_await sleep_until(due - 1ms);
             if (at.on.now() < due) CHECK(at.reports().empty()); // a busy machine may wake us later
             enters = at.on.statistics().enters;
         });
@@ -63,7 +63,7 @@ TEST_CASE("deadline: 1,000 idle connections whose peers never finish, each with 
     run([&](rig& at) -> task<void> {
         for (std::size_t i = 0; i < stuck; ++i)
             all.push_back(at.connect());
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < stuck; ++i)
                 in.spawn(end_one(all[i].ours, {.within = 200ms + (i % 100) * 1ms}));
             co_return;
@@ -89,14 +89,14 @@ TEST_CASE("deadline: a crowd that is looked at for acknowledgements wakes the lo
             std::vector<sent> outcomes(many);
             for (std::size_t i = 0; i < many; ++i)
                 all.push_back(at.connect({.our_send_buffer = 8192, .their_receive_buffer = 4096}));
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 for (std::size_t i = 0; i < many; ++i) {
                     in.spawn(send_into(all[i].ours, answer, outcomes[i]));
                     in.spawn(end_one(all[i].ours, {.within = 10s, .idle = 400ms}));
-                    co_await pass(at, 100us); // none in step with another
+                    co_await sleep_for(100us); // none in step with another
                 }
                 const auto before = at.on.statistics().enters;
-                co_await pass(at, 300ms);
+                co_await sleep_for(300ms);
                 enters = at.on.statistics().enters - before;
                 for (auto& each : all)
                     co_await abort_close(each.ours);
@@ -119,7 +119,7 @@ TEST_CASE("deadline: kept while another connection keeps the loop busy") {
         peer_script reader(at.on, [&] { busy.theirs.read_to_end(); });
         teardown_report report;
         bool over = false;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](stream& by, std::span<const std::byte> bytes, bool& ends) -> task<void> {
                 while (!ends) {
                     const auto sent = co_await by.send(bytes);
@@ -146,7 +146,7 @@ TEST_CASE("deadline: it covers the flush, the acknowledgement and the peer's FIN
             std::this_thread::sleep_for(150ms);
             theirs.read_to_end(); // and never finishes
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours, {.within = 300ms});
         });

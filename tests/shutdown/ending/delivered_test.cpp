@@ -54,14 +54,14 @@ TEST_CASE("delivered: waits for sends on their way, and for FIN once it was sent
             std::this_thread::sleep_for(60ms);
             seen = theirs.read_to_end();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             in.spawn(delivery_into(ours, delivery));
             in.spawn([](stream& of) -> task<void> {
                 const auto finished = co_await of.shutdown_send();
                 CHECK(finished.has_value());
             }(ours));
-            co_await pass(at, 30ms);
+            co_await sleep_for(30ms);
             CHECK(!delivery.has_value());
         });
         co_await reader.done();
@@ -82,7 +82,7 @@ TEST_CASE("delivered: a peer whose kernel answers nothing is never called so") {
         theirs.go_deaf();
         const auto sent = co_await ours.send(text("unheard"));
         CHECK(sent.bytes == 7);
-        const auto delivery = co_await with_deadline(at.on, at.on.now() + 100ms, delivered(ours));
+        const auto delivery = co_await with_deadline(at.on.now() + 100ms, delivered(ours));
         CHECK(delivery.error() == errc::deadline_passed);
         const teardown_report report = co_await abort_close(ours);
         CHECK(report.unacknowledged_bytes == 7);
@@ -96,9 +96,9 @@ TEST_CASE("delivered: a reset, and a lost network, are told as errors") {
         const auto sent = co_await ours.send(text("unheard"));
         CHECK(sent.bytes == 7);
         std::optional<result<void>> delivery;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(delivery_into(ours, delivery));
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             theirs.reset();
         });
         REQUIRE(delivery.has_value());
@@ -125,7 +125,7 @@ TEST_CASE("delivered: a reset that came when everything was acknowledged is told
         const auto sent = co_await ours.send(text("answer"));
         CHECK(sent.bytes == 6);
         CHECK(theirs.read() == "answer");
-        co_await pass(at, 60ms);
+        co_await sleep_for(60ms);
         theirs.reset();
         const auto delivery = co_await delivered(ours);
         CHECK(delivery.error() == std::errc::connection_reset);
@@ -141,14 +141,14 @@ TEST_CASE("delivered: cancelled, or with its connection ended, it says which") {
         const auto sent = co_await ours.send(text("unheard"));
         CHECK(sent.bytes == 7);
         std::optional<result<void>> canceled, ended;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(delivery_into(ours, canceled));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             in.cancel();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(delivery_into(ours, ended));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             co_await abort_close(ours);
         });
         REQUIRE(canceled.has_value());
@@ -164,9 +164,9 @@ TEST_CASE("delivered: on a unix stream, when the peer has read every byte") {
         const auto sent = co_await ours.send(text("answer"));
         CHECK(sent.bytes == 6);
         std::optional<result<void>> delivery;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(delivery_into(ours, delivery));
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             CHECK(!delivery.has_value());
             CHECK(theirs.read() == "answer");
         });

@@ -17,7 +17,7 @@ task<void> reuse_once(rig& at, bool leases, bool graceful) {
     const int number = old.ours.native_handle();
     std::byte into[64];
     result<std::size_t> got;
-    co_await with_scope(at.on, [&](scope& in) -> task<void> {
+    co_await with_scope([&](scope& in) -> task<void> {
         if (leases)
             in.spawn([](stream& by) -> task<void> {
                 const auto none = co_await by.recv_lease();
@@ -25,7 +25,7 @@ task<void> reuse_once(rig& at, bool leases, bool graceful) {
             }(old.ours));
         else
             in.spawn(receive_into(old.ours, into, got));
-        co_await noop(at.on);
+        co_await noop();
         if (graceful) {
             old.theirs.finish();
             co_await graceful_close(old.ours);

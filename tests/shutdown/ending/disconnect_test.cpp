@@ -32,7 +32,7 @@ TEST_CASE("disconnect: FIN behind everything, the peer's FIN, and the descriptor
         });
         sent outcome;
         result<left_open> left;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             left = co_await disconnect(ours);
         });
@@ -121,11 +121,11 @@ TEST_CASE("disconnect: cancelled, it aborts, and answers report and descriptor a
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         result<left_open> left;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](stream& of, result<left_open>& into) -> task<void> {
                 into = co_await disconnect(of);
             }(ours, left));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             in.cancel();
         });
         REQUIRE(left.has_value());

@@ -32,10 +32,10 @@ TEST_CASE("a stream dropped with a receive and a send in flight: both end, then 
         std::byte into[64];
         sent outcome;
         result<std::size_t> got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             in.spawn(receive_into(ours, into, got));
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             const stream gone = std::move(ours);
         });
         co_await at.all_reported();
@@ -97,15 +97,15 @@ TEST_CASE("an exception that leaves a handler drops its stream, and reaches the 
         peer theirs;
         bool thrown = false;
         try {
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 auto made = at.connect();
                 theirs = std::move(made.theirs);
-                in.spawn([](rig& on, stream handled) -> task<void> {
+                in.spawn([](stream handled) -> task<void> {
                     const auto sent = co_await handled.send(text("half"));
                     CHECK(sent.bytes == 4);
-                    co_await pass(on, 1ms);
+                    co_await sleep_for(1ms);
                     throw std::runtime_error("handler");
-                }(at, std::move(made.ours)));
+                }(std::move(made.ours)));
                 co_return;
             });
         } catch (const std::runtime_error&) {
@@ -126,7 +126,7 @@ TEST_CASE("an exception that leaves a handler drops its stream, and reaches the 
 TEST_CASE("a cancelled scope ends the streams of the tasks in it, and the reports say so") {
     run([](rig& at) -> task<void> {
         peer theirs;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             auto made = at.connect();
             theirs = std::move(made.theirs);
             in.spawn([](stream handled) -> task<void> {
@@ -134,7 +134,7 @@ TEST_CASE("a cancelled scope ends the streams of the tasks in it, and the report
                 const auto got = co_await handled.recv(into);
                 CHECK(got.error() == std::errc::operation_canceled);
             }(std::move(made.ours)));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             in.cancel();
         });
         co_await at.all_reported();
@@ -148,11 +148,11 @@ TEST_CASE("a scope cancelled during graceful_close aborts it, and its report is 
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         std::optional<teardown_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](stream& ended, std::optional<teardown_report>& into) -> task<void> {
                 into = co_await graceful_close(ended);
             }(ours, report));
-            co_await pass(at, 100ms);
+            co_await sleep_for(100ms);
             in.cancel();
         });
         REQUIRE(report.has_value());
@@ -166,7 +166,7 @@ TEST_CASE("graceful_close in a scope that is cancelled already aborts") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         std::optional<teardown_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.cancel();
             in.spawn([](stream& ended, std::optional<teardown_report>& into) -> task<void> {
                 into = co_await graceful_close(ended);
@@ -192,7 +192,7 @@ TEST_CASE("a loop that ends aborts the connections that are still open, and repo
                 CHECK(!got.has_value());
             }(std::move(made.ours)));
         }
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         at.at_end([&](const std::vector<teardown_report>& all) {
             REQUIRE(all.size() == 3);
             for (const auto& each : all)

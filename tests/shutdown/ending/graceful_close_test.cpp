@@ -107,7 +107,7 @@ TEST_CASE("graceful_close: both ends of one connection on one loop end it at the
         const auto closing = [](stream& ended) -> task<teardown_report> {
             co_return co_await graceful_close(ended);
         };
-        const auto both = co_await when_all(at.on, closing(ours), closing(also_ours));
+        const auto both = co_await when_all(closing(ours), closing(also_ours));
         CHECK(std::get<0>(both).ending == actual_ending::graceful);
         CHECK(std::get<1>(both).ending == actual_ending::graceful);
         at.check_resets(0);
@@ -183,7 +183,7 @@ TEST_CASE("graceful_close: of an accepted and a connected stream, each end is re
         const auto closing = [](stream& ended) -> task<teardown_report> {
             co_return co_await graceful_close(ended);
         };
-        auto [theirs, ours] = co_await when_all(at.on, closing(*client), closing(*server));
+        auto [theirs, ours] = co_await when_all(closing(*client), closing(*server));
         CHECK(theirs.sent_bytes == 7);
         CHECK(theirs.delivery == delivery_verdict::acknowledged);
         CHECK(ours.discarded_bytes == 7);

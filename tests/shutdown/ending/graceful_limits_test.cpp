@@ -42,7 +42,7 @@ TEST_CASE("graceful_close: a window of zero for ever ends at the deadline, bytes
         const auto answer = pattern(4 << 20);
         sent outcome;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours, {.within = 300ms});
         });
@@ -70,7 +70,7 @@ TEST_CASE("graceful_close: a window of zero ends at the idle time too") {
         const auto answer = pattern(4 << 20);
         sent outcome;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours, {.idle = 200ms});
         });
@@ -94,7 +94,7 @@ TEST_CASE("graceful_close: a peer that reads byte by byte cannot stretch the dea
                 std::this_thread::sleep_for(10ms);
             arrived = theirs.arrived();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours, {.within = 200ms, .idle = 5s});
         });
@@ -119,7 +119,7 @@ TEST_CASE("graceful_close: acknowledged bytes restart the idle time") {
                 std::this_thread::sleep_for(15ms);
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours, {.within = 10s, .idle = 150ms});
         });

@@ -16,12 +16,12 @@ task<void> receive_once(stream& by) {
 }
 
 // A peer that closes a unix socket with bytes unread throws them away, so the queue is empty.
-task<void> close_unread(rig& at, conversation& with, bool receiving, scope& in) {
+task<void> close_unread(conversation& with, bool receiving, scope& in) {
     if (receiving) in.spawn(receive_once(with.ours));
     const auto data = pattern(1000);
     const auto sent = co_await with.ours.send(data);
     CHECK(sent.bytes == data.size());
-    co_await pass(at, 5ms);
+    co_await sleep_for(5ms);
     with.theirs.close();
 }
 
@@ -32,8 +32,8 @@ TEST_CASE("hidden ends: unix: what the peer threw away is not called delivered b
         run([&](rig& at) -> task<void> {
             auto pair = at.connect_unix();
             std::optional<teardown_report> report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
-                co_await close_unread(at, pair, receiving, in);
+            co_await with_scope([&](scope& in) -> task<void> {
+                co_await close_unread(pair, receiving, in);
                 report = co_await close(pair.ours, lingering::wait(1s));
             });
             REQUIRE(report.has_value());
@@ -47,8 +47,8 @@ TEST_CASE("hidden ends: unix: what the peer threw away is not called delivered b
         run([&](rig& at) -> task<void> {
             auto pair = at.connect_unix();
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
-                co_await close_unread(at, pair, receiving, in);
+            co_await with_scope([&](scope& in) -> task<void> {
+                co_await close_unread(pair, receiving, in);
                 report = co_await abort_close(pair.ours);
             });
             CHECK(report.ending == actual_ending::reset);
@@ -60,8 +60,8 @@ TEST_CASE("hidden ends: unix: delivered does not answer yes to what the peer thr
     for (const bool receiving : {false, true})
         run([&](rig& at) -> task<void> {
             auto pair = at.connect_unix();
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
-                co_await close_unread(at, pair, receiving, in);
+            co_await with_scope([&](scope& in) -> task<void> {
+                co_await close_unread(pair, receiving, in);
                 const auto arrived = co_await delivered(pair.ours);
                 CHECK_FALSE(arrived.has_value());
                 co_await abort_close(pair.ours);
@@ -81,7 +81,7 @@ TEST_CASE("hidden ends: a reset whose SO_ERROR the application has read is still
             CHECK(arrived.has_value());
             CHECK(pair.theirs.read() == "abc");
             pair.theirs.reset();
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             const auto error = co_await pair.ours.get_option<int>(SOL_SOCKET, SO_ERROR);
             CHECK(error.value_or(0) != 0);
             teardown_report report;
@@ -114,7 +114,7 @@ TEST_CASE("hidden ends: an abort knows of a FIN that nobody has read") {
         auto pair = at.connect();
         pair.theirs.write("hello");
         pair.theirs.finish();
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         const auto report = co_await abort_close(pair.ours);
         CHECK(row(report) == "local application abort aborted acknowledged");
         CHECK(report.peer_finished);

@@ -107,7 +107,7 @@ void end_after_cut(form what, verb how) {
                 std::this_thread::sleep_for(1ms);
             }
         });
-        co_await with_deadline(at.on, at.on.now() + 50ms, send_half(ours, what, answer, outcome));
+        co_await with_deadline(at.on.now() + 50ms, send_half(ours, what, answer, outcome));
         over = true;
         CHECK(outcome.error == std::errc::operation_canceled);
         CHECK(outcome.bytes > 0);

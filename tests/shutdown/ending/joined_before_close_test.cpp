@@ -24,14 +24,14 @@ task<void> end_busy(rig& at, how ends, bool leases) {
         theirs.read_to_end();
         if (ends == how::prompt) theirs.finish();
     });
-    co_await with_scope(at.on, [&](scope& in) -> task<void> {
+    co_await with_scope([&](scope& in) -> task<void> {
         if (leases)
             in.spawn(lease_once(ours));
         else
             in.spawn(receive_into(ours, into, got));
         in.spawn(watch_once(ours));
         in.spawn(send_into(ours, data, outcome));
-        co_await noop(at.on);
+        co_await noop();
         switch (ends) {
         case how::graceful:
             theirs.finish();

@@ -26,7 +26,7 @@ TEST_CASE("two tasks call graceful_close: one teardown, and both are told") {
             CHECK(theirs.read_to_end().finished);
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(close_into(ours, first));
             in.spawn(close_into(ours, second));
             co_return;
@@ -51,11 +51,11 @@ TEST_CASE("two tasks wait for one ending: cancelling one leaves it to the other"
             std::this_thread::sleep_for(80ms);
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(close_into(ours, second));
-            co_await with_scope(at.on, [&](scope& inner) -> task<void> {
+            co_await with_scope([&](scope& inner) -> task<void> {
                 inner.spawn(close_into(ours, first));
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 inner.cancel();
             });
         });
@@ -72,10 +72,10 @@ TEST_CASE("two tasks wait for one ending: cancelling both aborts it once") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         std::optional<teardown_report> first, second;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(close_into(ours, first));
             in.spawn(close_into(ours, second));
-            co_await pass(at, 60ms);
+            co_await sleep_for(60ms);
             in.cancel();
         });
         REQUIRE(first.has_value());
@@ -107,11 +107,11 @@ TEST_CASE("ended: tells of an end that somebody else brought about, and causes n
         auto [ours, theirs] = at.connect();
         connection& watched = state_of(ours);
         std::optional<teardown_report> seen;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](ending_operation end, std::optional<teardown_report>& into) -> task<void> {
                 into = co_await end;
             }(ended(ours), seen));
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             CHECK(!seen.has_value());
             CHECK(watched.life() == life_phase::open);
             ours = stream();
@@ -155,9 +155,9 @@ TEST_CASE("while a connection ends, nothing new starts on it and receives are ca
         std::byte into[64];
         result<std::size_t> waiting;
         std::optional<teardown_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, into, waiting));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             in.spawn(close_into(ours, report));
             const auto sent = co_await ours.send(text("too late"));
             CHECK(sent.error == errc::ending);
@@ -175,7 +175,7 @@ TEST_CASE("while a connection ends, nothing new starts on it and receives are ca
             CHECK(delivery.error() == errc::ending);
             const auto option = co_await ours.set_linger(-1s);
             CHECK(option.error() == errc::ending);
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             theirs.finish();
         });
         CHECK(waiting.error() == std::errc::operation_canceled);
@@ -199,7 +199,7 @@ TEST_CASE("graceful_close with sends queued by other tasks: all of them, in orde
             seen = theirs.read_to_end();
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < count; ++i)
                 in.spawn(send_into(ours, std::span(answer).subspan(i * each, each), outcomes[i]));
             in.spawn(close_into(ours, report));
@@ -224,15 +224,14 @@ TEST_CASE("a queued send that was cancelled before the close leaves a hole: no F
         const auto answer = pattern(2 << 20);
         sent first, second;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
-            in.spawn([](rig& r, stream& by, std::span<const std::byte> data,
-                        sent& outcome) -> task<void> {
-                co_await with_scope(r.on, [&](scope& inner) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
+            in.spawn([](stream& by, std::span<const std::byte> data, sent& outcome) -> task<void> {
+                co_await with_scope([&](scope& inner) -> task<void> {
                     inner.spawn(send_into(by, data, outcome));
-                    co_await pass(r, 50ms);
+                    co_await sleep_for(50ms);
                     inner.cancel();
                 });
-            }(at, ours, answer, first));
+            }(ours, answer, first));
             in.spawn(send_into(ours, answer, second));
             report = co_await graceful_close(ours, {.within = 2s});
         });

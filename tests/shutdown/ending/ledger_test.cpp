@@ -154,7 +154,7 @@ TEST_CASE("ledger: another thread reads the counters on the loop's own") {
                 got.set();
             });
         });
-        co_await got.join(at.on);
+        co_await got.join();
         CHECK(read.reports == 1);
         CHECK(read.count(actual_ending::graceful) == 1);
         CHECK(read.microseconds.total.count() == 1);

@@ -30,7 +30,7 @@ TEST_CASE("close(wait): a peer that does not read is reset at the deadline") {
         const auto answer = pattern(1 << 20);
         sent outcome;
         std::optional<teardown_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await close(ours, lingering::wait(200ms));
         });
@@ -228,7 +228,7 @@ TEST_CASE("close: none of the three blocks the loop, though the peer never reads
         const auto answer = pattern(1 << 20);
         sent outcome;
         std::uint64_t turned = 0;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             in.spawn([](stream& ended) -> task<void> {
                 co_await close(ended, lingering::wait(200ms));
@@ -236,7 +236,7 @@ TEST_CASE("close: none of the three blocks the loop, though the peer never reads
             // A call that blocked would end with the connection, and nobody's turn would come
             // before.
             while (at.reports().empty()) {
-                co_await sleep_for(at.on, 1ms);
+                co_await sleep_for(1ms);
                 ++turned;
             }
         });
@@ -255,11 +255,11 @@ TEST_CASE("close: after graceful_close has begun it joins that ending and its re
             std::this_thread::sleep_for(60ms);
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](stream& ended, teardown_report& into) -> task<void> {
                 into = co_await graceful_close(ended);
             }(ours, first));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             second = co_await close(ours, lingering::wait(5s));
         });
         co_await reader.done();

@@ -48,7 +48,7 @@ TEST_CASE("made-up transport: a graceful ending flushes, discards and is acknowl
             });
             sent outcome;
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(send_into(ours, answer, outcome));
                 report = co_await graceful_close(ours);
             });
@@ -70,7 +70,7 @@ TEST_CASE("made-up transport: past the deadline it is cut off, and the report sa
             const auto flood = pattern(20'000'000);
             sent outcome;
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(send_into(ours, flood, outcome));
                 report = co_await graceful_close(ours, {.within = 50ms});
             });
@@ -124,7 +124,7 @@ TEST_CASE("made-up ending: past its deadline it is degraded, and the descriptor 
         const auto flood = pattern(20'000'000);
         sent outcome;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, flood, outcome));
             report = co_await end(ours, hand_over, {.within = 50ms});
         });

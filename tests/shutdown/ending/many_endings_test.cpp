@@ -46,7 +46,7 @@ task<void> end_all(rig& at, bool peers_first) {
             all[i].theirs.finish();
         }
     });
-    co_await with_scope(at.on, [&](scope& in) -> task<void> {
+    co_await with_scope([&](scope& in) -> task<void> {
         for (std::size_t i = 0; i < many; ++i) {
             const bool resets = peers_first && i % 2 == 0;
             in.spawn(count_ending(all[i].ours,
@@ -102,10 +102,10 @@ TEST_CASE("2,000 aborts at once on tiny queues, receives in flight on each") {
                 all.push_back(at.connect());
             std::vector<std::array<std::byte, 16>> into(many);
             std::vector<result<std::size_t>> got(many);
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 for (std::size_t i = 0; i < many; ++i)
                     in.spawn(receive_into(all[i].ours, into[i], got[i]));
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 for (auto& each : all)
                     each.ours = stream();
             });

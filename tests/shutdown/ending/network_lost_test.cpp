@@ -14,7 +14,7 @@ task<void> is_lost(stream& ours, std::errc why) {
     std::byte into[16];
     result<std::size_t> got;
     result<peer_end> end;
-    co_await with_scope(ours.on(), [&](scope& in) -> task<void> {
+    co_await with_scope([&](scope& in) -> task<void> {
         in.spawn(receive_into(ours, into, got));
         in.spawn(peer_end_into(ours, end));
         co_return;

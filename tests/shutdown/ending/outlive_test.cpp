@@ -132,12 +132,16 @@ TEST_CASE("outlive: a stream of a run that threw, destroyed by another thread th
     program.check_reset(reports, "local canceled none aborted acknowledged");
 }
 
-TEST_CASE("outlive: signals are destroyed after their loop") {
+TEST_CASE("outlive: signals outlive a loop on which they were awaited, and serve the next") {
     sigset_t before{};
     ::pthread_sigmask(SIG_SETMASK, nullptr, &before);
-    std::optional<loop> on(std::in_place);
-    std::optional<signals> told(std::in_place, *on, std::initializer_list<int>{SIGUSR1});
-    on.reset();
-    told.reset();
+    {
+        signals told({SIGUSR1});
+        for (int loops = 0; loops < 2; ++loops) {
+            loop on;
+            ::kill(::getpid(), SIGUSR1);
+            CHECK(on.run(told.next()) == SIGUSR1);
+        }
+    }
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

@@ -117,13 +117,13 @@ TEST_CASE("packets: peer_closed sees past messages, empty ones too, and tells a 
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect_packets();
         std::optional<result<peer_end>> end;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](packet_stream& by, std::optional<result<peer_end>>& into) -> task<void> {
                 into = co_await peer_closed(by);
             }(ours, end));
-            co_await noop(at.on);
+            co_await noop();
             theirs.send("");
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(!end.has_value());
             theirs.finish();
         });
@@ -159,12 +159,12 @@ TEST_CASE(
             else
                 theirs.finish();
             std::optional<result<peer_end>> end;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(
                     [](packet_stream& by, std::optional<result<peer_end>>& into) -> task<void> {
                         into = co_await peer_ended(by);
                     }(ours, end));
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 std::byte into[8];
                 for (int left = 2; left > 0; --left) {
                     CHECK(!end.has_value()); // so many messages are left
@@ -172,7 +172,7 @@ TEST_CASE(
                     REQUIRE(message.has_value());
                     REQUIRE(message->has_value());
                     CHECK((*message)->whole == 0);
-                    co_await pass(at, 1ms);
+                    co_await sleep_for(1ms);
                 }
                 CHECK(end.has_value());
                 in.cancel();
@@ -191,10 +191,10 @@ TEST_CASE("packets: a peer that closes in the middle of our messages resets") {
         const auto message = pattern(3000);
         std::vector<sent> outcomes(8);
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (sent& each : outcomes)
                 in.spawn(send_into(ours, message, each));
-            co_await noop(at.on);
+            co_await noop();
             theirs.close();
             report = co_await graceful_close(ours);
         });

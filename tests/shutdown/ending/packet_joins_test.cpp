@@ -19,9 +19,9 @@ TEST_CASE("packets: a receive in flight at a graceful close is cancelled") {
         auto [ours, theirs] = at.connect_packets();
         std::byte into[8];
         received got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, into, got));
-            co_await noop(at.on);
+            co_await noop();
             theirs.finish();
             theirs.close();
             const teardown_report report = co_await abort_close(ours);
@@ -30,9 +30,9 @@ TEST_CASE("packets: a receive in flight at a graceful close is cancelled") {
         CHECK((!got.has_value() || !got->has_value()));
 
         auto other = at.connect_packets();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(other.ours, into, got));
-            co_await noop(at.on);
+            co_await noop();
             peer_script script(at.on, [&] {
                 CHECK(other.theirs.receive().ended());
                 other.theirs.send("late");
@@ -55,10 +55,10 @@ TEST_CASE("packets: a message that races with the close is received or discarded
             std::byte into[8];
             received got;
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(receive_into(ours, into, got));
                 for (int turn = 0; turn < round % 3; ++turn)
-                    co_await noop(at.on);
+                    co_await noop();
                 theirs.send("raced");
                 theirs.finish();
                 report = co_await graceful_close(ours);
@@ -80,11 +80,11 @@ TEST_CASE("packets: abort_close with a receive and sends in flight ends all of t
         std::byte into[8];
         received got;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (sent& each : outcomes)
                 in.spawn(send_into(ours, message, each));
             in.spawn(receive_into(ours, into, got));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             report = co_await abort_close(ours);
         });
         CHECK(row(report) == "local application abort aborted unacknowledged");
@@ -105,15 +105,15 @@ TEST_CASE("packets: our abort is not taken for the peer's end by a receive in fl
             auto [ours, theirs] = at.connect_packets();
             std::byte into[8];
             received got;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(receive_into(ours, into, got));
-                in.spawn([](rig& on, packet_stream& by, int after) -> task<void> {
+                in.spawn([](packet_stream& by, int after) -> task<void> {
                     for (int turn = 0; turn < after; ++turn)
-                        co_await noop(on.on);
+                        co_await noop();
                     const teardown_report report = co_await abort_close(by);
                     CHECK(row(report) == "local application abort aborted acknowledged");
                     CHECK(!report.peer_finished);
-                }(at, ours, turns));
+                }(ours, turns));
                 co_return;
             });
             REQUIRE(!got.has_value());
@@ -129,11 +129,11 @@ TEST_CASE("packets: a dropped stream with messages in flight is joined, ended an
         std::vector<sent> outcomes(6);
         std::byte into[8];
         received got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (sent& each : outcomes)
                 in.spawn(send_into(ours, message, each));
             in.spawn(receive_into(ours, into, got));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             const packet_stream gone = std::move(ours);
         });
         co_await at.all_reported();
@@ -150,7 +150,7 @@ TEST_CASE("packets: a stream dropped under a policy to finish sends its messages
         ours.on_drop(drop_action::finish, 2s);
         ours = packet_stream();
         CHECK(theirs.receive() == "whole");
-        co_await noop(at.on);
+        co_await noop();
         CHECK(theirs.receive().ended());
         theirs.finish();
         co_await at.all_reported();
@@ -167,9 +167,9 @@ TEST_CASE("packets: a cancelled scope ends the streams in it, and a loop that en
             CHECK(got.error() == std::errc::operation_canceled);
         };
         auto made = at.connect_packets();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(handle(std::move(made.ours)));
-            co_await noop(at.on);
+            co_await noop();
             in.cancel();
         });
         co_await at.all_reported();
@@ -179,7 +179,7 @@ TEST_CASE("packets: a cancelled scope ends the streams in it, and a loop that en
         auto other = at.connect_packets();
         theirs.emplace(std::move(other.theirs));
         at.on.spawn(handle(std::move(other.ours)));
-        co_await noop(at.on);
+        co_await noop();
         at.at_end([&](const std::vector<teardown_report>& all) {
             REQUIRE(all.size() == 2);
             CHECK(row(all.back()) == "local canceled none aborted acknowledged");
@@ -196,9 +196,9 @@ TEST_CASE("packets: the number of a closed descriptor is taken again at once, wi
         const int number = old.ours.native_handle();
         std::byte into[64];
         received got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(old.ours, into, got));
-            co_await noop(at.on);
+            co_await noop();
             co_await abort_close(old.ours);
         });
         CHECK(got.error() == std::errc::operation_canceled);

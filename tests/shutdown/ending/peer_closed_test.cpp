@@ -45,9 +45,9 @@ TEST_CASE("peer_closed: a reset is told apart from FIN") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         std::optional<result<peer_end>> end;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(!end.has_value());
             theirs.reset();
         });
@@ -100,10 +100,10 @@ TEST_CASE("peer_closed: beside a receive both are told of the end") {
             std::optional<result<peer_end>> end;
             std::byte into[64];
             result<std::size_t> got;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(watch_into(ours, end));
                 in.spawn(receive_into(ours, into, got));
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 if (resets)
                     theirs.reset();
                 else
@@ -125,10 +125,10 @@ TEST_CASE("peer_closed: data alone does not complete it") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         std::optional<result<peer_end>> end;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end));
             theirs.write_pattern(50'000);
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             CHECK(!end.has_value());
             theirs.finish();
         });
@@ -143,9 +143,9 @@ TEST_CASE("peer_closed: cancelled, it says so; the connection goes on") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         std::optional<result<peer_end>> end;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             in.cancel();
         });
         REQUIRE(end.has_value());
@@ -163,9 +163,10 @@ TEST_CASE("peer_closed: cancelled, it says so; the connection goes on") {
 TEST_CASE("peer_closed: with a deadline, a silent peer is told as such") {
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
-        const auto end = co_await with_deadline(
-            at.on, at.on.now() + 50ms,
-            [](stream& of) -> task<result<peer_end>> { co_return co_await peer_closed(of); }(ours));
+        const auto end =
+            co_await with_deadline(at.on.now() + 50ms, [](stream& of) -> task<result<peer_end>> {
+                co_return co_await peer_closed(of);
+            }(ours));
         CHECK(end.error() == errc::deadline_passed);
         theirs.finish();
         const teardown_report report = co_await graceful_close(ours);
@@ -177,9 +178,9 @@ TEST_CASE("peer_closed: in flight when the connection is ended, it is cancelled 
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         std::optional<result<peer_end>> end;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             const teardown_report report = co_await abort_close(ours);
             CHECK(report.ending == actual_ending::aborted);
         });

@@ -19,7 +19,7 @@ TEST_CASE("when_peer_ends: by default nothing; the application sees the end and 
             auto [ours, theirs] = at.connect();
             if (said) when_peer_ends(ours, {});
             theirs.finish();
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             CHECK(at.reports().empty());
             const auto sent = co_await ours.send(text("half-closed peers get their answer"));
             CHECK(sent.bytes == 34);
@@ -38,7 +38,7 @@ TEST_CASE("when_peer_ends: finish ends gracefully although the application never
             theirs.finish();
             // Longer than its acknowledgement is delayed. Else that and our FIN, sent on two CPUs,
             // may overtake each other, to which the peer's kernel answers, and ours by RST.
-            co_await pass(at, 60ms);
+            co_await sleep_for(60ms);
             when_peer_ends(ours, {.does = action::finish});
             co_await at.all_reported();
             CHECK(row(at.only_report()) == "peer peer_finished graceful graceful acknowledged");
@@ -56,11 +56,11 @@ TEST_CASE("when_peer_ends: finish comes behind the sends that were handed over")
         const auto answer = pattern(8 << 20);
         sent outcome;
         peer_reading seen;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             theirs.finish();
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             CHECK(at.reports().empty()); // it does not read, so nothing can have ended
             peer_script reader(at.on, [&] { seen = theirs.read_to_end(); });
             co_await reader.done();
@@ -81,9 +81,9 @@ TEST_CASE("when_peer_ends: finish keeps the limits it was given") {
         when_peer_ends(ours, {.does = action::finish, .ending = {.within = 100ms}});
         const auto answer = pattern(1 << 20);
         sent outcome;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             theirs.finish(); // and never reads
         });
         co_await at.all_reported();
@@ -99,7 +99,7 @@ TEST_CASE("when_peer_ends: receive_first waits until the application has receive
         when_peer_ends(ours, {.does = action::finish, .data = unread::receive_first});
         theirs.write_pattern(5'000);
         theirs.finish();
-        co_await pass(at, 20ms);
+        co_await sleep_for(20ms);
         CHECK(at.reports().empty());
         std::vector<std::byte> into(5'000);
         const auto most = co_await ours.recv(std::span(into).first(4'000));
@@ -132,7 +132,7 @@ TEST_CASE("when_peer_ends: a peer that resets ends the connection under either a
         run([&](rig& at) -> task<void> {
             auto [ours, theirs] = at.connect();
             when_peer_ends(ours, {.does = does});
-            co_await pass(at, 2ms);
+            co_await sleep_for(2ms);
             theirs.reset();
             co_await at.all_reported();
             CHECK(at.only_report().cause == teardown_cause::peer_reset);
@@ -149,9 +149,9 @@ TEST_CASE("when_peer_ends: a receive in flight is told of the end it caused, onc
         when_peer_ends(ours, {.does = action::finish});
         std::byte into[8];
         result<std::size_t> got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, into, got));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             theirs.finish();
         });
         CHECK(!got.has_value());
@@ -169,13 +169,13 @@ TEST_CASE("when_peer_ends: an ending of the application's own comes first, and i
         run([&](rig& at) -> task<void> {
             auto [ours, theirs] = at.connect();
             when_peer_ends(ours, {.does = action::abort});
-            co_await pass(at, 2ms);
+            co_await sleep_for(2ms);
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
-                in.spawn([](rig& of, peer& far) -> task<void> {
-                    co_await pass(of, 5ms);
+            co_await with_scope([&](scope& in) -> task<void> {
+                in.spawn([](peer& far) -> task<void> {
+                    co_await sleep_for(5ms);
                     far.finish();
-                }(at, theirs));
+                }(theirs));
                 if (abort)
                     report = co_await abort_close(ours);
                 else
@@ -194,7 +194,7 @@ TEST_CASE("when_peer_ends: the choice can be changed and taken back") {
         when_peer_ends(ours, {.does = action::abort});
         when_peer_ends(ours, {});
         theirs.finish();
-        co_await pass(at, 20ms);
+        co_await sleep_for(20ms);
         CHECK(at.reports().empty());
         when_peer_ends(ours, {.does = action::finish}); // of a peer that has ended already
         co_await at.all_reported();
@@ -212,7 +212,7 @@ TEST_CASE("when_peer_ends: a dropped stream and the loop's end are as ever") {
         CHECK(row(at.only_report()) == "local dropped none aborted acknowledged");
         auto [left, other] = at.connect();
         when_peer_ends(left, {.does = action::finish});
-        co_await pass(at, 2ms);
+        co_await sleep_for(2ms);
         begin_ending(left, {plans::background, teardown_cause::application, {}});
     });
 }

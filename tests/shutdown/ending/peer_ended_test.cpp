@@ -42,18 +42,18 @@ TEST_CASE("peer_ended: told once, after the application has received everything"
             std::optional<result<peer_end>> end;
             int times = 0;
             std::error_code last;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(watch_into(ours, end, times));
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 CHECK(times == 0);
                 std::byte into[4'999];
                 const auto most = co_await ours.recv(into);
                 CHECK(most == 4'999);
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 CHECK(times == 0); // one byte is left
                 const auto one = co_await ours.recv(into);
                 CHECK(one == 1);
-                co_await pass(at, 1ms);
+                co_await sleep_for(1ms);
                 CHECK(times == 1);
             });
             REQUIRE(end.has_value());
@@ -73,9 +73,9 @@ TEST_CASE("peer_ended: with nothing unread it needs no reading") {
             auto [ours, theirs] = at.connect();
             std::optional<result<peer_end>> end;
             int times = 0;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(watch_into(ours, end, times));
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 CHECK(times == 0);
                 if (resets)
                     theirs.reset();
@@ -101,12 +101,12 @@ TEST_CASE("peer_ended: with leases, behind the last that was taken") {
         }
         theirs.write("last one");
         theirs.finish();
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         std::optional<result<peer_end>> end;
         int times = 0;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end, times));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(times == 0);
             const auto got = co_await ours.recv_lease();
             REQUIRE(got.has_value());
@@ -129,13 +129,13 @@ TEST_CASE("peer_ended: who receives the last data goes on before who waits for t
             theirs.write("last one");
             theirs.finish();
             std::string order;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn([](stream& of, std::string& into) -> task<void> {
                     const auto end = co_await peer_ended(of);
                     CHECK(end == peer_end::finished);
                     into += "end ";
                 }(ours, order));
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 CHECK(order.empty());
                 std::byte into[8];
                 if (leased) {
@@ -160,12 +160,12 @@ TEST_CASE("peer_ended: beside a receive that is in flight, its data comes first"
         int times = 0;
         std::error_code last;
         std::uint64_t received = 0;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end, times));
             in.spawn([](stream& by, std::uint64_t& bytes, std::error_code& how) -> task<void> {
                 bytes = co_await read_all(by, how);
             }(ours, received, last));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             theirs.write_pattern(50'000);
             theirs.finish();
         });
@@ -188,9 +188,9 @@ TEST_CASE("peer_ended: nothing after close: an ending cancels it, and it never t
             }
             std::optional<result<peer_end>> end;
             int times = 0;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(watch_into(ours, end, times));
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 CHECK(times == 0);
                 const teardown_report report = co_await abort_close(ours);
                 CHECK(report.ending == actual_ending::aborted);
@@ -209,9 +209,9 @@ TEST_CASE("peer_ended: cancelled while it waits for reading, it says so, and not
         theirs.finish();
         std::optional<result<peer_end>> end;
         int times = 0;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end, times));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             in.cancel();
         });
         REQUIRE(end.has_value());
@@ -233,9 +233,9 @@ TEST_CASE("peer's end: behind a full window FIN is not sent, so only room lets i
         theirs.finish();
         std::optional<result<peer_end>> end;
         int times = 0;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(watch_into(ours, end, times));
-            co_await pass(at, 50ms);
+            co_await sleep_for(50ms);
             CHECK(times == 0);
             CHECK(theirs.tcp_state() == static_cast<int>(tcp_state::fin_wait_1));
             CHECK(tcp_info_of(at.on.calls(), ours.native_handle()).state ==

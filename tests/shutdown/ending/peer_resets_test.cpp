@@ -48,7 +48,7 @@ TEST_CASE("a reset while the answer is being flushed: the ending is over at once
             arrived = theirs.arrived_at_rest();
             theirs.reset();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours);
         });
@@ -70,7 +70,7 @@ TEST_CASE("a reset while idle is seen by a receive, without a write") {
         CHECK(theirs.read() == "answer");
         std::byte into[64];
         result<std::size_t> got;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, into, got));
             theirs.reset();
             co_return;

@@ -57,13 +57,13 @@ TEST_CASE("pending writes: shutdown_send behind thousands, order kept, FIN exact
             outcomes told;
             peer_reading seen;
             bool finished = false;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 write_many(in, ours, all, told);
                 in.spawn([](stream& by, bool& done) -> task<void> {
                     const auto ended = co_await by.shutdown_send();
                     done = ended.has_value();
                 }(ours, finished));
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 if (!space) CHECK(told.all() < writes); // most of them still wait for space
                 if (!space) CHECK(!finished);
                 peer_script reader(at.on, [&] { seen = theirs.read_to_end(); });
@@ -102,9 +102,9 @@ TEST_CASE("pending writes: graceful_close behind thousands loses none") {
             seen = theirs.read_to_end();
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             write_many(in, ours, all, told);
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             const teardown_report report = co_await graceful_close(ours);
             CHECK(row(report) == "local application graceful graceful acknowledged");
             CHECK(report.unsent_bytes == 0);
@@ -127,9 +127,9 @@ TEST_CASE("pending writes: an abort tells each once, counts what was lost, leave
         const auto all = pattern(writes * bytes_each);
         outcomes told;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             write_many(in, ours, all, told);
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             report = co_await abort_close(ours);
         });
         CHECK(told.all() == writes);
@@ -184,7 +184,7 @@ TEST_CASE(
             sent outcome;
             std::error_code why;
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn([](stream& by, std::span<std::byte> room, std::error_code& error,
                             int& times) -> task<void> {
                     const auto got = co_await by.recv(room);
@@ -206,7 +206,7 @@ TEST_CASE(
                     told = co_await by.send(data);
                     ++times;
                 }(ours, all, outcome, sent_all));
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 if (abort)
                     report = co_await abort_close(ours);
                 else
@@ -220,7 +220,7 @@ TEST_CASE(
             CHECK(outcome.error == std::errc::operation_canceled);
             CHECK(outcome.bytes == report.sent_bytes);
             theirs.close(); // an end that nobody is told of any more
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(received + closed + ended + sent_all == 4);
         });
     }

@@ -66,7 +66,7 @@ TEST_CASE("release: joins what is in flight; sends reach the kernel, receives ar
         left_open left;
         peer_reading seen;
         peer_script reader(at.on, [&] { seen = theirs.read_to_end(answer.size()); });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, into, got));
             in.spawn(send_into(ours, answer, outcome));
             in.spawn(release_into(ours, 5s, left));
@@ -90,7 +90,7 @@ TEST_CASE("release: past its time the rest of a send is cut off and counted, and
         const auto answer = pattern(1 << 20);
         sent outcome;
         left_open left;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             in.spawn(release_into(ours, 100ms, left));
             co_return;
@@ -117,7 +117,7 @@ TEST_CASE("release: what recv_lease had received ahead is dropped, and counted")
             CHECK(got.has_value());
         }
         theirs.write("second");
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         auto left = co_await release(ours);
         CHECK(left.report.received_bytes == 5);
         char into[64];
@@ -132,10 +132,10 @@ TEST_CASE("release: abort_close beside it resets, and the descriptor is left all
         const auto answer = pattern(1 << 20);
         sent outcome;
         left_open left;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             in.spawn(release_into(ours, 5s, left));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             const teardown_report report = co_await abort_close(ours);
             CHECK(report.ending == actual_ending::aborted);
         });
@@ -167,7 +167,7 @@ TEST_CASE(
         CHECK(end.error() == errc::end_of_stream);
         const auto finished = co_await ours.shutdown_send();
         CHECK(finished.has_value());
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         auto left = co_await release(ours);
         CHECK(row(left.report) == "peer peer_finished release graceful acknowledged");
         CHECK(is_open(left.descriptor));

@@ -61,7 +61,7 @@ TEST_CASE("reset after our FIN was acknowledged, seen only by an abort: acknowle
         const auto finished = co_await ours.shutdown_send();
         CHECK(finished.has_value());
         CHECK(theirs.read_to_end().finished);
-        co_await pass(at, 60ms); // FIN's acknowledgement may be delayed
+        co_await sleep_for(60ms); // FIN's acknowledgement may be delayed
         theirs.reset();
         const teardown_report report = co_await abort_close(ours);
         CHECK(row(report) == "local peer_reset abort reset acknowledged");
@@ -216,7 +216,7 @@ TEST_CASE("counts: bytes leased and bytes left in the loop's buffers are told ap
             received = first->size();
             CHECK(is_pattern(first->data(), 0));
         }
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         theirs.finish();
         const teardown_report report = co_await graceful_close(ours);
         CHECK(report.ending == actual_ending::graceful);
@@ -238,7 +238,7 @@ TEST_CASE("times: each phase is timed from the request, and includes the flush")
             std::this_thread::sleep_for(100ms);
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours);
         });

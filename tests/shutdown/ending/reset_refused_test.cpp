@@ -70,7 +70,7 @@ TEST_CASE("reset refused: the deadline holds, and the close resets, with a send 
             const auto answer = pattern(4 << 20);
             sent outcome;
             teardown_report report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 if (zero_copy)
                     in.spawn(send_zero_copy(ours, answer, outcome));
                 else
@@ -96,9 +96,9 @@ TEST_CASE("reset refused: abort_close with a receive under way, and with bytes u
         std::array<std::byte, 10> into;
         result<std::size_t> outcome;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_into(ours, into, outcome));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             report = co_await abort_close(ours);
         });
         CHECK_FALSE(outcome.has_value());
@@ -110,7 +110,7 @@ TEST_CASE("reset refused: abort_close with a receive under way, and with bytes u
     run_refused([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         theirs.write_pattern(1000);
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         const teardown_report report = co_await abort_close(ours);
         CHECK(report.discarded_bytes == 1000);
         CHECK(report.reset_sent);
@@ -155,7 +155,7 @@ TEST_CASE("reset refused: by a filter of system calls, as a sandbox has it") {
             const auto answer = pattern(4 << 20);
             teardown_report made;
             sent outcome;
-            co_await with_scope(at, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(send_into(*taken, answer, outcome));
                 made = co_await graceful_close(*taken, {.within = 200ms});
             });

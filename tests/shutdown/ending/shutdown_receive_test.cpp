@@ -67,7 +67,7 @@ TEST_CASE("shutdown_receive: a receive in flight is cancelled once, and so is a 
             std::byte into[8];
             int answers = 0;
             std::error_code told;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn([](stream& by, bool leased, std::span<std::byte> room, int& count,
                             std::error_code& error) -> task<void> {
                     if (leased) {
@@ -79,7 +79,7 @@ TEST_CASE("shutdown_receive: a receive in flight is cancelled once, and so is a 
                     }
                     ++count;
                 }(ours, lease, into, answers, told));
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 const auto stopped = co_await ours.shutdown_receive();
                 CHECK(stopped.has_value());
             });
@@ -136,7 +136,7 @@ TEST_CASE("shutdown_receive: a reset by the peer is seen") {
         const auto stopped = co_await ours.shutdown_receive();
         CHECK(stopped.has_value());
         theirs.write("dropped");
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         theirs.reset();
         const auto end = co_await peer_ended(ours);
         CHECK(end == peer_end::reset);
@@ -203,7 +203,7 @@ TEST_CASE("shutdown_both: FIN behind the sends, and what comes is dropped") {
             seen = theirs.read_to_end();
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             const auto ended = co_await ours.shutdown_both();
             CHECK(ended.has_value());

@@ -199,7 +199,7 @@ TEST_CASE("six steps: the library on both sides, data of any size") {
             const auto server = port_of(accepted.native_handle());
             reading at_client, at_server;
             teardown_report of_client, of_server;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(play_server(accepted, bytes, at_server, of_server));
                 in.spawn(play_client(*made, bytes, at_client, of_client));
                 co_return;

@@ -186,7 +186,7 @@ TEST_CASE("system calls: at most one for each of many, accepted by the library's
             for (auto& each : theirs)
                 each.finish();
             calls.forget();
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 for (auto& each : ours)
                     in.spawn([](stream& ended) -> task<void> {
                         const auto& report = co_await graceful_close(ended);

@@ -51,7 +51,7 @@ TEST_CASE("unix: both at once") {
         const auto closing = [](stream& ended) -> task<teardown_report> {
             co_return co_await graceful_close(ended);
         };
-        const auto [first, second] = co_await when_all(at.on, closing(one), closing(other));
+        const auto [first, second] = co_await when_all(closing(one), closing(other));
         CHECK(first.ending == actual_ending::graceful);
         CHECK(second.ending == actual_ending::graceful);
     });
@@ -63,7 +63,7 @@ TEST_CASE("unix: a peer that never reads ends at the deadline, unacknowledged, b
         const auto answer = pattern(4 << 20);
         sent outcome;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             report = co_await graceful_close(ours, {.within = 200ms});
         });
@@ -98,7 +98,7 @@ TEST_CASE("unix: bytes that the peer reads slowly restart the idle time") {
                 std::this_thread::sleep_for(30ms);
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (std::size_t i = 0; i < 8; ++i)
                 in.spawn(
                     send_into(ours, std::span(answer).subspan(i * 40'000, 40'000), outcomes[i]));
@@ -161,10 +161,10 @@ TEST_CASE("unix: abort_close with a send and a receive in flight ends both") {
         std::byte into[64];
         result<std::size_t> got;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, answer, outcome));
             in.spawn(receive_into(ours, into, got));
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             report = co_await abort_close(ours);
         });
         CHECK(outcome.error == std::errc::operation_canceled);

@@ -132,7 +132,7 @@ TEST_CASE("unlimited: the largest discard limit waits for the peer's FIN, howeve
             if (how == 0) co_await graceful_close(ours, policy);
             if (how == 1) {
                 CHECK(co_await ours.shutdown_receive(unlimited));
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 co_await graceful_close(ours, policy);
             }
             if (how == 2) {
@@ -184,13 +184,13 @@ TEST_CASE("graceful_close: a lease that is awaited ends when the ending begins, 
     run([](rig& at) -> task<void> {
         auto [ours, theirs] = at.connect();
         bool receive_ended = false;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](stream& by, bool& ended) -> task<void> {
                 const auto got = co_await by.recv_lease();
                 CHECK_FALSE(got.has_value());
                 ended = true;
             }(ours, receive_ended));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             begin_ending(ours, {});
             const bool ended = co_await eventually(at, [&] { return receive_ended; });
             CHECK(ended);

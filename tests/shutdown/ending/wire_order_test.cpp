@@ -78,7 +78,7 @@ TEST_CASE("on the wire: FIN follows queued data, in a graceful ending asked for 
             theirs.finish();
         });
         capture.take();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_into(ours, text("answer"), outcome));
             const teardown_report report = co_await graceful_close(ours);
             CHECK(report.ending == actual_ending::graceful);

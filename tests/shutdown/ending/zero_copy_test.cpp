@@ -30,7 +30,7 @@ TEST_CASE("zero-copy send, then graceful_close: the peer gets what was sent, not
             seen = theirs.read_to_end();
             theirs.finish();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_and_scribble(ours, data, outcome));
             report = co_await graceful_close(ours);
         });
@@ -51,7 +51,7 @@ TEST_CASE("zero-copy send, then close(wait): the same") {
         std::optional<teardown_report> report;
         peer_reading seen;
         peer_script reader(at.on, [&] { seen = theirs.read_to_end(); });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_and_scribble(ours, data, outcome));
             report = co_await close(ours, lingering::wait(5s));
         });
@@ -70,7 +70,7 @@ TEST_CASE("zero-copy send to a peer that never reads: the deadline frees the buf
         auto data = pattern(4 << 20);
         sent outcome;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_and_scribble(ours, data, outcome));
             report = co_await graceful_close(ours, {.within = 200ms});
         });
@@ -93,9 +93,9 @@ TEST_CASE("zero-copy send, all accepted, to a deaf peer: an abort frees the buff
         auto data = pattern(20'000);
         sent outcome;
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_and_scribble(ours, data, outcome));
-            co_await pass(at, 30ms);
+            co_await sleep_for(30ms);
             report = co_await abort_close(ours);
         });
         CHECK(row(report) == "local application abort aborted unacknowledged");
@@ -116,14 +116,14 @@ TEST_CASE("zero-copy send to a deaf peer, then release: at its time a reset free
             auto data = pattern(20'000);
             sent outcome;
             left_open left;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(send_and_scribble(ours, data, outcome));
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 in.spawn(
                     [](stream& of, std::chrono::nanoseconds time, left_open& into) -> task<void> {
                         into = co_await release(of, time);
                     }(ours, canceled ? 1h : 50ms, left));
-                co_await pass(at, 20ms);
+                co_await sleep_for(20ms);
                 if (canceled) in.cancel();
             });
             CHECK(left.descriptor.get() >= 0);
@@ -148,7 +148,7 @@ TEST_CASE("zero-copy send, then release: the buffer is free before the descripto
         left_open left;
         peer_reading seen;
         peer_script reader(at.on, [&] { seen = theirs.read_to_end(200'000); });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_and_scribble(ours, data, outcome));
             left = co_await release(ours);
         });
@@ -168,9 +168,9 @@ TEST_CASE("zero-copy send in flight when the peer resets, or the stream is dropp
                 at.connect({.our_send_buffer = 65536, .their_receive_buffer = 65536});
             auto data = pattern(4 << 20);
             sent outcome;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(send_and_scribble(ours, data, outcome));
-                co_await pass(at, 30ms);
+                co_await sleep_for(30ms);
                 if (peer_resets)
                     theirs.reset();
                 else
@@ -202,7 +202,7 @@ TEST_CASE("zero-copy and plain sends queued together arrive in order before FIN"
             theirs.finish();
         });
         teardown_report report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_and_scribble(ours, first, outcomes[0]));
             in.spawn(send_into(ours, second, outcomes[1]));
             in.spawn(send_and_scribble(ours, third, outcomes[2]));

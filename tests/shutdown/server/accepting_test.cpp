@@ -43,7 +43,7 @@ TEST_CASE("limit: beyond it nobody is accepted, until a connection has been repo
         options.connections_max = 2;
         options.on_accept_paused = [&](std::error_code why) { told.push_back(why); };
         server_rig server(at, echo, options);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             std::vector<peer> clients;
             for (int i = 0; i < 7; ++i) {
@@ -51,7 +51,7 @@ TEST_CASE("limit: beyond it nobody is accepted, until a connection has been repo
                 clients.back().write("request");
             }
             co_await until_open(at, server.serving, 2);
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             CHECK(server.serving.accepts() == 2);
             REQUIRE(told.size() == 1);
             CHECK(told[0] == errc::connection_limit);
@@ -86,7 +86,7 @@ TEST_CASE("limit: a drain serves everyone who waits, no more than allowed at a t
             },
             options);
         std::vector<peer> clients;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server->run());
             for (int i = 0; i < 10; ++i) {
                 clients.push_back(server->connect());
@@ -119,7 +119,7 @@ TEST_CASE(
         options.connections_max = 2;
         server_rig small(at, echo, options, socket);
         server_rig large(at, echo, {}, socket);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(small.run());
             in.spawn(large.run());
             std::vector<peer> clients;
@@ -140,7 +140,7 @@ TEST_CASE("limit: an abort does not wait for room") {
         server_options options;
         options.connections_max = 1;
         server_rig server(at, echo_unmarked, options);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             std::vector<peer> clients;
             for (int i = 0; i < 3; ++i)
@@ -161,7 +161,7 @@ TEST_CASE("accepting fails: run answers at once, and those who are there are ser
         options.on_accept_failed = [&](std::error_code why) { told.push_back(why); };
         const auto socket = any_port();
         server_rig server(at, echo, options, socket);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             std::optional<std::error_code> answer;
             in.spawn(run_into(server.serving, answer));
             peer client = server.connect();
@@ -193,7 +193,7 @@ TEST_CASE("accepting fails: a drain that is under way comes to its end") {
     run([](rig& at) -> task<void> {
         const auto socket = any_port();
         server_rig server(at, echo, {}, socket);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             std::optional<std::error_code> answer;
             in.spawn(run_into(server.serving, answer));
             peer client = co_await server.idle_client();

@@ -133,11 +133,11 @@ TEST_CASE(
             co_return;
         };
         server_rig server(at, echo, options, std::move(socket));
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             const auto give_up = at.on.now() + 30s;
             while (board.answered < many && !board.failed && at.on.now() < give_up)
-                co_await pass(at, 2ms);
+                co_await sleep_for(2ms);
             REQUIRE(board.answered == many);
             co_await server.until(connection_activity::idle, many);
 
@@ -154,7 +154,7 @@ TEST_CASE(
             std::optional<drain_report> report;
             in.spawn(drain_into(server.serving, {.within = within}, report));
             while (!report)
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
             check_drained(server, *report);
             const auto late = report->took - within;
             const auto issued = report->time_in(server_phase::asked_to_finish);

@@ -13,30 +13,30 @@ TEST_CASE("call_off: in unready the server serves on, is ready again, and can be
         };
         server_rig server(at, echo, options);
         std::optional<drain_report> first;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto before = co_await server.idle_client();
             CHECK_FALSE(server.serving.call_off());
             in.spawn(drain_into(server.serving, {.within = 100ms, .unready_for = 1h}, first));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK_FALSE(server.serving.ready());
             CHECK(server.serving.call_off());
             CHECK(server.serving.ready());
             CHECK_FALSE(server.serving.call_off());
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             REQUIRE(first.has_value());
             CHECK(first->called_off);
             CHECK_FALSE(first->escalated);
             CHECK(first->stragglers.empty());
             CHECK(first->accepts == 1);
             CHECK(first->reports == 0);
-            co_await pass(at, 120ms); // past the deadline of what was called off
+            co_await sleep_for(120ms); // past the deadline of what was called off
             co_await round_trip(at, before, "served on");
             auto after = co_await server.idle_client();
             CHECK_FALSE(server.serving.draining().happened());
 
             std::optional<drain_report> second;
-            co_await with_scope(at.on, [&](scope& inner) -> task<void> {
+            co_await with_scope([&](scope& inner) -> task<void> {
                 inner.spawn(drain_into(server.serving, {}, second));
                 co_await sees_fin(at, before);
                 co_await sees_fin(at, after);
@@ -57,10 +57,10 @@ TEST_CASE("call_off: and a drain in the same breath, the two do not mix") {
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> first, second;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             in.spawn(drain_into(server.serving, {.unready_for = 1h}, first));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(server.serving.call_off());
             in.spawn(drain_into(server.serving, {}, second));
             CHECK(server.serving.phase() > server_phase::unready);
@@ -82,7 +82,7 @@ TEST_CASE("call_off: by the hook that has been called for unready") {
         };
         server_rig server(at, echo, options);
         self = &server.serving;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             const drain_report report = co_await server.serving.drain();
             CHECK(report.called_off);
@@ -96,12 +96,12 @@ TEST_CASE("call_off: once accepting has stopped it is too late") {
     run([](rig& at) -> task<void> {
         server_rig server(at, echo_unmarked);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             co_await round_trip(at, client, "request");
             in.spawn(drain_into(server.serving, {}, report));
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             CHECK(server.serving.phase() == server_phase::not_accepting);
             CHECK_FALSE(server.serving.call_off());
             co_await round_trip(at, client, "another");

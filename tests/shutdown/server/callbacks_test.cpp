@@ -53,7 +53,7 @@ private:
         client.write(request);
         constexpr int established = 1;
         for (int i = 0; i < 2000 && client.tcp_state() == established; ++i)
-            (void)co_await sleep_for(on, 1ms);
+            (void)co_await sleep_for(1ms);
         co_return client.read_to_end();
     }
     task<void> run_server() {
@@ -65,7 +65,7 @@ private:
         first_ = co_await ask("throw");
         second_ = co_await ask("answer");
         drained_ = co_await serving_.drain({.within = 2s});
-        (void)co_await sleep_for(on, 1ms);
+        (void)co_await sleep_for(1ms);
     }
 
     server serving_;
@@ -154,7 +154,7 @@ TEST_CASE("callbacks: accepting goes on where on_accept_paused throws") {
         {
             const descriptor_limit one(1); // the client's
             at.on.spawn(server.run());     // the limit of an accept is that of its beginning
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             client = server.connect();
             const bool told = co_await eventually(at, [&] { return paused > 0; });
             CHECK(told);
@@ -166,7 +166,7 @@ TEST_CASE("callbacks: accepting goes on where on_accept_paused throws") {
         const auto drained = co_await server.serving.drain({.within = 1s});
         check_drained(server, drained);
         CHECK(drained.accepts == 1);
-        co_await pass(at, 1ms);
+        co_await sleep_for(1ms);
         CHECK(server.has_run());
     };
     CHECK_THROWS_WITH(at.on.run(body()), "on_accept_paused");

@@ -35,7 +35,7 @@ static_assert(legal_moves_are({{phase::serving, phase::unready},
 
 task<void> hang(stream& held) {
     // Neither receives nor ends.
-    co_await sleep_for(held.on(), 1h);
+    co_await sleep_for(1h);
 }
 
 } // namespace
@@ -49,7 +49,7 @@ TEST_CASE("drain: an empty server is drained at once, in every phase once") {
             co_return;
         };
         server_rig server(at, echo, options);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             CHECK(server.serving.ready());
             const drain_report report = co_await server.serving.drain({.notice_for = 1h});
@@ -80,7 +80,7 @@ TEST_CASE("drain: before run, who waits in the queue is served when it runs") {
         peer client = server.connect();
         client.write("request");
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(drain_into(server.serving,
                                 {.within = 2s, .notice_for = 0s, .first_request_within = 0s},
                                 report));
@@ -117,11 +117,11 @@ TEST_CASE("drain: in unready it still accepts, and is not ready") {
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             const drain_policy policy{.unready_for = 60ms, .first_request_within = 0s};
             in.spawn(drain_into(server.serving, policy, report));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(server.serving.phase() == phase::unready);
             CHECK_FALSE(server.serving.ready());
             peer late = server.connect();
@@ -142,7 +142,7 @@ TEST_CASE("drain: who waits in the accept queue is served, newcomers are refused
         server_rig server(at, echo);
         std::vector<peer> clients;
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             for (int i = 0; i < 50; ++i) {
                 clients.push_back(server.connect());
@@ -171,7 +171,7 @@ TEST_CASE("drain: the deadline is kept, and who is left is named") {
     run([](rig& at) -> task<void> {
         server_rig server(at, hang);
         std::vector<peer> clients;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             for (int i = 0; i < 5; ++i)
                 clients.push_back(server.connect());
@@ -200,7 +200,7 @@ TEST_CASE("drain: every wait is cut short by the deadline") {
     const auto ends_at_deadline = [](drain_policy policy) {
         run([&](rig& at) -> task<void> {
             server_rig server(at, echo_unmarked);
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 peer client = server.connect();
                 co_await round_trip(at, client, "request");
@@ -224,7 +224,7 @@ TEST_CASE("drain: every wait is cut short by the deadline") {
 TEST_CASE("drain: of no time at all resets everyone at once") {
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto clients = co_await server.idle_clients(3);
             const drain_report report = co_await server.serving.drain({.within = 0s});
@@ -240,18 +240,18 @@ TEST_CASE("drain: a second one escalates, and both are answered alike") {
     run([](rig& at) -> task<void> {
         server_rig server(at, hang);
         std::optional<drain_report> first;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             co_await server.until(connection_activity::serving, 1);
             in.spawn(drain_into(server.serving, {.within = 1h}, first));
-            co_await pass(at, 30ms);
+            co_await sleep_for(30ms);
             const auto asked = at.on.now();
             const drain_report second = co_await server.serving.drain();
             CHECK(at.on.now() - asked < 60s); // and not an hour
             CHECK(second.escalated);
             CHECK(second.stragglers.size() == 1);
-            co_await pass(at, 0ms);
+            co_await sleep_for(0ms);
             REQUIRE(first.has_value());
             CHECK(first->took == second.took);
             check_drained(server, *first);
@@ -272,7 +272,7 @@ TEST_CASE("drain: escalated in unready, in the queue's time and while it waits")
         run([when](rig& at) -> task<void> {
             server_rig server(at, echo_unmarked);
             std::optional<drain_report> report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 peer client = server.connect();
                 co_await round_trip(at, client, "request");
@@ -300,12 +300,12 @@ TEST_CASE("drain: escalated in unready, in the queue's time and while it waits")
 TEST_CASE("drain: cancelled, it escalates and is answered") {
     run([](rig& at) -> task<void> {
         server_rig server(at, hang);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             co_await server.until(connection_activity::serving, 1);
             auto drain = server.serving.drain({.within = 1h});
-            const auto report = co_await with_deadline(at.on, at.on.now() + 30ms, std::move(drain));
+            const auto report = co_await with_deadline(at.on.now() + 30ms, std::move(drain));
             check_drained(server, report);
             CHECK(report.escalated);
         });
@@ -333,7 +333,7 @@ TEST_CASE("drain: the loop ends in its midst, everything is joined and reported"
                        std::shared_ptr<std::optional<drain_report>> into) -> task<void> {
             co_await drain_into(kept->serving, {.within = 1h}, *into);
         }(server, report));
-        co_await pass(at, 20ms);
+        co_await sleep_for(20ms);
     });
 }
 
@@ -342,14 +342,13 @@ TEST_CASE("drain: run is cancelled in its midst, both are answered") {
         server_rig server(at, echo_unmarked);
         std::optional<drain_report> report;
         peer client;
-        co_await with_scope(at.on, [&](scope& outer) -> task<void> {
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
-                in.spawn(
-                    [](server_rig& of) -> task<void> { (void)co_await of.serving.run(); }(server));
+        co_await with_scope([&](scope& outer) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
+                in.spawn(server.serving.run());
                 client = server.connect();
                 co_await round_trip(at, client, "request");
                 outer.spawn(drain_into(server.serving, {.within = 1h}, report));
-                co_await pass(at, 30ms);
+                co_await sleep_for(30ms);
                 in.cancel();
             });
         });

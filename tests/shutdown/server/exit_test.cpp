@@ -65,10 +65,10 @@ std::shared_ptr<listening_socket> any_port() {
     return std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"));
 }
 
-task<void> wait_long(loop& on) { (void)co_await sleep_for(on, 1h); }
+task<void> wait_long() { (void)co_await sleep_for(1h); }
 
-task<void> exit_later(loop& on) {
-    (void)co_await sleep_for(on, 1ms);
+task<void> exit_later() {
+    (void)co_await sleep_for(1ms);
     std::exit(3);
 }
 
@@ -88,7 +88,7 @@ task<void> serve_and_ask(server& serving, peer& client) {
 TEST_CASE("exit: a task of a static loop calls exit, and the program ends with its status") {
     const auto seen = run_program([] {
         loop& on = global<loop>();
-        on.run(exit_later(on));
+        on.run(exit_later());
     });
     CHECK(seen.exited_with(3));
     CHECK(seen.errors.empty());
@@ -98,7 +98,7 @@ TEST_CASE("exit: so does a posted call") {
     const auto seen = run_program([] {
         loop& on = global<loop>();
         on.post([] { std::exit(3); });
-        on.run(wait_long(on));
+        on.run(wait_long());
     });
     CHECK(seen.exited_with(3));
     CHECK(seen.errors.empty());
@@ -120,7 +120,7 @@ TEST_CASE("exit: streams that are kept beside a static loop are destroyed before
     const auto keeps_one = [](loop& on, std::vector<stream>& kept) {
         const auto body = [&]() -> task<void> {
             kept.push_back(std::move(*adopt(on, tcp_pair().ours)));
-            co_await exit_later(on);
+            co_await exit_later();
         };
         on.run(body());
     };
@@ -142,7 +142,7 @@ TEST_CASE("exit: streams that are kept beside a static loop are destroyed before
 TEST_CASE("exit: a loop destroyed beneath another thread's run stops the program with a line") {
     const auto seen = run_program([] {
         loop& on = global<loop>();
-        std::thread([&on] { on.run(wait_long(on)); }).detach();
+        std::thread([&on] { on.run(wait_long()); }).detach();
         ::usleep(50'000);
         std::exit(3);
     });
@@ -160,7 +160,7 @@ TEST_CASE("exit: a server destroyed while it runs stops the program with a line"
                 const auto served = co_await runs.run();
                 (void)served;
             }(serving));
-            (void)co_await sleep_for(here, 1ms);
+            (void)co_await sleep_for(1ms);
         }(on));
     });
     CHECK(seen.aborted());

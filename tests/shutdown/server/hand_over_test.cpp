@@ -42,16 +42,16 @@ TEST_CASE("hand over: of two servers on one listening socket one is drained, nob
         server_rig second(at, echo, {}, socket);
         stream_of_clients clients{.to = first.serving.local()};
         socket.reset();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(first.run());
             in.spawn(second.run());
             peer_script script(at.on, [&] { clients(); });
-            co_await pass(at, 60ms);
+            co_await sleep_for(60ms);
             const drain_report drained = co_await first.serving.drain({.within = 2s});
             check_drained(first, drained);
             CHECK(drained.stragglers.empty());
             const auto before = second.serving.accepts();
-            co_await pass(at, 60ms);
+            co_await sleep_for(60ms);
             CHECK(second.serving.accepts() > before);
             CHECK(second.serving.ready());
             clients.stop = true;
@@ -72,16 +72,16 @@ TEST_CASE("hand over: to whoever else holds the descriptor, by asking for it") {
         auto theirs = std::make_shared<listening_socket>(::dup(socket->descriptor()));
         server_rig old(at, echo, {}, std::move(socket));
         stream_of_clients clients{.to = old.serving.local()};
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(old.run());
             peer_script script(at.on, [&] { clients(); });
-            co_await pass(at, 40ms);
+            co_await sleep_for(40ms);
             check_drained(old, co_await old.serving.drain({.within = 2s, .hand_over = true}));
-            co_await pass(at, 20ms); // who comes now waits in the queue
+            co_await sleep_for(20ms); // who comes now waits in the queue
             server_rig next(at, echo, {}, std::move(theirs));
-            co_await with_scope(at.on, [&](scope& inner) -> task<void> {
+            co_await with_scope([&](scope& inner) -> task<void> {
                 inner.spawn(next.run());
-                co_await pass(at, 40ms);
+                co_await sleep_for(40ms);
                 clients.stop = true;
                 co_await script.done();
                 check_drained(next, co_await next.serving.drain({.within = 2s}));
@@ -99,13 +99,13 @@ TEST_CASE("several servers on one loop are drained one by one") {
     run([](rig& at) -> task<void> {
         server_rig admin(at, echo);
         server_rig traffic(at, echo);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(admin.run());
             in.spawn(traffic.run());
             auto operator_ = co_await admin.idle_client();
             auto client = co_await traffic.idle_client();
             std::optional<drain_report> report;
-            co_await with_scope(at.on, [&](scope& inner) -> task<void> {
+            co_await with_scope([&](scope& inner) -> task<void> {
                 inner.spawn(drain_into(traffic.serving, {}, report));
                 co_await sees_fin(at, client);
                 client.close();

@@ -24,16 +24,16 @@ TEST_CASE("hooks: the next phase waits for the hook of the one before") {
         server_rig server(at, echo, with_hook([&](server_phase entered) -> task<void> {
                               if (entered != server_phase::unready) co_return;
                               CHECK(self->phase() == server_phase::unready);
-                              co_await sleep_for(at.on, 50ms);
+                              co_await sleep_for(50ms);
                               CHECK(self->phase() == server_phase::unready);
                               deregistered = true;
                           }));
         self = &server.serving;
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             in.spawn(drain_into(server.serving, {.first_request_within = 0s}, report));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             peer client = server.connect(); // accepted while the hook waits
             co_await round_trip(at, client, "request");
             CHECK_FALSE(deregistered);
@@ -56,10 +56,10 @@ TEST_CASE("hooks: one that hangs is cancelled at the deadline, which is kept") {
             server_rig server(at, echo, with_hook([&](server_phase entered) -> task<void> {
                                   seen.push_back(entered);
                                   if (entered != phase) co_return;
-                                  const auto slept = co_await sleep_for(at.on, 1h);
+                                  const auto slept = co_await sleep_for(1h);
                                   canceled = !slept;
                               }));
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 auto client = co_await server.idle_client();
                 const drain_report report = co_await server.serving.drain({.within = 60ms});
@@ -78,10 +78,10 @@ TEST_CASE("hooks: one that does not mind being cancelled keeps the answer waitin
     run([](rig& at) -> task<void> {
         event stubborn;
         server_rig server(at, echo, with_hook([&](server_phase entered) -> task<void> {
-                              if (entered == server_phase::unready) co_await stubborn.join(at.on);
+                              if (entered == server_phase::unready) co_await stubborn.join();
                           }));
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto client = co_await server.idle_client();
             const auto begun = at.on.now();
@@ -101,10 +101,9 @@ TEST_CASE("hooks: one that does not mind being cancelled keeps the answer waitin
 TEST_CASE("hooks: one that hangs when nothing is left is cancelled, nobody is aborted") {
     run([](rig& at) -> task<void> {
         server_rig server(at, echo, with_hook([&](server_phase entered) -> task<void> {
-                              if (entered == server_phase::waiting)
-                                  (void)co_await sleep_for(at.on, 1h);
+                              if (entered == server_phase::waiting) (void)co_await sleep_for(1h);
                           }));
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             const drain_report report = co_await server.serving.drain({.within = 50ms});
             check_drained(server, report);
@@ -127,7 +126,7 @@ TEST_CASE("hooks: one that throws does not stop the drain") {
         };
         server_rig server(at, echo, options);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto client = co_await server.idle_client();
             in.spawn(drain_into(server.serving, {}, report));
@@ -150,11 +149,11 @@ TEST_CASE("hooks: escalating within one aborts at once") {
                               self->escalate();
                               CHECK(self->phase() == server_phase::aborting);
                               // Its own cancellation has been asked for as well.
-                              const auto slept = co_await sleep_for(at.on, 1h);
+                              const auto slept = co_await sleep_for(1h);
                               CHECK_FALSE(slept.has_value());
                           }));
         self = &server.serving;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             co_await round_trip(at, client, "request");

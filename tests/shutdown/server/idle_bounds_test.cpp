@@ -11,7 +11,7 @@ TEST_CASE("idle: peers that do not answer our FIN are reset at the deadline, oth
     run([](rig& at) -> task<void> {
         for (const auto idle : {0ms, 60ms}) {
             server_rig server(at, echo);
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 auto clients = co_await server.idle_clients(3);
                 const drain_report report =
@@ -38,7 +38,7 @@ TEST_CASE("idle: one that uploads without end after our FIN meets the discard ca
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto client = co_await server.idle_client();
             in.spawn(drain_into(server.serving, {.discard_bytes_max = 100'000}, report));
@@ -63,14 +63,14 @@ TEST_CASE("idle: one that drips a request is not idle, and bounded by the deadli
             }
         });
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             client.write("x");
             in.spawn(drain_into(server.serving, {.within = 100ms}, report));
             while (!report) {
                 client.write("x");
-                co_await pass(at, 2ms);
+                co_await sleep_for(2ms);
             }
         });
         check_drained(server, *report);

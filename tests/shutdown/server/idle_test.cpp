@@ -25,7 +25,7 @@ struct slow_echo {
             const auto bytes = co_await receive(with, buffer);
             if (!bytes) break;
             ++begun;
-            co_await answer.wait(with.on());
+            co_await answer.wait();
             const auto sent = co_await with.send(std::span(buffer).first(*bytes));
             if (!sent) break;
         }
@@ -54,7 +54,7 @@ TEST_CASE("idle: connections that are idle get FIN at once, and the reports say 
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto clients = co_await server.idle_clients(10);
             const auto begun = at.on.now();
@@ -89,7 +89,7 @@ TEST_CASE("idle: a request sent in the breath of the asking is answered whole") 
             };
             server_rig server(at, handler, options);
             std::optional<drain_report> report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 clients = co_await server.idle_clients(20);
                 in.spawn(drain_into(server.serving, {.notice_for = 0s}, report));
@@ -115,7 +115,7 @@ TEST_CASE("idle: a request that has been received and not been looked at is answ
         slow.answer.set();
         server_rig server(at, slow.handler());
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto clients = co_await server.idle_clients(30);
             // Requests go on all the time, so that they meet the drain in every state of theirs.
@@ -137,7 +137,7 @@ TEST_CASE("idle: a request that has been received and not been looked at is answ
                         asked[i] += each.write("x");
                     }
                 }
-                co_await sleep_for(at.on, 0ns);
+                co_await sleep_for(0ns);
             }
             CHECK(open == 0);
             // A worker sends FIN some time after the look, and what comes in between meets it.
@@ -156,16 +156,16 @@ TEST_CASE("idle: a connection at work is left to finish, and ended when it marks
         slow_echo slow;
         server_rig server(at, slow.handler());
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             client.write("request");
             const bool begun = co_await eventually(at, [&] { return slow.begun == 1; });
             CHECK(begun);
             in.spawn(drain_into(server.serving, young_at_once, report));
-            co_await server.serving.final_notice().wait(at.on);
+            co_await server.serving.final_notice().wait();
             client.write("another"); // waits in the kernel
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             CHECK(server.count(connection_activity::serving) == 1);
             CHECK(server.serving.phase() == server_phase::waiting);
             slow.answer.set();
@@ -183,9 +183,7 @@ TEST_CASE("idle: a handler that finishes when told of the drain") {
         server* self = nullptr;
         server_rig server(at, [&](stream& with) -> task<void> {
             std::array<std::byte, 16> buffer;
-            auto request = as_task([&] { return with.recv(buffer); });
-            auto told = as_task([&] { return self->draining().wait(with.on()); });
-            const auto first = co_await when_any(with.on(), std::move(request), std::move(told));
+            const auto first = co_await when_any(with.recv(buffer), self->draining().wait());
             CHECK(first.first == 1);
             const auto sent = co_await with.send_last(bytes_of("bye"));
             CHECK(sent);
@@ -193,7 +191,7 @@ TEST_CASE("idle: a handler that finishes when told of the drain") {
         });
         self = &server.serving;
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             co_await server.until(connection_activity::serving, 1);
@@ -211,17 +209,17 @@ TEST_CASE("idle: between both notices requests are served, idle connections are 
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto clients = co_await server.idle_clients(2);
             in.spawn(drain_into(server.serving, {.notice_for = 60ms}, report));
-            co_await server.serving.draining().wait(at.on);
+            co_await server.serving.draining().wait();
             const auto first = at.on.now();
             CHECK_FALSE(server.serving.final_notice().happened());
             for (int i = 0; i < 3; ++i)
                 co_await round_trip(at, clients[0], "between the notices");
             CHECK(server.count(connection_activity::idle) == 2);
-            co_await server.serving.final_notice().wait(at.on);
+            co_await server.serving.final_notice().wait();
             CHECK(at.on.now() - first >= 60ms);
             for (peer& each : clients) {
                 co_await sees_fin(at, each);
@@ -240,12 +238,12 @@ TEST_CASE("idle: ended evenly over the spread") {
         server_rig server(at, echo);
         std::optional<drain_report> report;
         std::vector<std::chrono::nanoseconds> seen;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto clients = co_await server.idle_clients(many);
             const auto begun = at.on.now();
             in.spawn(drain_into(server.serving, {.within = 60s, .spread = 200ms}, report));
-            co_await server.serving.final_notice().wait(at.on);
+            co_await server.serving.final_notice().wait();
             for (peer& each : clients) { // the oldest first
                 co_await sees_fin(at, each);
                 seen.push_back(at.on.now() - begun);
@@ -265,7 +263,7 @@ TEST_CASE("idle: a connection that has sent nothing yet has time for its first r
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer silent = server.connect();
             peer late = server.connect();
@@ -274,8 +272,8 @@ TEST_CASE("idle: a connection that has sent nothing yet has time for its first r
             in.spawn(drain_into(server.serving,
                                 {.within = 60s, .notice_for = 0s, .first_request_within = 3s},
                                 report));
-            co_await server.serving.final_notice().wait(at.on);
-            co_await pass(at, 50ms);
+            co_await server.serving.final_notice().wait();
+            co_await sleep_for(50ms);
             late.write("here I am");
             co_await sees_fin(at, late);
             CHECK(at.on.now() - begun < 2900ms);
@@ -294,7 +292,7 @@ TEST_CASE("idle: half of the time is the most that a first request may take") {
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer silent = server.connect();
             co_await server.until(connection_activity::idle, 1);

@@ -31,7 +31,7 @@ TEST_CASE("idle time: a peer that takes its answer slowly is not idle, though al
         options.when_idle.policy.within = 100ms;
         server_rig server(at, answers_much(answer), options);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect(8192);
             co_await server.until(connection_activity::serving, 1);
@@ -39,7 +39,7 @@ TEST_CASE("idle time: a peer that takes its answer slowly is not idle, though al
             const auto begun = at.on.now();
             while (at.on.now() - begun < 3s) {
                 got += client.read(8192).size();
-                co_await pass(at, 100ms);
+                co_await sleep_for(100ms);
             }
             CHECK(got > 100'000);
             CHECK(server.serving.open() == 1);
@@ -59,10 +59,10 @@ TEST_CASE("idle time: a reset that it asks for names it as the cause") {
         options.when_idle.requested = plans::abort;
         server_rig server(at, echo_unmarked, options);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
-            co_await pass(at, 60ms);
+            co_await sleep_for(60ms);
             in.spawn(drain_into(server.serving, {.within = 1s}, report));
         });
         REQUIRE(server.reports().size() == 1);
@@ -79,15 +79,15 @@ TEST_CASE("idle time: a crowd of quiet connections wakes the loop as one would")
         options.when_idle.requested = plans::abort;
         server_rig server(at, echo_unmarked, options);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             std::vector<peer> clients;
             for (std::size_t i = 0; i < many; ++i) {
                 clients.push_back(server.connect());
-                co_await pass(at, 200us); // none in step with another
+                co_await sleep_for(200us); // none in step with another
             }
             const auto before = at.on.statistics().enters;
-            co_await pass(at, 240ms);
+            co_await sleep_for(240ms);
             const auto enters = at.on.statistics().enters - before;
             MESSAGE("enters in 240 ms: " << enters);
             CHECK(enters < many); // each is looked at eight times; served 16 a turn
@@ -111,13 +111,13 @@ TEST_CASE("idle time: a handler that waits for a backend gets no FIN put behind 
             (void)co_await with.recv(into);
             const auto first = co_await with.send(bytes_of("first half, "));
             CHECK(first);
-            co_await sleep_for(with.on(), 600ms); // the backend
+            co_await sleep_for(600ms); // the backend
             second = co_await with.send(bytes_of("second half"));
             co_await abort_close(with);
         };
         server_rig server(at, half, options);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             client.write("request");
@@ -142,7 +142,7 @@ TEST_CASE("idle time: a connection that is marked is finished, cause idle") {
         options.idle = 100ms;
         server_rig server(at, echo, options);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = co_await server.idle_client();
             co_await sees_fin(at, client);
@@ -176,7 +176,7 @@ TEST_CASE("set_idle: a connection's own time, or none, holds from the call on, o
             };
             server_rig server(at, choosy, options);
             std::optional<drain_report> report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 peer never = server.connect(), late = server.connect(), early = server.connect();
                 never.write("-");

@@ -29,7 +29,7 @@ struct slow_end {
         return [this](stream& with) { return serve(with); };
     }
     task<void> serve(stream& with) {
-        co_await end.join(with.on());
+        co_await end.join();
         co_await graceful_close(with);
     }
 };
@@ -50,7 +50,7 @@ TEST_CASE("newcomers: the report says how they were kept away, and by none nobod
         options.on_refusal_denied = [&](std::error_code) { ++told; };
         server_rig server(at, echo, options);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             report = co_await server.serving.drain();
         });
@@ -72,7 +72,7 @@ TEST_CASE("newcomers: where the kernel permits no way to refuse them it is told 
         options.on_refusal_denied = [&](std::error_code why) { told.push_back(why); };
         server_rig server(at, echo, options, any_port(calls));
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             client.write("request");
@@ -94,7 +94,7 @@ TEST_CASE("newcomers: refused while the drain waits, though the program keeps th
         auto kept = any_port();
         server_rig server(at, slow.handler(), {}, kept);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             co_await server.until(connection_activity::serving, 1);
@@ -119,7 +119,7 @@ TEST_CASE("newcomers: refused after a drain that was cut short while it still ac
         run([&](rig& at) -> task<void> {
             auto kept = any_port();
             server_rig server(at, echo, {}, kept);
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 const drain_report report =
                     co_await server.serving.drain({.within = 0s, .hand_over = hand_over});
@@ -143,11 +143,11 @@ TEST_CASE("newcomers: a handshake under way has the time that the policy gives i
         }
         server_rig server(at, echo, {}, socket);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = server.connect();
             in.spawn(drain_into(server.serving, {.handshakes_within = 1h}, report));
-            co_await turns(at.on, 20);
+            co_await turns(20);
             CHECK(server.serving.phase() == server_phase::not_accepting);
             CHECK(server.serving.accepts() == 0);
             client.write("request");
@@ -166,7 +166,7 @@ TEST_CASE("shortage: idle connections end at once, and what they held serves the
         run([&](rig& at) -> task<void> {
             server_rig server(at, echo);
             std::optional<drain_report> report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 auto idle = co_await server.idle_clients(5);
                 std::vector<peer> queued;
@@ -200,12 +200,12 @@ TEST_CASE("shortage: handlers that wait for the drain are told at once as well")
     run([](rig& at) -> task<void> {
         server* self = nullptr;
         server_rig server(at, [&](stream& with) -> task<void> {
-            co_await self->draining().join(with.on());
+            co_await self->draining().join();
             co_await graceful_close(with);
         });
         self = &server.serving;
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer served = server.connect();
             co_await server.until(connection_activity::serving, 1);
@@ -226,11 +226,11 @@ TEST_CASE("notice: idle connections stay for it by default, and end before half 
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             auto clients = co_await server.idle_clients(2);
             in.spawn(drain_into(server.serving, {.within = 1h}, report));
-            co_await server.serving.draining().wait(at.on);
+            co_await server.serving.draining().wait();
             const auto told = at.on.now();
             co_await round_trip(at, clients[0], "asked before it knew");
             for (peer& each : clients) {
@@ -245,7 +245,7 @@ TEST_CASE("notice: idle connections stay for it by default, and end before half 
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             peer client = co_await server.idle_client();
             in.spawn(drain_into(server.serving, {.within = 1s, .notice_for = 1h}, report));
@@ -265,13 +265,13 @@ TEST_CASE("notice: a server that may accept nobody more gives it whole when nobo
             options.connections_max = full ? 2 : 0;
             server_rig server(at, echo, options);
             std::optional<drain_report> report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 auto clients = co_await server.idle_clients(2);
                 std::optional<descriptor_limit> none;
                 if (!full) none.emplace(0);
                 in.spawn(drain_into(server.serving, {.within = 1h, .notice_for = 60ms}, report));
-                co_await server.serving.draining().wait(at.on);
+                co_await server.serving.draining().wait();
                 const auto told = at.on.now();
                 // It takes a thread, which sanitizers do not start without a descriptor.
                 if (full) co_await round_trip(at, clients[0], "between the notices");

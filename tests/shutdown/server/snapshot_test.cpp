@@ -14,14 +14,14 @@ TEST_CASE("snapshot: what each connection does and waits for, while a drain goes
             with.mark_idle();
             const auto asked = co_await with.recv(buffer);
             if (!asked) co_return;
-            if (buffer[0] == std::byte{'w'}) co_await sleep_for(at.on, 1h);
+            if (buffer[0] == std::byte{'w'}) co_await sleep_for(1h);
             if (buffer[0] == std::byte{'c'}) {
                 co_await abort_close(with);
-                co_await sleep_for(at.on, 1h);
+                co_await sleep_for(1h);
             }
             if (buffer[0] == std::byte{'a'}) {
                 sent outcome;
-                co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                co_await with_scope([&](scope& in) -> task<void> {
                     in.spawn(send_into(with, answer, outcome));
                     co_await graceful_close(with, {.within = 1h, .idle = 0s});
                 });
@@ -32,7 +32,7 @@ TEST_CASE("snapshot: what each connection does and waits for, while a drain goes
                 co_await graceful_close(with, {.within = 1h, .idle = 0s});
             }
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             std::vector<peer> clients;
             for (const char* each : {"work", "close", "answer", "fin", "deaf"}) {

@@ -28,7 +28,7 @@ void check_served(loop_options options, std::size_t many, int messages) {
         [=](rig& at) -> task<void> {
             server_rig server(at, echo_leases);
             std::optional<drain_report> report;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 std::vector<peer> stuck;
                 while (stuck.size() < many) {

@@ -22,14 +22,14 @@ TEST_CASE("drain: a connection that its handler has passed on is waited for, and
             });
             std::optional<drain_report> report;
             teardown_report closed;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(server.run());
                 auto client = server.connect();
                 const bool passed_on =
                     co_await eventually(at, [&] { return upgraded.size() == 1; });
                 REQUIRE(passed_on);
                 in.spawn(drain_into(server.serving, {.within = 80ms}, report));
-                co_await pass(at, 20ms);
+                co_await sleep_for(20ms);
                 CHECK_FALSE(report.has_value());
                 CHECK(server.serving.open() == 1);
                 if (ends_in_time) {
@@ -57,7 +57,7 @@ TEST_CASE("drain: its report is that of its connections, added up, the times as 
     run([](rig& at) -> task<void> {
         server_rig server(at, echo);
         std::optional<drain_report> report;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(server.run());
             {
                 auto before = co_await server.idle_client(); // not one of the drain's

@@ -17,10 +17,10 @@ TEST_CASE("transports: the client starts: FIN at once, answers due are awaited a
             auto due = s.begin_request();
             const auto asked = co_await due->send(text("request"));
             CHECK(!asked.error);
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(note_events(s, events));
                 in.spawn(receive_all(s, got, as_lease));
-                co_await pass(at, 5ms);
+                co_await sleep_for(5ms);
                 CHECK(s.begin_shutdown());
                 CHECK(s.phase() == session_phase::answering);
                 co_await our_fin_arrives(at, theirs); // before any answer
@@ -28,7 +28,7 @@ TEST_CASE("transports: the client starts: FIN at once, answers due are awaited a
                 CHECK(theirs.read_to_end().finished);
                 CHECK(got.end == std::error_code());
                 theirs.write("ans");
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 theirs.write("wer");
                 const bool whole = co_await eventually(at, [&] { return got.text == "answer"; });
                 CHECK(whole);
@@ -66,16 +66,16 @@ TEST_CASE("session: answers and FIN that wait in the loop's buffers when the cli
                 const auto piece = std::to_string(i) + std::string(900, '.');
                 expected += piece;
                 theirs.write(piece);
-                co_await pass(at, 2ms); // so each comes in a buffer of its own
+                co_await sleep_for(2ms); // so each comes in a buffer of its own
             }
             theirs.finish();
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             const bool known = state_of(s).receiving() == receiving_phase::finished;
             CHECK_FALSE(state_of(s).end_told());
             if (at.on.has(capability::multishot_recv)) CHECK(known);
             CHECK(s.begin_shutdown());
             CHECK(s.phase() == session_phase::answering);
-            co_await pass(at, 20ms); // the connection has its FINs; the application has not read
+            co_await sleep_for(20ms); // the connection has its FINs; the application has not read
             CHECK(s.phase() == session_phase::answering);
             std::byte small[100];
             while (got.text.size() < expected.size()) {
@@ -114,7 +114,7 @@ TEST_CASE("session: much is answered behind the client's FIN, and all of it is r
                 CHECK(theirs.write_pattern(bytes) == bytes);
                 theirs.finish();
             });
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(receive_all(s, got, as_lease));
                 const bool whole =
                     co_await eventually(at, [&] { return got.text.size() == bytes; });
@@ -142,12 +142,12 @@ TEST_CASE("transports: the client sees the server's FIN: server shutdown event, 
         int first_told = 0, second_told = 0;
         peer_reading seen;
         std::optional<peer_script> reader;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(note_events(s, events));
             in.spawn(receive_all(s, got));
             in.spawn(send_beside(s, data, first, first_told));
             in.spawn(send_beside(s, text("behind"), second, second_told));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             theirs.finish();
             const bool told = co_await eventually(at, [&] { return second_told > 0; });
             CHECK(told);
@@ -180,14 +180,14 @@ TEST_CASE("session: sends cancelled with their requests: nothing is due any more
         std::optional<peer_script> reader;
         auto one = s.begin_request();
         auto two = s.begin_request();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(answer(std::move(*one), data, first));
             in.spawn([](request due, sent& outcome) -> task<void> {
                 outcome = co_await due.send(text("behind"));
             }(std::move(*two), second));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(s.begin_shutdown(canceling_unsent()));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(s.pending() == 1); // the second was given up by its caller
             reader.emplace(at.on, [&] {
                 CHECK(theirs.read_to_end().bytes == data.size());
@@ -218,13 +218,13 @@ TEST_CASE("session: client and server on one loop, both start at once, with requ
         const auto came = co_await server.recv(into);
         CHECK(*came == 7);
         auto owed = server.begin_request();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(receive_all(client, at_client));
             in.spawn(receive_all(server, at_server));
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             CHECK(client.begin_shutdown());
             CHECK(server.begin_shutdown());
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(server.phase() == session_phase::answering);
             answered = co_await owed->send(text("answer"));
             const bool whole = co_await eventually(at, [&] { return at_client.text == "answer"; });

@@ -13,7 +13,7 @@ constexpr pair_options narrow{.our_send_buffer = 65536, .their_receive_buffer = 
 // Sends to a peer that has no room, and is cancelled over it.
 task<sent> cut_send(rig& at, request& on, std::span<const std::byte> data) {
     sent outcome;
-    co_await with_deadline(at.on, at.on.now() + 10ms, send_on(on, data, outcome));
+    co_await with_deadline(at.on.now() + 10ms, send_on(on, data, outcome));
     co_return outcome;
 }
 
@@ -142,11 +142,11 @@ TEST_CASE("graceful_close: a send cut short, its rest cancelled before a byte we
         const auto data = pattern(4 << 20);
         sent first, second;
         auto sending = send_into(ours, data, first);
-        co_await with_deadline(at.on, at.on.now() + 10ms, std::move(sending));
+        co_await with_deadline(at.on.now() + 10ms, std::move(sending));
         CHECK(first.bytes > 0);
         const auto left = std::span(data).subspan(first.bytes);
         auto again = send_into(ours, left, second);
-        co_await with_deadline(at.on, at.on.now() + 10ms, std::move(again));
+        co_await with_deadline(at.on.now() + 10ms, std::move(again));
         CHECK(second.error == std::errc::operation_canceled);
         CHECK(second.bytes == 0);
         const teardown_report report = co_await graceful_close(ours);
@@ -165,7 +165,7 @@ TEST_CASE("session: answers queued behind one that is cut are told so, each once
         auto other = s.begin_request();
         CHECK(s.begin_shutdown());
         sent first, second;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](rig& on, request owed, std::span<const std::byte> with,
                         sent& outcome) -> task<void> {
                 outcome = co_await cut_send(on, owed, with);
@@ -191,12 +191,12 @@ TEST_CASE("session: the scope of a handler is cancelled in the middle of its ans
         auto owed = s.begin_request();
         sent outcome;
         CHECK(s.begin_shutdown());
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](request by, std::span<const std::byte> with, sent& into) -> task<void> {
                 into = co_await by.send(with);
                 if (!into.error) by.finish();
             }(std::move(*owed), data, outcome));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             in.cancel();
         });
         CHECK(outcome.error == std::errc::operation_canceled);
@@ -239,7 +239,7 @@ TEST_CASE("session: a send that is cancelled before a byte of it went leaves no 
         sent first, second;
         peer_reading seen;
         std::optional<peer_script> reader;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(answer(std::move(*owed), data, first));
             second = co_await cut_send(at, *given_up, text("behind"));
             given_up = request();

@@ -66,14 +66,14 @@ TEST_CASE("session: of several that wait for events each gets another one; the r
         std::vector<std::string> seen;
         std::vector<std::string> ends;
         std::optional<session_report> first, second;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             for (int i = 0; i < 4; ++i)
                 in.spawn(take_one(s, seen));
             in.spawn(peer_end_into(s, ends));
             in.spawn(peer_end_into(s, ends));
             in.spawn(completion_into(s, first));
             in.spawn(completion_into(s, second));
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             theirs.finish();
             received got;
             co_await receive_all(s, got);
@@ -93,10 +93,10 @@ TEST_CASE("session: a wait that is cancelled loses no event") {
     run([](rig& at) -> task<void> {
         auto [s, theirs] = converse(at, session_role::client);
         std::vector<std::string> seen, ends;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(take_one(s, seen));
             in.spawn(peer_end_into(s, ends));
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             in.cancel();
         });
         const std::string canceled_text = canceled().message();
@@ -108,7 +108,7 @@ TEST_CASE("session: a wait that is cancelled loses no event") {
         received got;
         theirs.finish();
         seen.clear();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(take_one(s, seen));
             co_await receive_all(s, got);
             in.cancel();
@@ -129,7 +129,7 @@ TEST_CASE("session: FIN and a reset behind it are two events, and peer_ended tol
         auto [s, theirs] = converse(at, session_role::server);
         std::string events;
         auto owed = s.begin_request();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(note_events(s, events));
             theirs.finish();
             received got;
@@ -159,14 +159,14 @@ TEST_CASE("session: destroyed while somebody waits: all of them are told") {
         std::string events;
         std::vector<std::string> ends;
         std::optional<session_report> done;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(peer_end_into(*s, ends));
             in.spawn(completion_into(*s, done));
             in.spawn([](session& of, std::string& into) -> task<void> {
                 const auto next = co_await of.next_event();
                 into = next && *next ? std::string(name(**next)) : "none";
             }(*s, events));
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             s.reset();
         });
         CHECK(events == "shutdown_completed");

@@ -20,9 +20,9 @@ TEST_CASE("transports: a manager of none completes as soon as it is told to end,
     run([](rig& at) -> task<void> {
         session_group all(at.on);
         std::vector<session_group_report> done;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(group_into(all, done));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(done.empty());
             CHECK(all.begin_shutdown());
             CHECK_FALSE(all.begin_shutdown());
@@ -43,13 +43,13 @@ TEST_CASE("transports: a manager of one, completed exactly once for each who wai
         CHECK(all.size() == 1);
         auto owed = s.begin_request();
         std::vector<session_group_report> done;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(group_into(all, done));
             in.spawn(group_into(all, done));
             CHECK(all.begin_shutdown());
             CHECK_FALSE(s.begin_shutdown()); // the group was first
             theirs.finish();
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(done.empty());
             owed->finish();
         });
@@ -92,7 +92,7 @@ TEST_CASE("transports: a manager completes when the last has, also when some end
         due = request();
 
         std::vector<session_group_report> done;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(group_into(all, done));
             CHECK(all.begin_shutdown());
             talks[3].theirs.finish();
@@ -101,7 +101,7 @@ TEST_CASE("transports: a manager completes when the last has, also when some end
             co_await report_of(talks[3].ours);
             co_await report_of(talks[5].ours);
             co_await report_of(talks[6].ours);
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(done.empty());
             CHECK(all.size() == 1);
             talks[0].theirs.finish();
@@ -176,12 +176,12 @@ TEST_CASE("group: sessions that end by themselves, all of them, do not complete 
         auto one = converse(at, session_role::server);
         CHECK(all.add(one.ours));
         std::vector<session_group_report> done;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(group_into(all, done));
             one.theirs.finish();
             CHECK(one.ours.begin_shutdown());
             co_await report_of(one.ours);
-            co_await pass(at, 2ms);
+            co_await sleep_for(2ms);
             CHECK(done.empty());
             auto two = converse(at, session_role::server);
             CHECK(all.add(two.ours));
@@ -224,9 +224,9 @@ TEST_CASE("group: a wait that is cancelled loses nothing; the deadline ends who 
         CHECK(all.add(s));
         CHECK(all.begin_shutdown(within(80ms)));
         std::vector<session_group_report> done;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(group_into(all, done));
-            co_await pass(at, 2ms);
+            co_await sleep_for(2ms);
             in.cancel();
         });
         CHECK(done.empty());

@@ -41,7 +41,7 @@ TEST_CASE("request: destroyed without finish, the last one lets the session end"
         {
             auto owed = s.begin_request();
             CHECK(s.begin_shutdown());
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(s.phase() == session_phase::answering);
         }
         CHECK(s.phase() == session_phase::closing);
@@ -63,7 +63,7 @@ TEST_CASE("request: outlives the session's handle and is answered all the same")
             owed = talk.ours.begin_request();
             CHECK(talk.ours.begin_shutdown());
         } // destroyed behind begin_shutdown: goes on by itself
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         const auto sent = co_await owed->send(text("answer"));
         CHECK(!sent.error);
         owed->finish();
@@ -81,7 +81,7 @@ TEST_CASE("request: one that outlives a disposed session is refused, and counts 
         peer theirs;
         result<request> owed;
         std::optional<session_report> done;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             auto talk = converse(at, session_role::server);
             theirs = std::move(talk.theirs);
             owed = talk.ours.begin_request();
@@ -104,7 +104,7 @@ TEST_CASE("session: dispose keeps what the stream was told to do when dropped") 
         auto made = at.connect();
         made.ours.on_drop(drop_action::finish, 2s);
         std::optional<session_report> done;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             session s(std::move(made.ours), session_role::server);
             in.spawn(completion_into(s, done));
             made.theirs.finish();
@@ -130,7 +130,7 @@ TEST_CASE("session: moved while receives, sends, requests and waits are in fligh
         auto due = first.begin_request();
         std::optional<session> second;
         std::optional<peer_script> reader;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_on(*due, data, outcome));
             in.spawn(
                 [](session& by, std::span<std::byte> to, result<std::size_t>& bytes) -> task<void> {
@@ -140,7 +140,7 @@ TEST_CASE("session: moved while receives, sends, requests and waits are in fligh
                 const auto next = co_await by.next_event();
                 name_of = name(**next);
             }(first, events));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             second.emplace(std::move(first));
             CHECK(second->begin_shutdown());
             reader.emplace(at.on, [&] {
@@ -166,7 +166,7 @@ TEST_CASE("session: assigned over, the one before is disposed of") {
         auto one = converse(at, session_role::server);
         auto two = converse(at, session_role::server);
         one.ours = std::move(two.ours);
-        co_await pass(at, 2ms);
+        co_await sleep_for(2ms);
         CHECK(one.theirs.read_to_end().error == ECONNRESET);
         two.theirs.finish();
         CHECK(one.ours.begin_shutdown());
@@ -181,16 +181,16 @@ TEST_CASE("session: an exception in its handler disposes of it, requests and all
         peer theirs;
         bool thrown = false;
         try {
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 auto talk = converse(at, session_role::server);
                 theirs = std::move(talk.theirs);
-                in.spawn([](rig& on, session s) -> task<void> {
+                in.spawn([](session s) -> task<void> {
                     auto owed = s.begin_request();
                     const auto sent = co_await owed->send(text("half"));
                     CHECK(!sent.error);
-                    co_await pass(on, 1ms);
+                    co_await sleep_for(1ms);
                     throw std::runtime_error("handler");
-                }(at, std::move(talk.ours)));
+                }(std::move(talk.ours)));
                 co_return;
             });
         } catch (const std::runtime_error&) {
@@ -211,18 +211,18 @@ TEST_CASE("session: a cancelled scope ends sessions of its tasks in every phase,
         for (const bool ending : {false, true})
             run([role, ending](rig& at) -> task<void> {
                 peer theirs;
-                co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                co_await with_scope([&](scope& in) -> task<void> {
                     auto talk = converse(at, role);
                     theirs = std::move(talk.theirs);
-                    in.spawn([](rig& on, session s, bool ends) -> task<void> {
+                    in.spawn([](session s, bool ends) -> task<void> {
                         auto pending = s.begin_request();
                         if (ends) CHECK(s.begin_shutdown(within(80ms)));
-                        const auto slept = co_await sleep_for(on.on, 10s);
+                        const auto slept = co_await sleep_for(10s);
                         CHECK(!slept);
                         const auto waited = co_await s.completed();
                         CHECK(waited.error() == std::errc::operation_canceled);
-                    }(at, std::move(talk.ours), ending));
-                    co_await pass(at, 5ms);
+                    }(std::move(talk.ours), ending));
+                    co_await sleep_for(5ms);
                     in.cancel();
                 });
                 if (ending) theirs.finish(); // the handler has gone, the ending goes on
@@ -250,7 +250,7 @@ TEST_CASE("session: a loop that ends has sessions in every phase, and reports ea
             peers.push_back(std::move(talk.theirs));
             kept.push_back(std::move(talk.ours));
         }
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         CHECK(kept[0].phase() == session_phase::open);
         CHECK(kept[2].phase() == session_phase::answering);
         CHECK(kept[4].phase() == session_phase::closing);

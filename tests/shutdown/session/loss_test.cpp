@@ -25,10 +25,10 @@ TEST_CASE("session: reset while it is open, with requests in progress: told, end
                 std::string events;
                 received got;
                 auto pending = s.begin_request();
-                co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                co_await with_scope([&](scope& in) -> task<void> {
                     in.spawn(note_events(s, events));
                     in.spawn(receive_all(s, got, as_lease));
-                    co_await pass(at, 2ms);
+                    co_await sleep_for(2ms);
                     theirs.reset();
                 });
                 CHECK(got.end == std::errc::connection_reset);
@@ -65,7 +65,7 @@ TEST_CASE("session: reset while a server answers") {
         auto [s, theirs] = converse(at, session_role::server);
         auto owed = s.begin_request();
         CHECK(s.begin_shutdown());
-        co_await pass(at, 2ms);
+        co_await sleep_for(2ms);
         theirs.reset();
         const auto done = co_await report_of(s); // without an answer being tried
         const auto late = co_await owed->send(text("answer"));
@@ -83,11 +83,11 @@ TEST_CASE("session: reset while a server's answer is on its way") {
         const auto data = pattern(4 << 20);
         sent outcome;
         auto owed = s.begin_request();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(answer(std::move(*owed), data, outcome));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(s.begin_shutdown());
-            co_await pass(at, 2ms);
+            co_await sleep_for(2ms);
             theirs.reset();
         });
         CHECK(outcome.error == std::errc::connection_reset);
@@ -108,7 +108,7 @@ TEST_CASE("session: reset while a client awaits answers behind its FIN") {
             received got;
             auto due = s.begin_request();
             CHECK(s.begin_shutdown());
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(note_events(s, events));
                 in.spawn(receive_all(s, got, as_lease));
                 co_await our_fin_arrives(at, theirs);
@@ -180,7 +180,7 @@ TEST_CASE(
         auto [s, theirs] = converse(at, session_role::server);
         auto owed = s.begin_request();
         CHECK(s.begin_shutdown(idle(100ms)));
-        co_await pass(at, 150ms); // the handler computes; the peer is not to blame
+        co_await sleep_for(150ms); // the handler computes; the peer is not to blame
         CHECK(s.phase() == session_phase::answering);
         const auto sent = co_await owed->send(text("answer"));
         CHECK(!sent.error);
@@ -220,10 +220,10 @@ TEST_CASE("session: a window of zero with answers due ends at the deadline, byte
         sent first, second;
         auto one = s.begin_request();
         auto two = s.begin_request();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(answer(std::move(*one), data, first));
             in.spawn(answer(std::move(*two), text("behind"), second));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(s.begin_shutdown(within(150ms)));
         });
         const auto done = co_await report_of(s);

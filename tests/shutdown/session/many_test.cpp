@@ -106,7 +106,7 @@ task<void> accept_all(rig& at, listener& from, std::size_t count, session_group&
 
 task<void> answer_all(rig& at, session_group& all, measured& of) {
     std::vector<sent> outcomes(of.owed.size());
-    co_await with_scope(at.on, [&](scope& in) -> task<void> {
+    co_await with_scope([&](scope& in) -> task<void> {
         for (std::size_t i = 0; i < of.owed.size(); ++i)
             in.spawn(send_on(of.owed[i], text(answer_text), outcomes[i]));
         co_return;
@@ -146,7 +146,7 @@ TEST_CASE("group: 10,000 sessions with requests in progress end with the last an
         co_await accept_all(at, from, count, all, of);
         from.close();
         CHECK(all.begin_shutdown());
-        co_await pass(at, 20ms);
+        co_await sleep_for(20ms);
         CHECK(all.size() == count);
         co_await answer_all(at, all, of);
         MESSAGE(count << " sessions completed " << of.from_last.count()

@@ -154,7 +154,7 @@ TEST_CASE("group: join waits in spite of a cancellation, a session's too") {
         ending_group group(at, 5s, 1h);
         std::optional<session_group_report> all;
         std::optional<session_report> one;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(
                 [](session_group& of, std::optional<session_group_report>& into) -> task<void> {
                     into = co_await of.join();
@@ -163,7 +163,7 @@ TEST_CASE("group: join waits in spite of a cancellation, a session's too") {
                 into = co_await of.join();
             }(group.first.ours, one));
             in.cancel();
-            co_await noop(at.on);
+            co_await noop();
             CHECK(!all.has_value());
             CHECK(!one.has_value());
             group.first.theirs.finish();

@@ -22,10 +22,10 @@ TEST_CASE("session: graceful_close beside it ends it at once; no answer follows,
         received got;
         auto owed = s.begin_request();
         stream beside(state_of(s));
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(note_events(s, events));
             in.spawn(receive_all(s, got));
-            co_await pass(at, 2ms);
+            co_await sleep_for(2ms);
             begin_ending(beside, {});
             CHECK(s.begin_request().error() == errc::ending);
             CHECK_FALSE(s.begin_shutdown());
@@ -34,7 +34,7 @@ TEST_CASE("session: graceful_close beside it ends it at once; no answer follows,
             const auto note = co_await s.send(text("notification"));
             CHECK(note.error == errc::ending);
             owed = request();
-            co_await pass(at, 2ms); // the cancellation is on its way
+            co_await sleep_for(2ms); // the cancellation is on its way
             theirs.finish();
         });
         CHECK(got.end == std::errc::operation_canceled);
@@ -74,10 +74,10 @@ TEST_CASE("session: a server's drain waits for the sessions, which its handlers 
             const auto asked = co_await s.recv(into);
             CHECK(*asked == 7);
             auto owed = s.begin_request();
-            const auto drains = co_await serving->draining().wait(at.on);
+            const auto drains = co_await serving->draining().wait();
             CHECK(drains.has_value());
             CHECK(s.begin_shutdown());
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             const auto sent = co_await owed->send(text("answer"));
             CHECK(!sent.error);
             owed->finish();
@@ -90,12 +90,12 @@ TEST_CASE("session: a server's drain waits for the sessions, which its handlers 
             CHECK(theirs.read_to_end().finished);
             theirs.close();
         });
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn([](server& of) -> task<void> {
                 const auto ran = co_await of.run();
                 CHECK(ran.has_value());
             }(*serving));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             const auto drained = co_await serving->drain({.within = 2s});
             CHECK(drained.accepts == 1);
             CHECK(drained.stragglers.empty());
@@ -123,7 +123,7 @@ task<void> serve_one(rig& at, server_options options, std::chrono::milliseconds 
             const auto got = co_await s.recv(into);
             if (got) {
                 auto owed = s.begin_request();
-                const auto slept = co_await sleep_for(at.on, answer_after);
+                const auto slept = co_await sleep_for(answer_after);
                 if (slept && owed) {
                     answer = co_await owed->send(text("answer"));
                     if (answer) owed->finish();
@@ -140,12 +140,12 @@ task<void> serve_one(rig& at, server_options options, std::chrono::milliseconds 
         theirs.read_to_end();
         theirs.close();
     });
-    co_await with_scope(at.on, [&](scope& in) -> task<void> {
+    co_await with_scope([&](scope& in) -> task<void> {
         in.spawn([](server& of) -> task<void> {
             const auto ran = co_await of.run();
             CHECK(ran.has_value());
         }(*serving));
-        co_await pass(at, 20ms);
+        co_await sleep_for(20ms);
         co_await serving->drain(policy);
     });
     co_await client.done();

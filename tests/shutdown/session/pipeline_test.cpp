@@ -59,7 +59,7 @@ task<std::error_code> read_frames(session& from, Each each) {
 }
 
 task<void> serve(pipeline& in, request owed, frame number) {
-    if (number % 3 == 0) co_await pass(in.at, std::chrono::microseconds(100 * (number % 50)));
+    if (number % 3 == 0) co_await sleep_for(std::chrono::microseconds(100 * (number % 50)));
     const auto sent = co_await owed.send(std::as_bytes(std::span(&number, 1)));
     if (sent.error) co_return;
     owed.finish();
@@ -107,12 +107,12 @@ enum class ender { client, client_cancels, server, both };
 
 task<void> drive(rig& at, ender who) {
     pipeline in(at);
-    co_await with_scope(at.on, [&](scope& inside) -> task<void> {
+    co_await with_scope([&](scope& inside) -> task<void> {
         inside.spawn(serve_all(in, inside));
         inside.spawn(read_answers(in));
         for (frame number = 0; number < calls; ++number) {
             inside.spawn(call(in, number));
-            if (number % 50 == 49) co_await pass(at, 200us);
+            if (number % 50 == 49) co_await sleep_for(200us);
             if (number != calls / 2) continue;
             if (who == ender::server || who == ender::both) CHECK(in.server.begin_shutdown());
             if (who == ender::client || who == ender::both) CHECK(in.client.begin_shutdown());

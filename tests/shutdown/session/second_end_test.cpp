@@ -66,7 +66,7 @@ TEST_CASE("session: a reset behind the peer's FIN ends the requests in progress 
         std::byte into[16];
         const auto end = co_await s.recv(into);
         CHECK(end.error() == errc::end_of_stream);
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         CHECK(s.phase() == session_phase::answering);
         pair.theirs.reset();
         const auto begun = at.on.now();
@@ -86,7 +86,7 @@ TEST_CASE("session: a reset behind a FIN that came while answers were owed is se
         auto owed = s.begin_request();
         CHECK(s.begin_shutdown());
         pair.theirs.finish();
-        co_await pass(at, 150ms); // behind the first look for acknowledgements
+        co_await sleep_for(150ms); // behind the first look for acknowledgements
         CHECK(s.phase() == session_phase::answering);
         pair.theirs.reset();
         const auto begun = at.on.now();
@@ -105,7 +105,7 @@ TEST_CASE("session: the peer's FIN inside a message is truncated, also when the 
         session s(std::move(pair.ours), session_role::server);
         s.inside_message(true);
         CHECK(s.begin_shutdown());
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         pair.theirs.close();
         const auto done = co_await s.completed();
         REQUIRE(done.has_value());

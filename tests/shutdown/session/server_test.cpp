@@ -22,19 +22,19 @@ TEST_CASE(
             auto second = s.begin_request();
             theirs.finish();
             sent outcome;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(note_events(s, events));
                 co_await receive_all(s, got, as_lease);
                 CHECK(got.text == "request request request");
                 CHECK(got.end == errc::end_of_stream);
-                co_await pass(at, 1ms);
+                co_await sleep_for(1ms);
                 CHECK(events == "peer_shutdown");
                 CHECK(s.phase() == session_phase::answering);
                 CHECK(s.begin_request().error() == errc::ending); // the third
                 auto answering = answer(std::move(*first), text("one "), outcome);
                 co_await answering;
                 CHECK(!outcome.error);
-                co_await pass(at, 10ms);
+                co_await sleep_for(10ms);
                 CHECK(theirs.tcp_state() == TCP_FIN_WAIT2); // no FIN of ours yet
                 const auto last = co_await second->send(text("two"));
                 CHECK(!last.error);
@@ -56,15 +56,15 @@ TEST_CASE("transports: the server starts: it stops receiving, counts down, FIN, 
         std::string events;
         received got;
         auto owed = s.begin_request();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(note_events(s, events));
             in.spawn(receive_all(s, got));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(s.begin_shutdown());
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(got.end == std::errc::operation_canceled); // was in flight
             theirs.write("one more request");
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(got.text.empty());
             CHECK_FALSE(has_our_fin(theirs));
             const auto sent = co_await owed->send(text("answer"));
@@ -98,7 +98,7 @@ TEST_CASE("session: bytes unread when the server shuts down are discarded and co
                 }
             }
             theirs.write_pattern(50'000);
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(s.begin_shutdown());
             theirs.finish();
             const auto done = co_await report_of(s);
@@ -115,7 +115,7 @@ TEST_CASE("session: the client's FIN comes while the server counts down: gracefu
         auto owed = s.begin_request();
         CHECK(s.begin_shutdown());
         theirs.finish();
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         CHECK(s.phase() == session_phase::answering);
         const auto sent = co_await owed->send(text("answer"));
         CHECK(!sent.error);
@@ -142,7 +142,7 @@ TEST_CASE("session: answers may be sent in any order, in parts, and last for lon
             const std::string part = std::to_string(i);
             const auto begun = co_await owed[static_cast<std::size_t>(i)].send(text(part));
             CHECK(!begun.error);
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             const auto rest = co_await owed[static_cast<std::size_t>(i)].send(text(";"));
             CHECK(!rest.error);
             owed[static_cast<std::size_t>(i)].finish();
@@ -169,9 +169,9 @@ TEST_CASE("session: finish as soon as the answer was handed to send: FIN is behi
         peer_reading seen;
         auto owed = s.begin_request();
         std::optional<peer_script> reader;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_on(*owed, data, outcome));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(s.begin_shutdown());
             owed->finish();
             CHECK(s.phase() == session_phase::closing);

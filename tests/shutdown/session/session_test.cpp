@@ -11,7 +11,7 @@ TEST_CASE("session: a server that shuts down answers what is in progress, then f
         auto owed = s.begin_request();
         REQUIRE(owed.has_value());
         CHECK(s.begin_shutdown());
-        co_await pass(at, 20ms);
+        co_await sleep_for(20ms);
         CHECK(s.phase() == session_phase::answering);
         CHECK_FALSE(has_our_fin(theirs));
         const auto sent = co_await owed->send(text("answer"));
@@ -37,7 +37,7 @@ TEST_CASE("transports: begin_shutdown is idempotent, the first caller wins and i
             CHECK(s.begin_shutdown());
             CHECK_FALSE(s.begin_shutdown());
             CHECK_FALSE(s.begin_shutdown(within(0ms))); // its limits do not count
-            co_await pass(at, 30ms);
+            co_await sleep_for(30ms);
             theirs.finish();
             const auto done = co_await report_of(s);
             CHECK_FALSE(s.begin_shutdown());
@@ -124,9 +124,9 @@ TEST_CASE("session: sends not begun are flushed when that is chosen, FIN behind 
         three_sends sends;
         peer_reading seen;
         std::optional<peer_script> reader;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             sends.spawn(in, s);
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(s.begin_shutdown());
             reader.emplace(at.on, [&] {
                 seen = theirs.read_to_end();
@@ -154,11 +154,11 @@ TEST_CASE("transports: a client's sends not yet begun are cancelled, their calle
         three_sends sends;
         peer_reading seen;
         std::optional<peer_script> reader;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             sends.spawn(in, s);
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(s.begin_shutdown(canceling_unsent()));
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(sends.told[0] == 0);
             CHECK(sends.told[1] == 1); // at once, not at the end
             reader.emplace(at.on, [&] {
@@ -195,10 +195,10 @@ TEST_CASE("session: a server's queued answers are sent even where unsent sends a
         std::optional<peer_script> reader;
         auto one = s.begin_request();
         auto two = s.begin_request();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(answer(std::move(*one), all.first(2 << 20), first));
             in.spawn(answer(std::move(*two), all.last(1000), second));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(s.pending() == 2);
             CHECK(s.begin_shutdown(canceling_unsent()));
             reader.emplace(at.on, [&] {

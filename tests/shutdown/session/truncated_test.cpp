@@ -28,7 +28,7 @@ TEST_CASE("transports: rude ends are told apart: FIN inside a message is truncat
                 const auto begun = co_await s.recv(into);
                 CHECK(*begun == 11);
                 s.inside_message(true);
-                co_await with_scope(at.on, [&](scope& in) -> task<void> {
+                co_await with_scope([&](scope& in) -> task<void> {
                     in.spawn(note_events(s, events));
                     co_await receive_all(s, got, as_lease);
                 });
@@ -99,7 +99,7 @@ TEST_CASE("session: truncation answered by abort is a reset, requests in progres
             s.inside_message(true);
             theirs.finish();
             received got;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(note_events(s, events));
                 co_await receive_all(s, got);
             });
@@ -160,7 +160,7 @@ TEST_CASE("transports: truncated whoever started: the client's own FIN was first
             auto answered = s.begin_request();
             auto due = s.begin_request();
             CHECK(s.begin_shutdown());
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(note_events(s, events));
                 in.spawn(receive_all(s, got, as_lease));
                 theirs.write("only one");
@@ -189,9 +189,9 @@ TEST_CASE("session: truncated stays said, though the requests are finished or gi
         received got;
         auto due = s.begin_request();
         std::optional<peer_script> reader;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_on(*due, data, outcome)); // keeps the connection from closing
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             theirs.finish();
             co_await receive_all(s, got);
             due->finish();
@@ -214,9 +214,9 @@ TEST_CASE("session: the truncation that the shutdown's own policy aborts") {
         sent outcome;
         received got;
         auto due = s.begin_request();
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(send_on(*due, data, outcome)); // FIN waits behind it
-            co_await pass(at, 5ms);
+            co_await sleep_for(5ms);
             CHECK(s.begin_shutdown(truncation(plans::abort)));
             theirs.finish();
             co_await receive_all(s, got);

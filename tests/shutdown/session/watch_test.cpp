@@ -22,11 +22,11 @@ TEST_CASE("watch_peer: a FIN is told though nobody receives, once, and answers o
         auto owed = s.begin_request();
         std::string events;
         std::optional<session_peer_end> end;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(s.watch_peer());
             in.spawn(note_events(s, events));
             in.spawn(peer_end_into(s, end));
-            co_await pass(at, 2ms);
+            co_await sleep_for(2ms);
             CHECK(events.empty());
             theirs.finish();
             const bool told = co_await eventually(at, [&] { return !events.empty(); });
@@ -52,11 +52,11 @@ TEST_CASE("watch_peer: a reset is told at once, behind a full receive queue that
             auto [s, theirs] = converse(at, role);
             auto owed = s.begin_request();
             std::string events;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(s.watch_peer());
                 in.spawn(note_events(s, events));
                 theirs.write_what_fits(256 << 20);
-                co_await pass(at, 2ms);
+                co_await sleep_for(2ms);
                 CHECK(events.empty());
                 theirs.reset();
             });
@@ -74,12 +74,12 @@ TEST_CASE("watch_peer: a reset behind a FIN is told at once, though data before 
         auto [s, theirs] = converse(at, session_role::server);
         auto owed = s.begin_request();
         std::string events;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(s.watch_peer());
             in.spawn(note_events(s, events));
             theirs.write("question");
             theirs.finish();
-            co_await pass(at, 20ms);
+            co_await sleep_for(20ms);
             CHECK(events.empty());
             theirs.reset();
             const bool told = co_await eventually(at, [&] { return !events.empty(); });
@@ -99,10 +99,10 @@ TEST_CASE("watch_peer: a FIN behind data is told when that was received, without
         theirs.write("question");
         theirs.finish();
         std::string events;
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(s.watch_peer());
             in.spawn(note_events(s, events));
-            co_await pass(at, 10ms);
+            co_await sleep_for(10ms);
             CHECK(events.empty());
             std::byte into[8];
             const auto asked = co_await s.recv(into);
@@ -125,11 +125,11 @@ TEST_CASE("watch_peer: a FIN with answers due is truncated, told once beside a r
             auto due = s.begin_request();
             std::string events;
             received got;
-            co_await with_scope(at.on, [&](scope& in) -> task<void> {
+            co_await with_scope([&](scope& in) -> task<void> {
                 in.spawn(s.watch_peer());
                 in.spawn(note_events(s, events));
                 if (receives) in.spawn(receive_all(s, got));
-                co_await pass(at, 2ms);
+                co_await sleep_for(2ms);
                 theirs.finish();
             });
             CHECK(events == "peer_truncated shutdown_completed");
@@ -144,18 +144,18 @@ TEST_CASE("watch_peer: a FIN with answers due is truncated, told once beside a r
 TEST_CASE("watch_peer: it ends with its session, and when it is cancelled; then nothing is told") {
     run([](rig& at) -> task<void> {
         auto [s, theirs] = converse(at, session_role::server);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(s.watch_peer());
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             in.cancel();
         });
         theirs.finish();
-        co_await pass(at, 5ms);
+        co_await sleep_for(5ms);
         CHECK(s.phase() == session_phase::open);
         auto other = converse(at, session_role::server);
-        co_await with_scope(at.on, [&](scope& in) -> task<void> {
+        co_await with_scope([&](scope& in) -> task<void> {
             in.spawn(other.ours.watch_peer());
-            co_await pass(at, 1ms);
+            co_await sleep_for(1ms);
             CHECK(other.ours.begin_shutdown());
             other.theirs.finish();
         });
@@ -171,12 +171,12 @@ TEST_CASE("session: a policy for the peer's end that its stream had does not act
     run([](rig& at) -> task<void> {
         auto made = at.connect();
         when_peer_ends(made.ours, {.does = peer_end_policy::action::finish, .ending = {}});
-        co_await pass(at, 1ms);
+        co_await sleep_for(1ms);
         session s(std::move(made.ours), session_role::client);
         auto due = s.begin_request();
         made.theirs.write("half an ans");
         made.theirs.finish();
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         CHECK(s.phase() == session_phase::open); // nobody has received anything
         received got;
         co_await receive_all(s, got);

@@ -45,16 +45,16 @@ TEST_CASE("on the wire: a server's FIN comes behind its last answer, and not bef
         auto one = s.begin_request();
         auto two = s.begin_request();
         CHECK(s.begin_shutdown());
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         CHECK(wire.by(port) == "");
         const auto first = co_await one->send(text("one"));
         CHECK(!first.error);
         one->finish();
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         CHECK(wire.by(port) == "data");
         const auto second = co_await two->send(text("two"));
         CHECK(!second.error);
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         CHECK(wire.by(port) == "data data"); // handed over is not finished
         two->finish();
         co_await our_fin_arrives(at, theirs);
@@ -107,7 +107,7 @@ TEST_CASE("on the wire: the server's FIN answers the client's behind the answers
         theirs.finish();
         received got;
         co_await receive_all(s, got);
-        co_await pass(at, 10ms);
+        co_await sleep_for(10ms);
         CHECK(wire.by(port) == "");
         const auto sent = co_await owed->send(text("answer"));
         CHECK(!sent.error);

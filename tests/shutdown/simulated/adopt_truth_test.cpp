@@ -27,12 +27,12 @@ teardown_report report_of_500(const sim_options& options, const peer_script& pee
         at.kernel.send_before(fd, sent_before);
         at.kernel.pass(under_way);
         stream ours = at.take_over(fd);
-        co_await sleep_for(at.loop, 200ms); // everything has been acknowledged, the peer is gone
+        co_await sleep_for(200ms); // everything has been acknowledged, the peer is gone
         REQUIRE(at.kernel.truth(0).acknowledged == sent_before);
         const auto data = some(500);
         const auto sent = co_await ours.send(data);
         CHECK(sent.bytes == 500);
-        co_await sleep_for(at.loop, 200ms);
+        co_await sleep_for(200ms);
         report = co_await abort_close(ours);
     });
     return report;
@@ -94,7 +94,7 @@ TEST_CASE(
             const auto data = some(500);
             const auto sent = co_await ours.send(data);
             CHECK(sent.bytes == 500);
-            co_await sleep_for(at.loop, 10ms);
+            co_await sleep_for(10ms);
             const teardown_report report = co_await abort_close(ours);
             CHECK(report.delivery == delivery_verdict::unacknowledged);
             CHECK(report.unacknowledged_bytes == 500);

@@ -15,12 +15,12 @@ namespace {
 
 struct operation_under_test {
     const char* name;
-    task<void> (*begin)(loop&, stream&);
+    task<void> (*begin)(stream&);
 };
 
 const std::vector<std::byte> large(300'000);
 
-task<void> receive(loop&, stream& ours) {
+task<void> receive(stream& ours) {
     std::array<std::byte, 4> into;
     for (;;) {
         const auto got = co_await ours.recv(into);
@@ -28,49 +28,47 @@ task<void> receive(loop&, stream& ours) {
     }
 }
 
-task<void> receive_leases(loop&, stream& ours) {
+task<void> receive_leases(stream& ours) {
     for (;;) {
         const auto got = co_await ours.recv_lease();
         if (!got) co_return;
     }
 }
 
-task<void> send(loop&, stream& ours) { static_cast<void>(co_await ours.send(large)); }
-task<void> send_last(loop&, stream& ours) { static_cast<void>(co_await ours.send_last(large)); }
+task<void> send(stream& ours) { static_cast<void>(co_await ours.send(large)); }
+task<void> send_last(stream& ours) { static_cast<void>(co_await ours.send_last(large)); }
 
-task<void> send_parts(loop&, stream& ours) {
+task<void> send_parts(stream& ours) {
     const iovec half{const_cast<std::byte*>(large.data()), large.size() / 2};
     const std::array<iovec, 2> parts{half, half};
     static_cast<void>(co_await ours.send_vectored(parts));
 }
 
-task<void> send_behind(loop& on, stream& ours) {
-    co_await when_all(on, send(on, ours), send_last(on, ours));
-}
+task<void> send_behind(stream& ours) { co_await when_all(send(ours), send_last(ours)); }
 
-task<void> finish_behind(loop& on, stream& ours) {
+task<void> finish_behind(stream& ours) {
     auto finish = [](stream& which) -> task<void> { co_await which.shutdown_send(); };
-    co_await when_all(on, send(on, ours), finish(ours));
+    co_await when_all(send(ours), finish(ours));
 }
 
-task<void> watch_closed(loop&, stream& ours) { co_await peer_closed(ours); }
-task<void> watch_ended(loop&, stream& ours) { co_await peer_ended(ours); }
+task<void> watch_closed(stream& ours) { co_await peer_closed(ours); }
+task<void> watch_ended(stream& ours) { co_await peer_ended(ours); }
 
-task<void> wait_for_delivery(loop&, stream& ours) {
+task<void> wait_for_delivery(stream& ours) {
     const auto sent = co_await ours.send(std::span(large).first(50'000));
     if (sent) co_await delivered(ours);
 }
 
-task<void> watch_session(loop& on, stream& ours) {
+task<void> watch_session(stream& ours) {
     session talk(std::move(ours), session_role::server);
     co_await talk.watch_peer();
     talk.abort();
     co_await talk.join();
     ours = stream();
-    co_await noop(on);
+    co_await noop();
 }
 
-task<void> close_gracefully(loop&, stream& ours) { co_await graceful_close(ours, {.within = 1h}); }
+task<void> close_gracefully(stream& ours) { co_await graceful_close(ours, {.within = 1h}); }
 
 constexpr std::array all{
     operation_under_test{"recv", receive},
@@ -108,15 +106,15 @@ std::chrono::nanoseconds until_canceled(const operation_under_test& which, std::
         const auto begun = at.loop.now();
         if (by_deadline) {
             const auto deadline = begun + std::chrono::microseconds(step);
-            co_await with_deadline(at.loop, deadline, which.begin(at.loop, ours));
+            co_await with_deadline(deadline, which.begin(ours));
         } else {
             auto body = [&](scope& inside) -> task<void> {
-                inside.spawn(which.begin(at.loop, ours));
+                inside.spawn(which.begin(ours));
                 for (auto left = step / 4; left > 0; --left)
-                    co_await noop(at.loop);
+                    co_await noop();
                 inside.cancel();
             };
-            co_await with_scope(at.loop, body);
+            co_await with_scope(body);
         }
         took = at.loop.now() - begun;
         if (ours) co_await abort_close(ours);
@@ -145,7 +143,7 @@ TEST_CASE("cancellation: an end that the poll has told of is told in spite of it
     sim_rig at;
     at.run([&]() -> task<void> {
         stream ours = at.connect(peer_script().finish().pause(100s));
-        co_await sleep_for(at.loop, 1ms);
+        co_await sleep_for(1ms);
         std::optional<result<peer_end>> end;
         auto body = [&](scope& inside) -> task<void> {
             inside.spawn([](stream& which, std::optional<result<peer_end>>& into) -> task<void> {
@@ -154,7 +152,7 @@ TEST_CASE("cancellation: an end that the poll has told of is told in spite of it
             inside.cancel(); // behind the poll, with the same submission
             co_return;
         };
-        co_await with_scope(at.loop, body);
+        co_await with_scope(body);
         REQUIRE(end.has_value());
         CHECK(*end == peer_end::finished);
         co_await abort_close(ours);

@@ -78,14 +78,14 @@ TEST_CASE("ends: told of a peer is what it did, in any order of events") {
                 if (below(2) == 0) inside.spawn(receive(ours));
                 if (below(2) == 0) inside.spawn(send(ours));
                 if (below(4) == 0) inside.spawn(watch_delivery(ours, told));
-                co_await sleep_for(at.loop, std::chrono::microseconds(below(200)));
+                co_await sleep_for(std::chrono::microseconds(below(200)));
                 if (below(2) == 0)
                     co_await graceful_close(ours, {.within = 1s});
                 else
-                    co_await sleep_for(at.loop, 10ms);
+                    co_await sleep_for(10ms);
                 inside.cancel();
             };
-            co_await with_scope(at.loop, body);
+            co_await with_scope(body);
             co_await abort_close(ours);
         });
         const sim_truth& truth = at.kernel.truth(0);

@@ -41,7 +41,7 @@ TEST_CASE("handshake: a peer that never completes it has been delivered nothing,
                     CHECK(sent.bytes == answer.size());
                 }
                 co_await close(ours, how);
-                co_await sleep_for(at.loop, 1s);
+                co_await sleep_for(1s);
             });
             REQUIRE(at.reports.size() == 1);
             CHECK(at.reports[0].ending == actual_ending::degraded);
@@ -60,9 +60,9 @@ TEST_CASE("handshake: looking at an ending says nothing more either") {
     at.run([&]() -> task<void> {
         stream ours = at.connect(silent());
         begin_ending(ours, {plans::wait, teardown_cause::application, {.within = 50ms}});
-        co_await sleep_for(at.loop, 10ms);
+        co_await sleep_for(10ms);
         CHECK(snapshot_of(state_of(ours), {}).activity == connection_activity::acknowledging);
-        co_await sleep_for(at.loop, 100ms);
+        co_await sleep_for(100ms);
     });
     REQUIRE(at.reports.size() == 1);
     CHECK(at.reports[0].delivery == delivery_verdict::unacknowledged);
@@ -105,7 +105,7 @@ TEST_CASE("handshake: delivered waits for it") {
         stream other = at.connect(silent());
         const auto more = co_await other.send(answer);
         CHECK(more.bytes == answer.size());
-        const auto never = co_await with_deadline(at.loop, at.loop.now() + 1s, delivered(other));
+        const auto never = co_await with_deadline(at.loop.now() + 1s, delivered(other));
         CHECK(never.error() == errc::deadline_passed);
         co_await abort_close(other);
     });
@@ -119,7 +119,7 @@ TEST_CASE("questions: a kernel that refuses to answer has confirmed nothing") {
         sim_rig at(options);
         at.run([&]() -> task<void> {
             stream ours = at.connect(peer_script().vanish());
-            co_await sleep_for(at.loop, 1ms);
+            co_await sleep_for(1ms);
             const auto sent = co_await ours.send(answer);
             CHECK(sent.bytes == answer.size());
             if (queue)
@@ -127,9 +127,9 @@ TEST_CASE("questions: a kernel that refuses to answer has confirmed nothing") {
             else
                 at.kernel.refuse_tcp_info();
             begin_ending(ours, {plans::wait, teardown_cause::application, {.within = 50ms}});
-            co_await sleep_for(at.loop, 10ms);
+            co_await sleep_for(10ms);
             CHECK(snapshot_of(state_of(ours), {}).activity == connection_activity::acknowledging);
-            co_await sleep_for(at.loop, 1s);
+            co_await sleep_for(1s);
         });
         REQUIRE(at.reports.size() == 1);
         CHECK(at.reports[0].delivery ==

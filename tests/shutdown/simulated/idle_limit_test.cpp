@@ -65,7 +65,7 @@ task<void> serve(loop& on, int fd, const handler& body, const ending_request& wh
     begun = on.now();
     server_of_one server(*ours, when_idle);
     co_await body(*ours);
-    co_await sleep_for(on, 10s); // what it has not ended by then it never ends
+    co_await sleep_for(10s); // what it has not ended by then it never ends
 }
 
 outcome end_idle(const peer_script& script, const handler& body,
@@ -109,7 +109,7 @@ task<void> wait_for_request(stream& with) {
 task<void> answer_half_and_wait(stream& with) {
     co_await wait_for_request(with);
     (void)co_await with.send(bytes_of("half an answer"));
-    co_await sleep_for(with.on(), 20s); // the backend
+    co_await sleep_for(20s); // the backend
 }
 
 } // namespace
@@ -124,9 +124,8 @@ TEST_CASE("idle time: a peer that sends nothing is finished when it is over, to 
 }
 
 TEST_CASE("idle time: one whose handler does not even receive is idle while nobody said anything") {
-    const auto quiet = end_idle(peer_script().await_fin().finish(), [](stream& with) -> task<void> {
-        co_await sleep_for(with.on(), 20s);
-    });
+    const auto quiet = end_idle(peer_script().await_fin().finish(),
+                                [](stream& with) -> task<void> { co_await sleep_for(20s); });
     CHECK(row(quiet) == "idle graceful graceful finished");
     check_at_once(quiet);
 }
@@ -177,7 +176,7 @@ TEST_CASE("idle time: FIN never follows half an answer, whatever idle ones get")
 TEST_CASE("idle time: half an answer that nobody asked for is reset, and so is one under way") {
     const auto half = end_idle(peer_script().await_fin(), [](stream& with) -> task<void> {
         (void)co_await with.send(bytes_of("first part"));
-        co_await sleep_for(with.on(), 20s);
+        co_await sleep_for(20s);
     });
     CHECK(row(half) == "idle abort aborted open");
     const auto stuck =
@@ -191,10 +190,10 @@ TEST_CASE("idle time: half an answer that nobody asked for is reset, and so is o
 
 TEST_CASE("idle time: half of what is pushed is reset, though something receives beside it") {
     const auto half = end_idle(peer_script().await_fin(), [](stream& with) -> task<void> {
-        co_await with_scope(with.on(), [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(wait_for_request(with));
             (void)co_await with.send(bytes_of("first part"));
-            (void)co_await sleep_for(with.on(), 20s); // the backend
+            (void)co_await sleep_for(20s); // the backend
         });
     });
     CHECK(row(half) == "idle abort aborted open");
@@ -203,14 +202,14 @@ TEST_CASE("idle time: half of what is pushed is reset, though something receives
 TEST_CASE("idle time: counts from when a byte that had waited is received, and no longer") {
     const auto received =
         end_idle(peer_script().write("x").await_fin(), [](stream& with) -> task<void> {
-            (void)co_await sleep_for(with.on(), 95ms); // the byte waits in the kernel
+            (void)co_await sleep_for(95ms); // the byte waits in the kernel
             co_await wait_for_request(with);
-            (void)co_await sleep_for(with.on(), 20s);
+            (void)co_await sleep_for(20s);
         });
     check_after(received, 95ms);
     const auto waited =
         end_idle(peer_script().write("x").await_fin(), [](stream& with) -> task<void> {
-            (void)co_await sleep_for(with.on(), 95ms);
+            (void)co_await sleep_for(95ms);
             co_await wait_for_request(with);
             co_await wait_for_request(with); // in vain
         });
@@ -238,7 +237,7 @@ TEST_CASE("idle time: bytes that arrive while the handler does not receive count
     const auto unread = end_idle(peer_script().write("a").pause(100ms).write("b").await_fin(),
                                  [](stream& with) -> task<void> {
                                      co_await wait_for_request(with);
-                                     co_await sleep_for(with.on(), 20s);
+                                     co_await sleep_for(20s);
                                  });
     CHECK(row(unread) == "idle abort aborted open");
     CHECK(unread.report.received_bytes == 1);
@@ -249,7 +248,7 @@ TEST_CASE("idle time: a connection that is marked, and whose request nobody read
     const auto unread = end_idle(peer_script().pause(155ms).write("request").await_fin(),
                                  [](stream& with) -> task<void> {
                                      with.mark_idle();
-                                     co_await sleep_for(with.on(), 20s);
+                                     co_await sleep_for(20s);
                                  });
     CHECK(row(unread) == "idle abort aborted open");
     check_after(unread, 155ms);
@@ -260,7 +259,7 @@ TEST_CASE("idle time: does not run while requests are in progress") {
                                  [](stream& with) -> task<void> {
                                      co_await wait_for_request(with);
                                      tell_requests(state_of(with), true);
-                                     co_await sleep_for(with.on(), 700ms);
+                                     co_await sleep_for(700ms);
                                      tell_requests(state_of(with), false);
                                      with.mark_idle();
                                      co_await wait_for_request(with);

@@ -58,16 +58,16 @@ struct wanted {
     std::vector<peer_script> peers;
     drain_policy policy{};
     server_options options{};
-    std::chrono::nanoseconds serves_for = 2s;           // before the drain
-    std::function<task<void>(server&, loop&)> beside{}; // the drain
+    std::chrono::nanoseconds serves_for = 2s;    // before the drain
+    std::function<task<void>(server&)> beside{}; // the drain
 };
 
 task<void> drain_after(still_world& world, server& serving, const wanted& what, measured& into,
                        loop::time_point& begun) {
-    (void)co_await sleep_for(world.on, what.serves_for);
+    (void)co_await sleep_for(what.serves_for);
     begun = world.on.now();
-    co_await with_scope(world.on, [&](scope& inside) -> task<void> {
-        if (what.beside) inside.spawn(what.beside(serving, world.on));
+    co_await with_scope([&](scope& inside) -> task<void> {
+        if (what.beside) inside.spawn(what.beside(serving));
         into.drained = co_await serving.drain(what.policy);
     });
 }
@@ -86,7 +86,7 @@ measured drain(wanted what) {
     };
     server serving(world.on, std::move(socket), what.handler, what.options);
     world.run([&]() -> task<void> {
-        co_await with_scope(world.on, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn(drain_after(world, serving, what, into, begun));
             const auto served = co_await serving.run();
             CHECK(served.has_value());
@@ -96,8 +96,8 @@ measured drain(wanted what) {
     return into;
 }
 
-task<void> escalate_after(server& serving, loop& on, std::chrono::nanoseconds time) {
-    (void)co_await sleep_for(on, time);
+task<void> escalate_after(server& serving, std::chrono::nanoseconds time) {
+    (void)co_await sleep_for(time);
     co_await serving.drain();
 }
 
@@ -175,11 +175,11 @@ TEST_CASE("punctual: who has sent nothing has time for a first request, half of 
 }
 
 TEST_CASE("punctual: a second drain escalates at once") {
-    const auto all = drain(
-        {.handler = hang,
-         .peers = {asks()},
-         .policy = {.within = 1h},
-         .beside = [](server& serving, loop& on) { return escalate_after(serving, on, 30ms); }});
+    const auto all =
+        drain({.handler = hang,
+               .peers = {asks()},
+               .policy = {.within = 1h},
+               .beside = [](server& serving) { return escalate_after(serving, 30ms); }});
     CHECK(all.drained.escalated);
     check_exact(all.drained.took, 30ms);
 }
@@ -199,15 +199,15 @@ TEST_CASE("punctual: a hook that does not mind being cancelled keeps no connecti
     server_options options;
     loop* on = nullptr;
     options.on_phase = [&](server_phase entered) -> task<void> {
-        if (entered == phase::unready) co_await stubborn.join(*on);
+        if (entered == phase::unready) co_await stubborn.join();
     };
     const auto all = drain({.peers = {asks()},
                             .policy = {.within = 50ms},
                             .options = options,
                             .serves_for = 20ms,
-                            .beside = [&](server&, loop& running) -> task<void> {
+                            .beside = [&](server&) -> task<void> {
                                 on = &running;
-                                (void)co_await sleep_for(running, 90ms);
+                                (void)co_await sleep_for(90ms);
                                 stubborn.set();
                             }});
     check_exact(all.ends.front(), 50ms);

@@ -35,9 +35,9 @@ teardown_report end(const peer_script& script, bool sends, const ending_of& endi
     still_world world;
     world.run([&]() -> task<void> {
         stream ours = world.connect(script);
-        co_await with_scope(world.on, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             if (sends) inside.spawn(send_much(ours, much));
-            co_await noop(world.on);
+            co_await noop();
             (void)co_await ending(ours);
         });
     });
@@ -143,7 +143,7 @@ TEST_CASE("punctual: close(background) returns at once, and ends the connection 
         CHECK(!nothing.has_value());
         check_exact(world.on.now() - asked, 0ms);
         CHECK(world.reports.empty());
-        (void)co_await sleep_for(world.on, 1s);
+        (void)co_await sleep_for(1s);
     });
     REQUIRE(world.reports.size() == 1);
     check_exact(world.reports.front().microseconds.total, 200ms);
@@ -182,7 +182,7 @@ TEST_CASE("punctual: a connection that is busy beside it makes a deadline no lat
         stream busy = world.connect(silent());
         bool over = false;
         teardown_report report;
-        co_await with_scope(world.on, [&](scope& inside) -> task<void> {
+        co_await with_scope([&](scope& inside) -> task<void> {
             inside.spawn([](stream& by, const bool& ends) -> task<void> {
                 while (!ends)
                     (void)co_await by.send(std::span(much).first(4'000));
@@ -206,7 +206,7 @@ TEST_CASE("punctual: 1,000 deadlines at once are all kept, and 1,000 that differ
             for (std::size_t i = 0; i < many; ++i)
                 all.push_back(world.connect(silent()));
             const auto begun = world.on.now();
-            co_await with_scope(world.on, [&](scope& inside) -> task<void> {
+            co_await with_scope([&](scope& inside) -> task<void> {
                 for (std::size_t i = 0; i < many; ++i)
                     inside.spawn([](loop& on, stream& ended, loop::time_point due,
                                     std::chrono::nanoseconds& into) -> task<void> {
@@ -252,7 +252,7 @@ TEST_CASE("punctual: a session ends at its deadline, at the idle time from its l
             session ours(world.connect(script), session_role::server);
             auto owed = ours.begin_request();
             CHECK(ours.begin_shutdown(policy));
-            (void)co_await sleep_for(world.on, computes);
+            (void)co_await sleep_for(computes);
             (void)co_await owed->send(std::span(much).first(6));
             owed->finish();
             const auto answered = world.on.now();

@@ -27,7 +27,7 @@ public:
           dice_(what.seed * 2 + 1) {}
 
     task<void> run() {
-        co_await with_scope(on_, [this](scope& inside) -> task<void> {
+        co_await with_scope([this](scope& inside) -> task<void> {
             for (auto left = below(5); left > 0; --left)
                 co_await act(inside);
             co_await end(inside);
@@ -55,7 +55,7 @@ private:
             co_await timed(receive_lease());
             break;
         case 5:
-            co_await sleep_for(on_, pauses[below(pauses.size())]);
+            co_await sleep_for(pauses[below(pauses.size())]);
             break;
         case 6:
             inside.spawn(timed(watch_peer()));
@@ -99,7 +99,7 @@ private:
         }
         case way::scope_canceled: {
             inside.spawn(close_too(policy));
-            co_await sleep_for(on_, pauses[below(pauses.size())]);
+            co_await sleep_for(pauses[below(pauses.size())]);
             inside.cancel();
             break;
         }
@@ -136,7 +136,7 @@ private:
 
     // Joins the ending, or cuts it short, and does not change whose the descriptor is.
     task<void> end_beside(ending_policy policy) {
-        co_await sleep_for(on_, pauses[below(pauses.size())]);
+        co_await sleep_for(pauses[below(pauses.size())]);
         if (below(2) == 0) {
             auto closing = abort_close(peer_);
             co_await closing;
@@ -145,7 +145,7 @@ private:
         }
     }
     task<void> cancel_soon(scope& canceled) {
-        co_await sleep_for(on_, pauses[below(pauses.size())]);
+        co_await sleep_for(pauses[below(pauses.size())]);
         canceled.cancel();
     }
 
@@ -158,7 +158,7 @@ private:
         }
         const sim_truth before = kernel_.truth(0);
         seen_.left = before;
-        co_await sleep_for(on_, pauses[below(pauses.size())]);
+        co_await sleep_for(pauses[below(pauses.size())]);
         const sim_truth& after = kernel_.truth(0);
         if (after.taken != before.taken || after.accepted != before.accepted || after.closed)
             seen_.complaints.push_back("a descriptor that was handed out is still in use");
@@ -211,7 +211,7 @@ private:
     }
     task<void> await_delivery() { co_await delivered(peer_); }
     task<void> timed(task<void> bounded) {
-        co_await with_deadline(on_, on_.now() + 50ms, std::move(bounded));
+        co_await with_deadline(on_.now() + 50ms, std::move(bounded));
     }
 
     static iovec part(std::span<const std::byte> data) {

@@ -21,14 +21,14 @@ public:
                    policy()) {}
 
     task<void> run() {
-        co_await with_scope(on_, [this](scope& inside) -> task<void> {
+        co_await with_scope([this](scope& inside) -> task<void> {
             requests_.reserve(8);
             for (auto left = below(4); left > 0; --left)
                 begin(inside);
             inside.spawn(receive_all(inside));
             inside.spawn(note_events());
             if (below(3) == 0) inside.spawn(session_.watch_peer());
-            co_await sleep_for(on_, pause());
+            co_await sleep_for(pause());
             won_ = session_.begin_shutdown(policy());
             if (session_.begin_shutdown(policy())) complain("begun twice");
             if (session_.begin_request()) complain("a request began while the session was ending");
@@ -72,11 +72,11 @@ private:
 
     // A server's handler: computes, answers in one or two parts, sometimes gives up.
     task<void> handle(request owed, std::uint64_t number) {
-        co_await sleep_for(on_, pause());
+        co_await sleep_for(pause());
         for (auto parts = 1 + below(2); parts > 0; --parts) {
             no_fin_yet();
             if (below(8) == 0)
-                co_await with_deadline(on_, on_.now() + pause(), send(owed, number));
+                co_await with_deadline(on_.now() + pause(), send(owed, number));
             else
                 co_await send(owed, number);
             no_fin_yet();
@@ -94,7 +94,7 @@ private:
 
     // A client's request. Its answer is whatever comes; see `receive_all`.
     task<void> ask(std::size_t which) {
-        if (below(3) == 0) co_await sleep_for(on_, pause());
+        if (below(3) == 0) co_await sleep_for(pause());
         if (requests_[which]) co_await send(requests_[which], which + 1);
     }
 
