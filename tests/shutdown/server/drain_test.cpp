@@ -33,7 +33,7 @@ static_assert(legal_moves_are({{phase::serving, phase::unready},
                                {phase::waiting, phase::drained},
                                {phase::aborting, phase::drained}}));
 
-task<void> hang(stream& held) {
+task<void> hang(stream&) {
     // Neither receives nor ends.
     co_await sleep_for(1h);
 }

@@ -125,7 +125,7 @@ TEST_CASE("idle time: a peer that sends nothing is finished when it is over, to 
 
 TEST_CASE("idle time: one whose handler does not even receive is idle while nobody said anything") {
     const auto quiet = end_idle(peer_script().await_fin().finish(),
-                                [](stream& with) -> task<void> { co_await sleep_for(20s); });
+                                [](stream&) -> task<void> { co_await sleep_for(20s); });
     CHECK(row(quiet) == "idle graceful graceful finished");
     check_at_once(quiet);
 }

@@ -197,7 +197,6 @@ TEST_CASE("punctual: peers that do not answer FIN are reset at the deadline, or 
 TEST_CASE("punctual: a hook that does not mind being cancelled keeps no connection") {
     event stubborn;
     server_options options;
-    loop* on = nullptr;
     options.on_phase = [&](server_phase entered) -> task<void> {
         if (entered == phase::unready) co_await stubborn.join();
     };
@@ -206,7 +205,6 @@ TEST_CASE("punctual: a hook that does not mind being cancelled keeps no connecti
                             .options = options,
                             .serves_for = 20ms,
                             .beside = [&](server&) -> task<void> {
-                                on = &running;
                                 (void)co_await sleep_for(90ms);
                                 stubborn.set();
                             }});
