@@ -4,12 +4,11 @@ using namespace ringdown;
 
 namespace {
 
-using long_sleep = decltype(sleep_for(std::chrono::hours(1)));
-
-task<void> wait_for(long_sleep& shared) { (void)co_await shared; }
+task<void> wait_for(event::wait_operation& shared) { (void)co_await shared; }
 
 task<void> misuse(loop& on) {
-    auto shared = sleep_for(std::chrono::hours(1));
+    event never;
+    auto shared = never.wait();
     on.spawn(wait_for(shared));
     (void)co_await with_deadline(on.now(), std::move(shared));
 }
