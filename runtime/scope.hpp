@@ -29,8 +29,8 @@ public:
 
     /// Starts `child` at once, up to its first suspension.
     ///
-    /// Nobody awaits it, so what it answers is dropped, the error of a `result` as well: spawn
-    /// what has told its outcome elsewhere by then, as the run of a server has told its reports.
+    /// Nobody awaits it, so what it answers is dropped, the error of a `result` as well. Where
+    /// that matters, spawn a task that looks at the answer.
     template <class T>
     void spawn(task<T> child) {
         ++children_;

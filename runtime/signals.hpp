@@ -16,8 +16,8 @@ namespace ringdown {
 /// Blocks the signals in the calling thread, so construct it before the program starts other
 /// threads: they inherit the mask. Programs that are started inherit it as well, and would ignore
 /// a SIGTERM; see `child_attributes` and `child_signal_mask`.
-/// Lifetime: outlives each `next`, which may be awaited on any loop. The signals stay blocked after
-/// its destruction.
+/// Lifetime: outlives each `next`, which may be awaited on any loop; is outlived by `calls`, which
+/// stands for the kernel. The signals stay blocked after its destruction.
 /// Errors: the constructor throws `std::invalid_argument` for a number that is no signal, and
 /// `std::system_error`.
 class signals {

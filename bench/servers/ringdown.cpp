@@ -87,7 +87,6 @@ task<void> receive_more(stream& from) {
 
 // Told to stop, it resets with a send and a receive under way.
 task<void> flood_until_told(stream peer) {
-    loop& on = peer.on();
     co_await with_scope([&](scope& inside) -> task<void> {
         request asked;
         const bool whole = co_await receive(peer, asked);
