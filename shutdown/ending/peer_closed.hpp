@@ -31,7 +31,7 @@ public:
     peer_closed_operation(connection& watched, told when) noexcept
         : connection_operation(watched, "poll"), when_(when) {}
     peer_closed_operation(peer_closed_operation&& other) noexcept
-        : connection_operation(std::move(other)), waiting(std::move(other)), connection_watcher(),
+        : connection_operation(std::move(other)), waiting(std::move(other)), change_watcher(),
           when_(other.when_) {}
 
     bool await_ready() const noexcept { return false; }

@@ -83,7 +83,7 @@ TEST_CASE("governed_by: a task and what it awaits are cancelled by that node, an
             };
             co_await with_scope([&](scope& inside) -> task<void> {
                 auto beside = [&]() -> task<void> {
-                    const auto slept = co_await sleep_for(1us);
+                    const auto slept = co_await sleep_for(from_above ? 1h : 0h);
                     goes_on = slept.has_value();
                 };
                 inside.spawn(body());
