@@ -132,6 +132,21 @@ TEST_CASE("connect: a non-blocking descriptor waits like any other") {
     });
 }
 
+TEST_CASE("connect: a linger time that the descriptor had is forgotten") {
+    test_loop on;
+    on.run([&]() -> task<void> {
+        unique_descriptor made(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), kernel());
+        linger set{.l_onoff = 1, .l_linger = 7};
+        REQUIRE(::setsockopt(made.get(), SOL_SOCKET, SO_LINGER, &set, sizeof set) == 0);
+        peer_listener at;
+        auto here = co_await connect(on.loop, std::move(made), at.local());
+        REQUIRE(here);
+        socklen_t bytes = sizeof set;
+        REQUIRE(::getsockopt(here->native_handle(), SOL_SOCKET, SO_LINGER, &set, &bytes) == 0);
+        CHECK(set.l_onoff == 0);
+    });
+}
+
 TEST_CASE("connect: in time the deadline does not matter") {
     test_loop on;
     on.run([&]() -> task<void> {

@@ -46,10 +46,15 @@ int sim_kernel::open_connection(const peer_script& script) {
 }
 
 void sim_kernel::connect_peer(int listening, const peer_script& script) {
-    find<tcp_socket>(listening)->knock(script);
+    if (auto* socket = find<tcp_socket>(listening)) socket->knock(script); // else it is refused
 }
 
 int sim_kernel::accept_from(tcp_socket& listening) {
+    if (accepts_to_fail_ > 0 && listening.poll_mask()) {
+        --accepts_to_fail_;
+        if (failed_accept_takes_) (void)listening.next_in_queue();
+        return -accept_error_;
+    }
     const auto next = listening.next_in_queue();
     return next ? open_connection(*next) : -EAGAIN;
 }
@@ -117,7 +122,10 @@ void sim_kernel::fail(const std::string& why) const {
 
 int sim_kernel::ring_setup(unsigned entries, io_uring_params& params) noexcept {
     const int refused = sim::ring::check(options_, entries, params.flags);
-    return refused < 0 ? refused : open<sim::ring>(*this, entries, params);
+    if (refused < 0) return refused;
+    const int fd = open<sim::ring>(*this, entries, params);
+    rings_.push_back(find<sim::ring>(fd));
+    return fd;
 }
 
 int sim_kernel::ring_enter(int ring, unsigned to_submit, unsigned min_complete, unsigned flags,
@@ -181,6 +189,7 @@ int sim_kernel::close_descriptor(int fd, bool on_ring) {
                          std::to_string(in_use) + " operations in flight on it");
     if (std::ranges::find(registered_, file) != registered_.end())
         world_.violation("a ring was closed while it was registered");
+    std::erase(rings_, dynamic_cast<sim::ring*>(file));
     if (closed) {
         closed->truth.closed = true;
         closed->truth.closed_at = world_.now();
@@ -191,16 +200,30 @@ int sim_kernel::close_descriptor(int fd, bool on_ring) {
     return closed ? -options_.close_error : 0;
 }
 
-int sim_kernel::close(int fd) noexcept { return close_descriptor(fd, false); }
+int sim_kernel::close(int fd) noexcept {
+    auto* socket = find<tcp_socket>(fd);
+    const bool unread = socket && socket->queued_in() > 0;
+    spend_time();
+    if (socket) socket->truth.closed_late = !unread && socket->queued_in() > 0;
+    return close_descriptor(fd, false);
+}
 
-template <class Call>
-int sim_kernel::on_socket(int fd, Call what) {
+void sim_kernel::spend_time() {
     if (options_.calls_take_time && world_.one_in(4))
         world_.advance_to(world_.now() + world_.up_to(40us));
     if (options_.call_time > 0ns) world_.advance_to(world_.now() + options_.call_time);
+}
+
+template <class Call>
+int sim_kernel::on_socket(int fd, Call what) {
+    spend_time();
     if (!find(fd)) return -EBADF;
     auto* socket = find<tcp_socket>(fd);
-    return socket ? what(*socket) : -ENOTSOCK;
+    const int answer = socket ? what(*socket) : -ENOTSOCK;
+    if (options_.calls_take_time)
+        for (sim::ring* each : rings_)
+            each->call_returns();
+    return answer;
 }
 
 int sim_kernel::socket(int domain, int type, int) noexcept {

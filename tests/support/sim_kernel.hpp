@@ -70,6 +70,11 @@ public:
     /// Sends on such a socket as its application does by itself before it hands it over; a number
     /// of bytes of `sim_payload`.
     void send_before(int fd, std::uint64_t bytes);
+    /// Answers the next accepts that find somebody with this error; `takes`: and takes them off the
+    /// queue, as when they have gone meanwhile.
+    void fail_accepts(int error, int times, bool takes = false) {
+        accept_error_ = error, accepts_to_fail_ = times, failed_accept_takes_ = takes;
+    }
     /// Refuses these questions from now on, as a sandbox may.
     /// @{
     void refuse_tcp_info() { options_.tcp_info_error = EPERM; }
@@ -154,6 +159,7 @@ private:
     template <class Call>
     int on_socket(int fd, Call what);
     int close_descriptor(int fd, bool on_ring);
+    void spend_time(); ///< As calls do.
     int open_connection(const peer_script& script);
     /// The next who has connected, as accept4(2).
     int accept_from(sim::tcp_socket& listening);
@@ -168,10 +174,14 @@ private:
     std::map<int, sim::file*> descriptors_;
     std::vector<sim::tcp_socket*> connections_;
     std::vector<sim::ring*> registered_;
+    std::vector<sim::ring*> rings_; // open ones
     std::uint64_t posted_ = 0;
     std::uint64_t enters_ = 0;
     bool begun_ = false;
     bool refuses_queue_sizes_ = false;
+    int accept_error_ = 0;
+    int accepts_to_fail_ = 0;
+    bool failed_accept_takes_ = false;
     bool hung_ = false;
 };
 

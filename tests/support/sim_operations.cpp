@@ -102,8 +102,11 @@ void ring::issue(std::unique_ptr<operation> chain) {
         first.on = kernel_.find(first.sqe.fd);
         if (!first.on) return complete(first, {-EBADF, 0});
         first.on->hold(first);
+        auto* socket = dynamic_cast<tcp_socket*>(first.on);
+        if (socket && first.is_send()) ++socket->truth.sends;
     }
-    if (first.sqe.ioprio & IORING_RECVSEND_POLL_FIRST && first.sqe.opcode != IORING_OP_POLL_ADD)
+    const bool transfers = first.is_send() || first.sqe.opcode == IORING_OP_RECV;
+    if (transfers && first.sqe.ioprio & IORING_RECVSEND_POLL_FIRST)
         first.woken = true;
     else
         attempt(first);

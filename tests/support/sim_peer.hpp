@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -64,7 +65,8 @@ struct peer_script {
     std::uint64_t window = 64 * 1024;           ///< The peer's receive buffer.
     std::uint64_t send_capacity = 64 * 1024;    ///< Of our socket.
     std::uint64_t receive_capacity = 64 * 1024; ///< Of our socket.
-    bool we_connected = false;                  ///< Then our SYN counts in tcpi_bytes_acked.
+    int loss_errno = ETIMEDOUT; ///< What our kernel says where it gives the peer up.
+    bool we_connected = false;  ///< Then our SYN counts in tcpi_bytes_acked.
     /// Accepted by TCP_FASTOPEN: the handshake is done when the peer's first segment comes.
     bool fast_open = false;
 

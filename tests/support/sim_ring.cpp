@@ -111,6 +111,12 @@ int ring::enter(unsigned to_submit, unsigned min_complete, unsigned flags,
     }
 }
 
+void ring::call_returns() {
+    if (!enabled_ || params_.flags & IORING_SETUP_DEFER_TASKRUN) return;
+    run_woken();
+    post_ready(false);
+}
+
 int ring::submit(unsigned count) {
     const unsigned tail = std::atomic_ref(at(sq_tail)).load(std::memory_order_acquire);
     count = std::min(count, tail - at(sq_head));

@@ -38,6 +38,8 @@ public:
     void released() override;
     [[nodiscard]] std::size_t in_flight() const { return operations_.size(); }
     [[nodiscard]] std::string describe() const;
+    /// Some call into the kernel returns: where work is not deferred, it is done by then.
+    void call_returns();
     void return_dropped();
     [[nodiscard]] bool has_dropped() const { return dropped_.has_value(); }
 

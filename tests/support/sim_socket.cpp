@@ -242,7 +242,7 @@ void tcp_socket::watch_timeout() {
         if (!outstanding() || (answered && !user_timeout_ms_)) return;
         if (world_.now() - progress_ < limit) return watch_timeout();
         truth.timed_out = true;
-        end(ETIMEDOUT);
+        end(script_.loss_errno);
     });
 }
 

@@ -39,8 +39,10 @@ struct sim_truth {
     /// When that happened; a report cannot know what came after its sample, just before the close.
     sim::time_point fin_acknowledged_at{}, peer_finished_at{}, reset_received_at{}, closed_at{};
     bool closed = false;        ///< The library closed the descriptor.
+    bool closed_late = false;   ///< ... after bytes had come since it asked for that.
     bool closed_in_use = false; ///< ... while an operation was still in flight on it.
     std::size_t sends_at_once_max = 0;
+    std::size_t sends = 0; ///< Operations.
 };
 
 namespace sim {

@@ -96,7 +96,7 @@ ring::outcome ring::run_accept(operation& which, tcp_socket& from) {
     for (;;) {
         const int fd = kernel_.accept_from(from);
         if (fd == -EAGAIN) return {};
-        if (!which.is_multishot() || crowded()) return completion{fd, 0};
+        if (fd < 0 || !which.is_multishot() || crowded()) return completion{fd, 0};
         append(which, {fd, IORING_CQE_F_MORE}, false);
     }
 }

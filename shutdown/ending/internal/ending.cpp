@@ -135,10 +135,7 @@ void ending::expired() noexcept {
     const auto now = connection_.on().seen_at();
     if (now < patience_.deadline()) acknowledgement_.look(now);
     observe(now);
-    const auto over = patience_.over(now);
-    // What is dead already is not waited for.
-    if (over == teardown_cause::deadline ||
-        (over == teardown_cause::idle && connection_.end_errno() == 0)) {
+    if (const auto over = patience_.over(now)) {
         abort(*over);
         return;
     }

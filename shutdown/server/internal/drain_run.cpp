@@ -69,7 +69,8 @@ void server::drain_run::call_off() noexcept {
 // The connections are aborted here and now, whatever the drain or a hook waits for.
 void server::drain_run::deadline_passed() noexcept {
     if (!called_off_ || server_.hook_of_ == this) server_.cancel_hook();
-    const bool ended = server_.phase_ >= server_phase::waiting && server_.nothing_left();
+    // Who waits in the queue for want of descriptors is left, too.
+    const bool ended = stopped && server_.phase_ >= server_phase::waiting && server_.nothing_left();
     if (!called_off_ && !ended) server_.abort_all(teardown_cause::deadline);
     stir();
 }

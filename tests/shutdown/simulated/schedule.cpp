@@ -1,6 +1,7 @@
 #include "schedule.hpp"
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <list>
 #include <random>
@@ -9,6 +10,9 @@
 #include <ringdown/ringdown.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 
+#include "any_schedule.hpp"
+#include "schedule_actor.hpp"
+#include "schedule_descriptor.hpp"
 #include "schedule_truth.hpp"
 #include "session_schedule.hpp"
 #include "support/sim_kernel.hpp"
@@ -24,12 +28,12 @@ class application {
 public:
     application(loop& on, stream peer, const options& what, traffic& seen, const sim_kernel& kernel)
         : on_(on), peer_(std::move(peer)), what_(what), seen_(seen), kernel_(kernel),
-          dice_(what.seed * 2 + 1) {}
+          dice_(what.seed * 2 + 1), actor_(on, peer_, seen, dice_) {}
 
     task<void> run() {
         co_await with_scope([this](scope& inside) -> task<void> {
             for (auto left = below(5); left > 0; --left)
-                co_await act(inside);
+                co_await actor_.act(inside);
             co_await end(inside);
         });
     }
@@ -37,43 +41,11 @@ public:
 private:
     std::uint64_t below(std::uint64_t limit) { return dice_() % limit; }
 
-    task<void> act(scope& inside) {
-        switch (below(8)) {
-        case 0:
-        case 1:
-        case 2:
-            // One in four is cut short, if the peer is slow.
-            if (below(4) == 0)
-                inside.spawn(timed(send(below(4), sizes[below(sizes.size())])));
-            else
-                inside.spawn(send(below(4), sizes[below(sizes.size())]));
-            break;
-        case 3:
-            co_await timed(receive());
-            break;
-        case 4:
-            co_await timed(receive_lease());
-            break;
-        case 5:
-            co_await sleep_for(pauses[below(pauses.size())]);
-            break;
-        case 6:
-            inside.spawn(timed(watch_peer()));
-            break;
-        case 7:
-            if (below(3) == 0)
-                inside.spawn(finish_sending());
-            else
-                inside.spawn(timed(await_delivery()));
-            break;
-        }
-    }
-
     task<void> end(scope& inside) {
         const ending_policy policy{.within = 500ms,
                                    .deadline = {},
                                    .idle = 300ms,
-                                   .discard_bytes_max = limits[below(limits.size())]};
+                                   .discard_bytes_max = actor_.discard_limit()};
         switch (what_.how) {
         case way::graceful: {
             if (below(4) == 0) inside.spawn(close_too(policy));
@@ -99,7 +71,7 @@ private:
         }
         case way::scope_canceled: {
             inside.spawn(close_too(policy));
-            co_await sleep_for(pauses[below(pauses.size())]);
+            co_await sleep_for(actor_.pause());
             inside.cancel();
             break;
         }
@@ -125,7 +97,8 @@ private:
         }
         case way::session_server:
         case way::session_client:
-            break; // session_schedule.cpp has these
+        case way::any:
+            break; // session_schedule.cpp and any_schedule.cpp have these
         }
     }
 
@@ -136,7 +109,7 @@ private:
 
     // Joins the ending, or cuts it short, and does not change whose the descriptor is.
     task<void> end_beside(ending_policy policy) {
-        co_await sleep_for(pauses[below(pauses.size())]);
+        co_await sleep_for(actor_.pause());
         if (below(2) == 0) {
             auto closing = abort_close(peer_);
             co_await closing;
@@ -145,82 +118,13 @@ private:
         }
     }
     task<void> cancel_soon(scope& canceled) {
-        co_await sleep_for(pauses[below(pauses.size())]);
+        co_await sleep_for(actor_.pause());
         canceled.cancel();
     }
 
-    // The descriptor is the application's: the library touches it no more, and neither do
-    // operations that it forgot.
     task<void> hold(left_open left) {
-        if (!left.descriptor) {
-            if (ours_) seen_.complaints.push_back("no descriptor was left");
-            co_return;
-        }
-        const sim_truth before = kernel_.truth(0);
-        seen_.left = before;
-        co_await sleep_for(pauses[below(pauses.size())]);
-        const sim_truth& after = kernel_.truth(0);
-        if (after.taken != before.taken || after.accepted != before.accepted || after.closed)
-            seen_.complaints.push_back("a descriptor that was handed out is still in use");
+        return hold_descriptor(std::move(left), ours_, actor_.pause(), seen_, kernel_);
     }
-
-    task<void> send(std::uint64_t form, std::size_t size) {
-        const auto data = seen_.next_to_send(size);
-        traffic::handed& mine = seen_.handed_over.emplace_back(data);
-        sent done;
-        if (form == 0) {
-            done = co_await peer_.send_zero_copy(data);
-        } else if (form == 1) {
-            const std::array<iovec, 2> parts{part(data.first(size / 2)),
-                                             part(data.subspan(size / 2))};
-            done = co_await peer_.send_vectored(parts);
-        } else if (form == 2 && below(4) == 0) {
-            seen_.fin_asked = true;
-            done = co_await peer_.send_last(data);
-        } else {
-            done = co_await peer_.send(data);
-        }
-        mine.accepted = done.bytes;
-        if (!done.error != (done.bytes == size)) seen_.complaints.push_back("a send lied");
-    }
-
-    task<void> receive() {
-        std::vector<std::byte> into(1 + below(3000));
-        const auto bytes = co_await peer_.recv(into);
-        if (bytes) seen_.received(std::span(into).first(*bytes));
-    }
-
-    task<void> receive_lease() {
-        const auto bytes = co_await peer_.recv_lease();
-        if (bytes) seen_.received(bytes->data());
-    }
-
-    task<void> watch_peer() { co_await peer_closed(peer_); }
-    task<void> finish_sending() {
-        seen_.fin_asked = true;
-        switch (below(3)) {
-        case 0:
-            co_await peer_.shutdown_both(limits[below(limits.size())]);
-            break;
-        case 1:
-            (void)co_await peer_.send_last({});
-            break;
-        default:
-            co_await peer_.shutdown_send();
-        }
-    }
-    task<void> await_delivery() { co_await delivered(peer_); }
-    task<void> timed(task<void> bounded) {
-        co_await with_deadline(on_.now() + 50ms, std::move(bounded));
-    }
-
-    static iovec part(std::span<const std::byte> data) {
-        return {const_cast<std::byte*>(data.data()), data.size()};
-    }
-
-    static constexpr std::array<std::size_t, 5> sizes{1, 100, 5'000, 40'000, 150'000};
-    static constexpr std::array<std::chrono::nanoseconds, 4> pauses{1us, 50us, 3ms, 120ms};
-    static constexpr std::array<std::uint64_t, 4> limits{0, 500, 300'000, ~std::uint64_t{0}};
 
     loop& on_;
     stream peer_;
@@ -228,6 +132,7 @@ private:
     traffic& seen_;
     const sim_kernel& kernel_;
     std::mt19937_64 dice_;
+    actor actor_;
     bool ours_ = true; // the ending; else the limit of `shutdown_both` has begun it before
 };
 
@@ -240,8 +145,11 @@ task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen,
         co_return;
     }
     const connection_ref kept(state_of(*adopted));
+    seen.number = kept->number();
     if (what.how == way::session_server || what.how == way::session_client) {
         co_await run_session(on, std::move(*adopted), what, seen, kernel);
+    } else if (what.how == way::any) {
+        co_await run_any(on, std::move(*adopted), what, seen, kernel);
     } else {
         application program(on, std::move(*adopted), what, seen, kernel);
         co_await program.run();
@@ -250,6 +158,32 @@ task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen,
     ending_operation closed(*kept, {}, ending_operation::form::watch);
     co_await closed;
     seen.counted = kept->bytes();
+}
+
+// A socket that the application has used by itself for a while.
+task<void> connect_and_run(loop& on, const peer_script& script, const options& what, traffic& seen,
+                           sim_kernel& kernel, std::mt19937_64& dice) {
+    seen.connection = kernel.connections();
+    const int fd = kernel.adopt_peer(script);
+    if (dice() % 4 == 0) {
+        seen.sent_before = std::array<std::uint64_t, 3>{1, 900, 5'000}[dice() % 3];
+        kernel.send_before(fd, seen.sent_before);
+    }
+    if (dice() % 4 == 0) kernel.pass(std::chrono::microseconds(dice() % 200));
+    co_await run_to_report(on, fd, what, seen, kernel);
+}
+
+// The second one comes while the first is there, or has its number after it.
+task<void> run_all(loop& on, const options& what, std::vector<traffic>& seen, sim_kernel& kernel,
+                   const std::vector<peer_script>& scripts, std::mt19937_64& dice) {
+    co_await with_scope([&](scope& inside) -> task<void> {
+        for (std::size_t i = 0; i < seen.size(); ++i) {
+            const std::chrono::nanoseconds wait =
+                std::array<std::chrono::nanoseconds, 4>{0ns, 40us, 5ms, 800ms}[dice() % 4];
+            if (i > 0) co_await sleep_for(wait);
+            inside.spawn(connect_and_run(on, scripts[i], what, seen[i], kernel, dice));
+        }
+    });
 }
 
 sim_options kernel_of(const options& what, std::mt19937_64& dice) {
@@ -265,16 +199,23 @@ sim_options kernel_of(const options& what, std::mt19937_64& dice) {
     if (dice() % 4 == 0) kernel.late_cancel = 2ms;
     for (const capability which : all_capabilities())
         if (dice() % 8 == 0) kernel.missing.add(which);
+    if (what.how != way::any) return kernel;
+    // A sandbox refuses what it likes.
+    if (dice() % 8 == 0)
+        kernel.connect_error = EPERM;
+    else if (dice() % 16 == 0)
+        kernel.setsockopt_error = EPERM;
+    if (dice() % 16 == 0) kernel.discard_error = EINVAL;
     return kernel;
 }
 
 } // namespace
 
 std::string_view name(way how) {
-    static constexpr std::array<std::string_view, 11> names{
-        "graceful", "abort",          "background",    "wait",
-        "dropped",  "scope_canceled", "loop_ends",     "disconnect",
-        "release",  "session_server", "session_client"};
+    static constexpr std::array<std::string_view, 12> names{
+        "graceful", "abort",          "background",     "wait",
+        "dropped",  "scope_canceled", "loop_ends",      "disconnect",
+        "release",  "session_server", "session_client", "any"};
     return names[static_cast<std::size_t>(how)];
 }
 
@@ -286,10 +227,16 @@ std::uint64_t of_each() {
 outcome run(const options& what) {
     std::mt19937_64 dice(what.seed);
     const auto frames_before = frame_pool::statistics().live;
-    const peer_script script = peer_script::random(dice());
+    std::vector<peer_script> scripts{peer_script::random(dice())};
+    if (what.how == way::any) {
+        if (dice() % 2 == 0) scripts.push_back(peer_script::random(dice()));
+        for (peer_script& each : scripts)
+            each.fast_open = dice() % 8 == 0;
+    }
     outcome result;
-    result.peer = script.describe();
-    traffic seen;
+    for (const peer_script& each : scripts)
+        result.peer += each.describe() + "\n";
+    std::vector<traffic> seen(scripts.size());
     const sim_options options_of_kernel = kernel_of(what, dice);
     sim_kernel kernel(options_of_kernel);
     {
@@ -301,15 +248,20 @@ outcome run(const options& what) {
         loop on(options);
         // Without deferred work a receive may run between two calls, and nobody knows; a close on
         // the ring comes a little after the question.
-        result.exact = what.connect_error == 0 && !options_of_kernel.calls_take_time &&
+        result.exact = options_of_kernel.connect_error == 0 && !options_of_kernel.calls_take_time &&
                        on.has(capability::defer_taskrun);
         ledger(on).on_report(
             [&](const teardown_report& report) { result.reports.push_back(report); });
-        on.run(run_to_report(on, kernel.adopt_peer(script), what, seen, kernel));
-        if (on.operations_in_flight() != 0) seen.complaints.push_back("operations left in flight");
+        for (traffic& each : seen)
+            each.reset_refused = options_of_kernel.connect_error != 0;
+        if (what.how == way::any)
+            on.run(run_all(on, what, seen, kernel, scripts, dice));
+        else
+            on.run(run_to_report(on, kernel.adopt_peer(scripts[0]), what, seen[0], kernel));
+        if (on.operations_in_flight() != 0)
+            result.complaints.push_back("operations left in flight");
     }
     result.completions = kernel.completions_posted();
-    result.complaints = std::move(seen.complaints);
     if (frame_pool::statistics().live != frames_before)
         result.complaints.push_back("frames or state blocks leaked");
     compare(result, seen, kernel);

@@ -22,6 +22,7 @@ enum class way {
     release,        ///< The open connection is handed out.
     session_server, ///< A session that owes answers.
     session_client, ///< A session to which answers are due.
+    any,            ///< One or two connections, whatever can be called on them, in any order.
 };
 
 std::string_view name(way how);

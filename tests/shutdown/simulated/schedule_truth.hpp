@@ -25,6 +25,10 @@ struct traffic {
     std::span<const std::byte> next_to_send(std::size_t size);
     void received(std::span<const std::byte> bytes);
 
+    std::size_t connection = 0;    ///< Which one it is of the kernel's.
+    std::uint64_t number = 0;      ///< Of the library's; 0 if it was never adopted.
+    std::uint64_t sent_before = 0; ///< By the application itself, before it was adopted.
+    bool reset_refused = false;    ///< Only a close resets.
     std::list<handed> handed_over; // in order; references stay valid
     std::uint64_t received_bytes = 0;
     ringdown::byte_counts counted;
@@ -37,7 +41,7 @@ private:
     std::uint64_t next_ = 0;
 };
 
-/// Holds the report of a schedule against what really happened.
-void compare(outcome& result, const traffic& seen, const ringdown::sim_kernel& kernel);
+/// Holds the reports of a schedule, one for each of its connections, against what really happened.
+void compare(outcome& result, const std::vector<traffic>& seen, const ringdown::sim_kernel& kernel);
 
 } // namespace schedules

@@ -63,6 +63,10 @@ TEST_CASE("schedules: a client's session keeps its promises in any order of even
     drive(way::session_client);
 }
 
+TEST_CASE("schedules: whatever is called keeps its promises in any order of events") {
+    drive(way::any);
+}
+
 TEST_CASE("schedules: a completion that is dropped does not go unnoticed") {
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         const auto whole =
