@@ -11,6 +11,14 @@ address socket_handle::peer() { return state().learn_peer(); }
 
 address socket_handle::local() const noexcept { return local_name(on().calls(), native_handle()); }
 
+void connected_socket::on_farewell(std::span<const std::byte> bytes) {
+    state().make_farewell().bytes.assign(bytes.begin(), bytes.end());
+}
+
+void connected_socket::on_farewell(task<void> say) {
+    state().make_farewell().say.emplace(std::move(say));
+}
+
 task<result<void>> connected_socket::shutdown_send() {
     const connection_ref kept(state());
     connection& connection = *kept;

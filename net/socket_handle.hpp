@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <span>
 #include <utility>
 
 #include <ringdown/net/byte_counts.hpp>
@@ -107,6 +109,30 @@ public:
                  std::chrono::nanoseconds within = std::chrono::seconds(30)) noexcept {
         state().when_dropped({action, within});
     }
+
+    /// Chooses what the protocol says last, before FIN, whoever begins the ending: a verb, a drain,
+    /// an idle time, a dropped handle that finishes. A task is said behind bytes, if both are
+    /// given.
+    ///
+    /// It goes behind everything that was handed over, answers of a session included, and the
+    /// deadline of the ending covers it; so what it says is in the report's counts. An ending that
+    /// says no FIN says no farewell either: an abort, a release, one behind a send that was cut
+    /// short. Nor does one whose FIN the application has sent itself, by `shutdown_send` or
+    /// `send_last`. Called again, the new choice holds; empty bytes: none.
+    ///
+    /// The task runs on the loop when its time has come. It may send on this connection, although
+    /// that is ending, and receives nothing. It must not wait for the end. An ending that becomes
+    /// an abort, by its deadline or otherwise, cancels it, and does not wait for it. An exception
+    /// that leaves it makes the ending an abort (cause `error`) and is thrown by the loop's run.
+    /// @{
+    void on_farewell(std::span<const std::byte> bytes);
+    void on_farewell(task<void> say);
+    /// @}
+
+    /// Says that the peer has a goodbye of its own to say before FIN. Until it is called with
+    /// false, because the goodbye was received, the peer's FIN comes too early: the report's cause
+    /// is `truncated`, as for a process that dies. Receives answer `end_of_stream` all the same.
+    void expect_goodbye(bool expected = true) noexcept { state().expect_goodbye(expected); }
 
 protected:
     using socket_handle::socket_handle;

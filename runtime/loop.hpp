@@ -100,6 +100,8 @@ public:
     /// Only while `run` is running.
     template <class T>
     void spawn(task<T> child);
+    /// True within `run`.
+    [[nodiscard]] bool runs() const noexcept { return root_ != nullptr; }
 
     /// Runs `call` on the loop's thread, soon. May be called from any thread.
     ///

@@ -87,8 +87,9 @@ bool connection::marked_idle() const noexcept {
 
 void connection::note_end_told() noexcept {
     if (end_told()) return;
-    const bool early =
-        followers_.any([](const connection_follower& each) { return each.expects_more(); });
+    const bool early = expects_goodbye_ || followers_.any([](const connection_follower& each) {
+        return each.expects_more();
+    });
     told_ = early ? told_end::truncated : told_end::whole;
 }
 
@@ -167,6 +168,12 @@ std::error_code connection::refuses_sending() const noexcept {
 std::error_code connection::refuses_receiving() const noexcept {
     if (!accepts_receives()) return errc::ending;
     return {};
+}
+
+farewell& connection::make_farewell() {
+    auto& last_words = need_extras().last_words;
+    if (!last_words) last_words = std::make_unique<farewell>();
+    return *last_words;
 }
 
 bool connection::request_fin() noexcept {

@@ -12,6 +12,7 @@
 #include <ringdown/net/internal/connection_follower.hpp>
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/net/internal/discard.hpp>
+#include <ringdown/net/internal/farewell.hpp>
 #include <ringdown/net/internal/fin.hpp>
 #include <ringdown/net/internal/peer_record.hpp>
 #include <ringdown/net/internal/phases.hpp>
@@ -161,8 +162,22 @@ public:
     void allow(allowance what) noexcept { allowed_ = what; }
     [[nodiscard]] allowance allowed() const noexcept { return allowed_; }
     [[nodiscard]] bool sealed(allowance direction) const noexcept {
-        return life_ != life_phase::open && (life_ != life_phase::ending || allowed_ != direction);
+        if (life_ == life_phase::open) return false;
+        const bool says_farewell = direction == allowance::answers && says_farewell_;
+        return life_ != life_phase::ending || (allowed_ != direction && !says_farewell);
     }
+    /// @}
+
+    /// What the protocol says last, ahead of the FIN of an ending.
+    /// @{
+    farewell& make_farewell();
+    [[nodiscard]] std::unique_ptr<farewell> take_farewell() noexcept {
+        return extras_ ? std::move(extras_->last_words) : nullptr;
+    }
+    /// While it is said, a connection that is ending may send.
+    void say_farewell(bool says) noexcept { says_farewell_ = says; }
+    /// Until the peer has said its own, the end of its stream comes too early.
+    void expect_goodbye(bool expected) noexcept { expects_goodbye_ = expected; }
     /// @}
 
     /// The application was told of the end of the stream, having taken every byte before it. While
@@ -285,6 +300,7 @@ private:
         operations_at_end* at_end = nullptr;
         intrusive_list<change_watcher, change_watcher> looking;
         std::unique_ptr<change_watcher> at_peer_end;
+        std::unique_ptr<farewell> last_words;
         drop_policy dropped;
         std::uint64_t cut_bytes = 0;
         std::uint64_t continued_bytes = 0;
@@ -326,6 +342,8 @@ private:
     bool linger_set_ : 1 = false;
     bool through_inbox_ : 1 = false;
     bool stopped_receiving_ : 1 = false;
+    bool says_farewell_ : 1 = false;
+    bool expects_goodbye_ : 1 = false;
     bool sends_stopped_ : 1 = false;
     byte_counts bytes_;
     intrusive_list<connection_operation, connection> in_flight_;

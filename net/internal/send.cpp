@@ -65,11 +65,21 @@ bool send_operation::hand_over() {
     }
     connection.note_in_use();
     continues_ = connection.note_continued();
+    enqueue();
+    return true;
+}
+
+void send_operation::enqueue() {
+    connection& connection = target();
     connection.bytes().handed += data_.size();
     // FIN is queued right behind, so nothing can come between, and leaves in the same turn.
     connection.sends().push(*this);
     if (form_ == form::last) connection.request_fin();
-    return true;
+}
+
+// Nobody waits for what the library itself says.
+void send_operation::tell() noexcept {
+    if (suspended()) wake();
 }
 
 void send_operation::prepare(io_uring_sqe& sqe) noexcept {
@@ -114,7 +124,7 @@ void send_operation::settled(completion what) noexcept {
     else if (resume_after_notification_)
         go_on();
     // The buffer is the caller's again only when no completion, and no notification, is to come.
-    if (concluded_ && !in_flight()) wake();
+    if (concluded_ && !in_flight()) tell();
 }
 
 void send_vectored_operation::accepted(std::size_t bytes) noexcept {
@@ -190,7 +200,7 @@ void send_operation::note_failure() noexcept {
 void send_operation::refuse() noexcept {
     error_ = canceled();
     note_failure();
-    wake();
+    tell();
 }
 
 void send_operation::cancel(cancel_reason reason) noexcept {

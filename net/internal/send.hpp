@@ -56,6 +56,8 @@ protected:
         : queued_operation(connection, name), data_(static_cast<const std::byte*>(nullptr), bytes),
           form_(form::plain) {}
 
+    /// Hands it over without asking whether that is permitted.
+    void enqueue();
     /// Prepares the send of what is left.
     virtual void prepare(io_uring_sqe& sqe) noexcept;
     /// The kernel has accepted some of it.
@@ -70,6 +72,7 @@ private:
     void go_on() noexcept;
     void conclude(std::error_code error) noexcept;
     void note_failure() noexcept;
+    void tell() noexcept;
 
     void start() noexcept override { launch_rest(); }
     void refuse() noexcept override;

@@ -101,7 +101,42 @@ void ending::seal_receiving() noexcept {
     discarding.set_free(connection_.allowed() == allowance::answers);
 }
 
-void ending::say_fin() noexcept { connection_.request_fin(); }
+// Behind what the protocol says last, if it says anything.
+void ending::say_fin() noexcept {
+    if (farewell_.runs()) return; // FIN follows it
+    const std::unique_ptr<farewell> last_words = connection_.take_farewell();
+    if (last_words && connection_.sending() == sending_phase::open) {
+        if (!last_words->bytes.empty()) {
+            last_bytes_ =
+                std::make_unique<unawaited_send>(connection_, std::move(last_words->bytes));
+            last_bytes_->begin();
+        }
+        if (last_words->say && !connection_.on().runs()) {
+            fin_error_ = canceled(); // nobody could say it, and without it FIN is not the end
+            return;
+        }
+        if (last_words->say) {
+            patience_.pause();
+            connection_.say_farewell(true);
+            farewell_.begin(connection_, std::move(*last_words->say));
+            return;
+        }
+    }
+    connection_.request_fin();
+}
+
+void ending::farewell_said(bool failed) noexcept {
+    connection_.say_farewell(false);
+    if (failed || connection_.cut_short()) {
+        abort(failed ? teardown_cause::error : teardown_cause::canceled);
+        return;
+    }
+    if (connection_.end_errno() == 0) connection_.request_fin();
+    if (connection_.allowed() == allowance::nothing)
+        patience_.begin_to_wait(connection_.on().seen_at());
+    schedule(connection_.on().seen_at());
+    advance();
+}
 
 void ending::let_go() noexcept {
     const allowance was = connection_.allowed();
@@ -114,8 +149,8 @@ void ending::let_go() noexcept {
     if (was == allowance::receiving) seal_receiving();
     if (discarder* discarding = connection_.own_discarder()) discarding->set_free(false);
     if (connection_.end_errno() == 0) {
-        say_fin();
         patience_.begin_to_wait(connection_.on().seen_at());
+        say_fin();
         schedule(connection_.on().seen_at());
     }
     advance();
@@ -240,6 +275,8 @@ void ending::step_sending() {
 void ending::decide(const delivery_sample& sample) noexcept {
     decided_ = sample;
     acknowledgement_.stop();
+    connection_.say_farewell(false);
+    if (farewell_.runs()) farewell_.cancel();
     if (loss_) loss_->stop();
     if (discarder* discarding = connection_.own_discarder()) discarding->stop();
     connection_.allow(allowance::nothing);

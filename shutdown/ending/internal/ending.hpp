@@ -5,12 +5,14 @@
 #include <optional>
 
 #include <ringdown/net/internal/connection.hpp>
+#include <ringdown/net/internal/unawaited_send.hpp>
 #include <ringdown/net/unique_descriptor.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 #include <ringdown/runtime/internal/timer.hpp>
 #include <ringdown/shutdown/ending/delivery_sample.hpp>
 #include <ringdown/shutdown/ending/internal/acknowledgement.hpp>
 #include <ringdown/shutdown/ending/internal/closing.hpp>
+#include <ringdown/shutdown/ending/internal/farewell_task.hpp>
 #include <ringdown/shutdown/ending/internal/loss_watch.hpp>
 #include <ringdown/shutdown/ending/internal/patience.hpp>
 #include <ringdown/shutdown/ending/internal/verdict.hpp>
@@ -21,9 +23,9 @@ namespace ringdown {
 
 /// Ends one connection, from the request to its report.
 ///
-/// The order never changes: seal, flush or cancel, join, sample, close or hand out. Every event
-/// leads to `advance`, which looks at the phases of the connection and takes the next step that
-/// they allow; no step depends on the order of events.
+/// The order never changes: seal, say farewell, flush or cancel, join, sample, close or hand out.
+/// Every event leads to `advance`, which looks at the phases of the connection and takes the next
+/// step that they allow; no step depends on the order of events.
 ///
 /// Each of its parts does one thing and knows nothing of the others: `patience` how long it waits,
 /// the connection's `discarder` what is dropped, `acknowledgement` whether FIN has arrived,
@@ -42,6 +44,9 @@ public:
 
     /// The application is done with what the ending allowed it: goes on to the end.
     void let_go() noexcept;
+
+    /// The task that said the farewell has ended.
+    void farewell_said(bool failed) noexcept;
 
     /// Makes the deadline no later than this.
     void tighten(time_point deadline) noexcept;
@@ -106,6 +111,8 @@ private:
     time_point asked_at_;
     patience patience_;
     acknowledgement acknowledgement_;
+    std::unique_ptr<unawaited_send> last_bytes_; // of the farewell
+    farewell_task farewell_;
     std::unique_ptr<loss_watch> loss_; // while answers are owed to a peer that has finished
     closing closing_;
 

@@ -20,6 +20,8 @@ public:
 
     /// The peer is waited for from now on.
     void begin_to_wait(time_point now) noexcept;
+    /// It is the application that has something to do, for now.
+    void pause() noexcept { waits_for_peer_ = false; }
     /// Something has moved: received, acknowledged or read by the peer.
     void note_progress(time_point at) noexcept;
     /// Makes the deadline no later than this.
