@@ -28,32 +28,32 @@ std::string complaint(const CLI::RequiredError& missed, const CLI::App& app) {
 } // namespace
 
 option& option::required() {
-    of_->required();
+    parsed_->required();
     return *this;
 }
 
 option& option::named(const std::string& value) {
-    of_->type_name(value);
+    parsed_->type_name(value);
     return *this;
 }
 
 option& option::with_default_shown() {
-    of_->capture_default_str();
+    parsed_->capture_default_str();
     return *this;
 }
 
 option& option::one_of(const std::vector<std::string>& allowed) {
-    of_->check(CLI::IsMember(allowed));
+    parsed_->check(CLI::IsMember(allowed));
     return *this;
 }
 
 option& option::within(double least, double most) {
-    of_->check(CLI::Range(least, most));
+    parsed_->check(CLI::Range(least, most));
     return *this;
 }
 
 option& option::within_whole(std::int64_t least, std::int64_t most) {
-    of_->check(CLI::Range(least, most));
+    parsed_->check(CLI::Range(least, most));
     return *this;
 }
 

@@ -36,10 +36,10 @@ public:
 
 private:
     friend class command;
-    explicit option(CLI::Option* of) : of_(of) {}
+    explicit option(CLI::Option* parsed) : parsed_(parsed) {}
     option& within_whole(std::int64_t least, std::int64_t most);
 
-    CLI::Option* of_;
+    CLI::Option* parsed_;
 };
 
 /// What a program is told: options by names such as `--bytes`, words in order by any other name.
@@ -73,7 +73,7 @@ public:
 
 private:
     friend class program;
-    explicit command(CLI::App* of) : app_(of) {}
+    explicit command(CLI::App* app) : app_(app) {}
 
     CLI::App* app_;
 };
