@@ -30,7 +30,7 @@ task<void> send_request(stream& server, std::span<const std::byte> bytes) {
 // When the server last let anything through, in either direction.
 class progress {
 public:
-    explicit progress(stream& watched) : watched_(watched), at_(watched.on().now()) { look(); }
+    explicit progress(stream& watched) : watched_(watched), time_(watched.on().now()) { look(); }
 
     void look() {
         const auto now = watched_.on().now();
@@ -39,18 +39,18 @@ public:
         // Else what was accepted less what waits there changes with every byte written or read.
         const auto sent = counted ? sample.acknowledged : watched_.bytes().sent - sample.queued;
         if (std::exchange(received_, watched_.bytes().received) != watched_.bytes().received)
-            at_ = now;
+            time_ = now;
         else if (std::exchange(sent_, sent) != sent)
             // It may have come some time before this look, and is that old.
-            at_ = std::max(
-                at_, now - std::chrono::milliseconds(counted ? sample.acknowledgement_age_ms : 0));
+            time_ = std::max(time_, now - std::chrono::milliseconds(
+                                              counted ? sample.acknowledgement_age_ms : 0));
         sent_ = sent;
     }
-    [[nodiscard]] loop::time_point at() const noexcept { return at_; }
+    [[nodiscard]] loop::time_point at() const noexcept { return time_; }
 
 private:
     stream& watched_;
-    loop::time_point at_;
+    loop::time_point time_;
     std::uint64_t received_ = 0;
     std::uint64_t sent_ = 0;
 };
@@ -60,14 +60,14 @@ private:
 task<result<lease>> receive_until_idle(stream& server, progress& seen,
                                        std::chrono::nanoseconds idle) {
     if (idle == 0ns) co_return co_await server.recv_lease();
-    loop& on = server.on();
+    loop& loop = server.on();
     const auto look_after = std::max<std::chrono::nanoseconds>(idle / 16, 1ms);
     for (;;) {
-        const auto until = std::min(on.now() + look_after, seen.at() + idle);
+        const auto until = std::min(loop.now() + look_after, seen.at() + idle);
         auto bytes = co_await with_deadline(until, server.recv_lease());
         const bool silent = !bytes && bytes.error() == errc::deadline_passed;
         seen.look();
-        if (!silent || on.now() - seen.at() >= idle) co_return bytes;
+        if (!silent || loop.now() - seen.at() >= idle) co_return bytes;
     }
 }
 
@@ -80,17 +80,18 @@ task<std::error_code> receive_all(stream& server, std::chrono::nanoseconds idle)
     }
 }
 
-task<int> fetch(loop& on, address from, std::span<const std::byte> request, ending_request ending) {
+task<int> fetch(loop& loop, address source, std::span<const std::byte> request,
+                ending_request ending) {
     connect_options options;
-    options.deadline = on.now() + ending.policy.within;
-    auto connected = co_await connect(on, from, options);
+    options.deadline = loop.now() + ending.policy.within;
+    auto connected = co_await connect(loop, source, options);
     if (!connected) {
-        std::fprintf(stderr, "fetch: cannot connect to %s: %s\n", from.text().c_str(),
+        std::fprintf(stderr, "fetch: cannot connect to %s: %s\n", source.text().c_str(),
                      connected.error().message().c_str());
         co_return 1;
     }
     stream server = std::move(*connected);
-    ledger(on).on_report([](const teardown_report& report) {
+    ledger(loop).on_report([](const teardown_report& report) {
         std::printf("%s\n", examples::to_json(report).dump().c_str());
     });
 
@@ -116,15 +117,15 @@ task<int> fetch(loop& on, address from, std::span<const std::byte> request, endi
 int main(int argc, char** argv) {
     command_line::program app(
         "Sends N bytes and FIN, reads to the end, prints what came and its report.", "fetch");
-    address from;
+    address source;
     std::uint64_t send_bytes = 0;
     ending_request ending;
-    examples::add_address(app, "ADDR", from, "the server").required();
+    examples::add_address(app, "ADDR", source, "the server").required();
     examples::add_size(app, "--send", send_bytes, "how many bytes to send; byte i is i mod 251");
     examples::add_ending_options(app, ending);
     return examples::run_program(app, argc, argv, [&] {
         const auto request = examples::pattern("--send", send_bytes);
-        loop on;
-        return on.run(fetch(on, from, request, ending));
+        loop loop;
+        return loop.run(fetch(loop, source, request, ending));
     });
 }

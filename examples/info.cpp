@@ -29,18 +29,18 @@ void print_permits() {
                     each.detail.c_str());
 }
 
-void print_capabilities(const ringdown::loop& on) {
+void print_capabilities(const ringdown::loop& loop) {
     const auto offered = ringdown::probe_capabilities(ringdown::kernel());
     std::printf("%-24s %-8s %s\n", "capability", "kernel", "used");
     for (const auto which : ringdown::all_capabilities())
         std::printf("%-24s %-8s %s\n", ringdown::name(which).data(),
                     offered.has(which) ? "yes" : "no",
-                    on.has(which)        ? "yes"
+                    loop.has(which)      ? "yes"
                     : offered.has(which) ? "no, masked by RINGDOWN_DISABLE"
                                          : "no");
     std::printf("\nIORING_OP_SHUTDOWN runs in place: %s\nFIN is sent by: %s\n",
                 ringdown::probe_shutdown_in_place(ringdown::kernel()) ? "yes" : "no, in a worker",
-                name_of(on.fin()));
+                name_of(loop.fin()));
     std::printf("systemd is built in: %s\n",
                 ringdown::supervisor::built_in() ? "yes" : "no (meson option systemd)");
     std::printf("\nRINGDOWN_DISABLE=name,name masks capabilities; RINGDOWN_FIN=system_call, "
@@ -48,10 +48,10 @@ void print_capabilities(const ringdown::loop& on) {
 }
 
 int print_info() {
-    std::optional<ringdown::loop> on;
+    std::optional<ringdown::loop> loop;
     std::exception_ptr denied;
     try {
-        on.emplace();
+        loop.emplace();
     } catch (const std::system_error&) {
         denied = std::current_exception();
     }
@@ -61,7 +61,7 @@ int print_info() {
     print_permits();
     if (denied) std::rethrow_exception(denied);
     std::printf("\n");
-    print_capabilities(*on);
+    print_capabilities(*loop);
     return 0;
 }
 

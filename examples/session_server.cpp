@@ -70,35 +70,36 @@ void complain(const address& peer, std::string line) {
 }
 
 // Takes the whole lines out of what arrived; answers the first that is none of this protocol's.
-std::optional<std::string> begin_requests(std::string& arrived, session& of, scope& requests) {
+std::optional<std::string> begin_requests(std::string& arrived, session& session, scope& requests) {
     std::size_t begin = 0;
     for (std::size_t end; (end = arrived.find('\n', begin)) != std::string::npos; begin = end + 1) {
         const auto line = std::string_view(arrived).substr(begin, end - begin);
         const auto asked = parse(line);
         if (!asked) return std::string(line);
-        auto owed = of.begin_request(); // refused while the session ends, and counted as dropped
+        auto owed =
+            session.begin_request(); // refused while the session ends, and counted as dropped
         if (owed) requests.spawn(answer(std::move(*owed), *asked));
     }
     arrived.erase(0, begin);
-    of.inside_message(!arrived.empty());
+    session.inside_message(!arrived.empty());
     if (arrived.size() > line_bytes_max) return arrived;
     return std::nullopt;
 }
 
-task<void> converse(session& with, address peer) {
+task<void> converse(session& session, address peer) {
     co_await with_scope([&](scope& requests) -> task<void> {
         std::string arrived;
         for (;;) {
-            const auto bytes = co_await with.recv_lease();
+            const auto bytes = co_await session.recv_lease();
             if (!bytes) break; // also because the session is ending
             const auto data = bytes->data();
             arrived.append(reinterpret_cast<const char*>(data.data()), data.size());
-            auto malformed = begin_requests(arrived, with, requests);
+            auto malformed = begin_requests(arrived, session, requests);
             if (!malformed) continue;
             complain(peer, std::move(*malformed));
-            with.abort();
+            session.abort();
         }
-        (void)co_await with.completed(); // after the last answer, or at the deadline
+        (void)co_await session.completed(); // after the last answer, or at the deadline
         requests.cancel();
     });
 }
@@ -106,7 +107,7 @@ task<void> converse(session& with, address peer) {
 // The sessions of one loop. Those that come out of the accept queue when the group has completed
 // are ended by it one by one, and counted here.
 struct sessions_here {
-    explicit sessions_here(loop& on) : group(on), latecomers(on) {}
+    explicit sessions_here(loop& loop) : group(loop), latecomers(loop) {}
 
     session_group group;
     session_group latecomers;
@@ -144,8 +145,8 @@ public:
 
     int run() {
         examples::serving_extras extras;
-        extras.on_drain = [this](loop& on, loop::time_point deadline) {
-            of(on).begin_drain(options_.ending.policy, deadline);
+        extras.on_drain = [this](loop& loop, loop::time_point deadline) {
+            of(loop).begin_drain(options_.ending.policy, deadline);
         };
         extras.add_totals = [this](nlohmann::ordered_json& totals) { add_to(totals); };
         const int status = examples::serve(
@@ -154,35 +155,35 @@ public:
     }
 
 private:
-    sessions_here& of(loop& on) {
+    sessions_here& of(loop& loop) {
         const std::lock_guard lock(mutex_);
-        return by_loop_.try_emplace(&on, on).first->second;
+        return by_loop_.try_emplace(&loop, loop).first->second;
     }
 
     task<void> attend(stream client) {
-        loop& on = client.on();
+        loop& loop = client.on();
         const address peer = client.peer();
         session_policy when_client_ends;
         when_client_ends.limits = options_.ending.policy;
-        const auto with =
+        const auto begun =
             std::make_shared<session>(std::move(client), session_role::server, when_client_ends);
-        on.spawn(note_completion(with));
-        of(on).add(*with);
-        co_await converse(*with, peer);
+        loop.spawn(note_completion(begun));
+        of(loop).add(*begun);
+        co_await converse(*begun, peer);
     }
 
     // Beside the handler, which a drain cancels at its deadline.
-    task<void> note_completion(std::shared_ptr<session> of) {
-        const auto report = co_await of->completed();
+    task<void> note_completion(std::shared_ptr<session> ended) {
+        const auto report = co_await ended->completed();
         if (report && lines_) lines_->write(to_json(*report).dump() + "\n");
     }
 
     void add_to(nlohmann::ordered_json& totals) {
         session_group_report sum;
         std::uint64_t sessions = 0;
-        for (const auto& [on, each] : by_loop_) {
-            for (const session_group* of : {&each.group, &each.latecomers}) {
-                const session_group_report& report = of->report();
+        for (const auto& [loop, each] : by_loop_) {
+            for (const session_group* group : {&each.group, &each.latecomers}) {
+                const session_group_report& report = group->report();
                 sessions += report.sessions;
                 sum.requests += report.requests;
                 sum.answered += report.answered;

@@ -103,7 +103,7 @@ int load::next_wait(std::chrono::milliseconds limit) const {
     }
     auto wait = all_attempted() ? limit : std::min(limit, pace);
     if (!timers_.empty()) {
-        const auto left = timers_.top().at - clock::now();
+        const auto left = timers_.top().time - clock::now();
         wait = std::clamp(std::chrono::ceil<std::chrono::milliseconds>(left), 0ms, wait);
     }
     return static_cast<int>(wait.count());
@@ -111,11 +111,11 @@ int load::next_wait(std::chrono::milliseconds limit) const {
 
 void load::run_timers() {
     const auto now = clock::now();
-    while (!timers_.empty() && timers_.top().at <= now) {
+    while (!timers_.empty() && timers_.top().time <= now) {
         const auto due = timers_.top();
         timers_.pop();
         auto& [who, armed, ready] = slots_[due.index];
-        if (who && armed == due.at) { // else it was armed anew, for an earlier time
+        if (who && armed == due.time) { // else it was armed anew, for an earlier time
             armed = clock::time_point::max();
             take_step(due.index, who->on_timer());
         }
@@ -156,10 +156,10 @@ void load::take_step(std::size_t index, next_step step) {
 
 void load::arm(std::size_t index) {
     auto& [who, armed, ready] = slots_[index];
-    const auto at = who->wake_at();
-    if (at < armed) {
-        armed = at;
-        timers_.push({.at = at, .index = index});
+    const auto time = who->wake_at();
+    if (time < armed) {
+        armed = time;
+        timers_.push({.time = time, .index = index});
     }
 }
 

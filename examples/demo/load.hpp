@@ -50,9 +50,9 @@ public:
 
 private:
     struct timer {
-        clock::time_point at;
+        clock::time_point time;
         std::size_t index = 0;
-        friend bool operator>(const timer& a, const timer& b) { return a.at > b.at; }
+        friend bool operator>(const timer& a, const timer& b) { return a.time > b.time; }
     };
     struct slot {
         std::unique_ptr<peer> who;                          ///< empty: over, or not opened yet

@@ -28,22 +28,22 @@ struct choices {
     std::string keep;
 };
 
-void add_options(command_line::command& app, choices& to) {
-    app.add("--connections", to.connections, "connections to open in all")
+void add_options(command_line::command& app, choices& chosen) {
+    app.add("--connections", chosen.connections, "connections to open in all")
         .within(12, 200'000)
         .with_default_shown();
-    app.add("--concurrency", to.concurrency, "connections open at a time, at most")
+    app.add("--concurrency", chosen.concurrency, "connections open at a time, at most")
         .within(1, 15'000)
         .with_default_shown();
-    app.add("--seconds", to.seconds, "time over which they are opened")
+    app.add("--seconds", chosen.seconds, "time over which they are opened")
         .within(0.1, 3600.0)
         .with_default_shown();
-    app.add("--sessions", to.sessions, "sessions to drain behind that; 0: none")
+    app.add("--sessions", chosen.sessions, "sessions to drain behind that; 0: none")
         .within(0, 5'000)
         .with_default_shown();
-    app.add("--server", to.server, "the server [default: demo-server beside this program]");
-    app.add("--seed", to.seed, "repeats the choices of another run [default: random]");
-    app.add("--keep", to.keep, "folder for reports and records [default: kept on failure]");
+    app.add("--server", chosen.server, "the server [default: demo-server beside this program]");
+    app.add("--seed", chosen.seed, "repeats the choices of another run [default: random]");
+    app.add("--keep", chosen.keep, "folder for reports and records [default: kept on failure]");
 }
 
 std::filesystem::path server_to_run(const std::string& named, const char* otherwise) {

@@ -27,11 +27,12 @@ const char* name_of(own_end end) {
 } // namespace
 
 std::string to_json(const record& seen, clock::time_point start) {
-    const auto milliseconds = [&](clock::time_point at) {
-        return at == clock::time_point{}
+    const auto milliseconds = [&](clock::time_point time) {
+        return time == clock::time_point{}
                    ? nlohmann::ordered_json()
                    : nlohmann::ordered_json(
-                         std::chrono::duration_cast<std::chrono::milliseconds>(at - start).count());
+                         std::chrono::duration_cast<std::chrono::milliseconds>(time - start)
+                             .count());
     };
     nlohmann::ordered_json line;
     line["number"] = seen.number;

@@ -15,9 +15,9 @@ namespace {
 using nlohmann::json;
 
 template <class Value>
-void read_field(const json& from, const char* name, Value& to) {
-    const auto field = from.find(name);
-    if (field == from.end()) {
+void read_field(const json& object, const char* name, Value& value) {
+    const auto field = object.find(name);
+    if (field == object.end()) {
         throw std::runtime_error(fmt::format("has no field '{}'", name));
     }
     if constexpr (std::is_same_v<Value, std::uint64_t>) {
@@ -27,27 +27,27 @@ void read_field(const json& from, const char* name, Value& to) {
         }
     }
     try {
-        field->get_to(to);
+        field->get_to(value);
     } catch (const json::exception&) {
         throw std::runtime_error(fmt::format("field '{}' is {}", name, field->dump()));
     }
 }
 
-void read_field(const json& from, const char* name, std::optional<std::uint64_t>& to) {
-    const auto field = from.find(name);
-    if (field != from.end() && field->is_null()) {
-        to.reset();
+void read_field(const json& object, const char* name, std::optional<std::uint64_t>& value) {
+    const auto field = object.find(name);
+    if (field != object.end() && field->is_null()) {
+        value.reset();
         return;
     }
-    read_field(from, name, to.emplace());
+    read_field(object, name, value.emplace());
 }
 
-void read_field(const json& from, const char* name, std::string& to,
+void read_field(const json& object, const char* name, std::string& value,
                 std::initializer_list<std::string_view> allowed) {
-    read_field(from, name, to);
-    if (std::ranges::find(allowed, to) == allowed.end()) {
+    read_field(object, name, value);
+    if (std::ranges::find(allowed, value) == allowed.end()) {
         throw std::runtime_error(
-            fmt::format("field '{}' is '{}', which is no value of it", name, to));
+            fmt::format("field '{}' is '{}', which is no value of it", name, value));
     }
 }
 

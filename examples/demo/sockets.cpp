@@ -85,8 +85,8 @@ descriptor bound_socket(const sockaddr_in& source, int receive_buffer) {
         return fd;
     }
     // An earlier run may have left this source address in TIME_WAIT towards another port.
-    const int on = 1;
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const int one = 1;
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (receive_buffer > 0) {
         ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     }

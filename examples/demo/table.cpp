@@ -60,8 +60,8 @@ public:
         }
         names += fmt::format("{:>9} │", "refused");
         for (const auto name : deliveries_) {
-            const auto at = std::ranges::find(deliveries, name) - deliveries.begin();
-            names += fmt::format("{:>9}", short_deliveries[static_cast<std::size_t>(at)]);
+            const auto index = std::ranges::find(deliveries, name) - deliveries.begin();
+            names += fmt::format("{:>9}", short_deliveries[static_cast<std::size_t>(index)]);
         }
         names += fmt::format(" │{:>8}{:>9}{:>9}", "p50", "p99", "max");
         return group + '\n' + names + '\n';
@@ -77,8 +77,8 @@ public:
             text += fmt::format("{:>9}", number(shown.by_delivery[name]));
         }
         std::ranges::sort(shown.microseconds);
-        const auto at = [&](double share) { return milliseconds(shown.microseconds, share); };
-        text += fmt::format(" │{:>8}{:>9}{:>9}", at(0.5), at(0.99), at(1));
+        const auto quantile = [&](double share) { return milliseconds(shown.microseconds, share); };
+        text += fmt::format(" │{:>8}{:>9}{:>9}", quantile(0.5), quantile(0.99), quantile(1));
         return text + '\n';
     }
 

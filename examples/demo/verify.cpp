@@ -181,8 +181,8 @@ private:
         }
         for (const auto& [name, difference] : differences) {
             if (difference != 0) {
-                const auto of = claimed.find(name);
-                const auto total = of == claimed.end() ? 0 : of->second;
+                const auto entry = claimed.find(name);
+                const auto total = entry == claimed.end() ? 0 : entry->second;
                 fail(fmt::format("the server counts {} times {} '{}', its reports say {}",
                                  grouped(total), field, name, grouped(total - difference)));
             }

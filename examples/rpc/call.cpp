@@ -14,14 +14,14 @@ namespace {
 
 packed pack_params(const std::vector<std::string>& texts) {
     packed params;
-    msgpack::packer<packed> to(params);
-    to.pack_array(static_cast<std::uint32_t>(texts.size()));
+    msgpack::packer<packed> packer(params);
+    packer.pack_array(static_cast<std::uint32_t>(texts.size()));
     for (const std::string& text : texts) {
         const auto value = nlohmann::json::parse(text, nullptr, false);
         if (value.is_discarded())
             throw std::invalid_argument("'" + text + "' is no JSON value; a string is '\"text\"'");
         try {
-            pack_json(to, value);
+            pack_json(packer, value);
         } catch (const std::exception& refused) {
             throw std::invalid_argument("'" + text + "' cannot be sent: " + refused.what());
         }
@@ -34,10 +34,10 @@ packed pack_params(const std::vector<std::string>& texts) {
 int call(const call_options& options) {
     packed params = pack_params(options.params);
     examples::report_writer reports(options.reports);
-    ringdown::loop on;
-    ledger(on).on_report([&](const ringdown::teardown_report& report) { reports.write(report); });
-    caller calls(on, options, std::move(params));
-    on.run(calls.run());
+    ringdown::loop loop;
+    ledger(loop).on_report([&](const ringdown::teardown_report& report) { reports.write(report); });
+    caller calls(loop, options, std::move(params));
+    loop.run(calls.run());
 
     const bool reported = reports.finish();
     tally& outcome = calls.outcome();

@@ -12,16 +12,16 @@ namespace rpc {
 
 using namespace ringdown;
 
-caller::caller(loop& on, const call_options& options, packed params)
-    : on_(on), options_(options), params_(std::move(params)), deadline_(on.now() + options.within),
-      frames_(options.frame_max) {
+caller::caller(loop& loop, const call_options& options, packed params)
+    : loop_(loop), options_(options), params_(std::move(params)),
+      deadline_(loop.now() + options.within), frames_(options.frame_max) {
     tally_.calls = options.count;
 }
 
 task<void> caller::run() {
     connect_options how;
     how.deadline = deadline_;
-    auto connected = co_await connect(on_, options_.server, how);
+    auto connected = co_await connect(loop_, options_.server, how);
     if (!connected) {
         tally_.canceled_because =
             "cannot connect to " + options_.server.text() + ": " + connected.error().message();
@@ -67,7 +67,7 @@ task<bool> caller::send_one(std::uint32_t id) {
     begin_request(bytes, id, options_.method);
     bytes.write(params_.data(), params_.size());
     auto& begun = flights_[id];
-    begun = {std::move(*due), on_.now()};
+    begun = {std::move(*due), loop_.now()};
     // Its answer may come before this has ended, and take the flight away.
     const auto sent = co_await begun.due.send(bytes_of(bytes));
     co_return static_cast<bool>(sent);
@@ -131,7 +131,7 @@ bool caller::take(const message& answer) {
         break_off("an answer to call " + std::to_string(*answer.id) + ", which is not due");
         return false;
     }
-    tally_.note_latency(on_.now() - found->second.begun);
+    tally_.note_latency(loop_.now() - found->second.begun);
     ++(failed ? tally_.failed : tally_.answered);
     if (options_.count == 1) {
         const std::string line = json_line(to_json(failed ? *answer.error : *answer.result));

@@ -21,7 +21,7 @@ namespace rpc {
 /// answers in whatever order they come.
 class caller {
 public:
-    caller(ringdown::loop& on, const call_options& options, packed params);
+    caller(ringdown::loop& loop, const call_options& options, packed params);
 
     /// Until every call has its answer, or the connection ended; and that is closed.
     ringdown::task<void> run();
@@ -47,7 +47,7 @@ private:
     void end_because(const char* why);
     [[nodiscard]] ringdown::session_policy ending() const;
 
-    ringdown::loop& on_;
+    ringdown::loop& loop_;
     const call_options& options_;
     packed params_;
     ringdown::loop::time_point deadline_;

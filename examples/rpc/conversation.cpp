@@ -26,28 +26,28 @@ session_policy when_client_ends(const service_options& options) {
 
 class conversation::place {
 public:
-    place(conversation& in, std::size_t bytes) noexcept : in_(in), bytes_(bytes) {
-        in_.bytes_in_progress_ += bytes_;
-        auto& most = in_.service_.count().in_progress_most;
-        most = std::max(most, ++in_.in_progress_);
+    place(conversation& holder, std::size_t bytes) noexcept : holder_(holder), bytes_(bytes) {
+        holder_.bytes_in_progress_ += bytes_;
+        auto& most = holder_.service_.count().in_progress_most;
+        most = std::max(most, ++holder_.in_progress_);
     }
     place(const place&) = delete;
     place& operator=(const place&) = delete;
     ~place() {
-        --in_.in_progress_;
-        in_.bytes_in_progress_ -= bytes_;
-        in_.room_.set();
+        --holder_.in_progress_;
+        holder_.bytes_in_progress_ -= bytes_;
+        holder_.room_.set();
     }
 
 private:
-    conversation& in_;
+    conversation& holder_;
     std::size_t bytes_;
 };
 
-conversation::conversation(service& of, stream peer)
-    : service_(of), on_(peer.on()), peer_(peer.peer().text()),
-      session_(std::move(peer), session_role::server, when_client_ends(of.options())),
-      frames_(of.options().frame_max) {}
+conversation::conversation(service& service, stream peer)
+    : service_(service), loop_(peer.on()), peer_(peer.peer().text()),
+      session_(std::move(peer), session_role::server, when_client_ends(service.options())),
+      frames_(service.options().frame_max) {}
 
 task<void> conversation::run() {
     co_await with_scope([this](scope& inside) -> task<void> {
@@ -142,10 +142,10 @@ task<void> conversation::answer(request owed, frame asked) {
     owed.finish();
 }
 
-task<bool> conversation::make_answer(const message& asked, packed& into) {
+task<bool> conversation::make_answer(const message& asked, packed& answer) {
     const std::uint32_t id = asked.id.value_or(0);
-    begin_result(into, id);
-    msgpack::packer<packed> result(into);
+    begin_result(answer, id);
+    msgpack::packer<packed> result(answer);
     std::string failure;
     bool made = true;
     try {
@@ -153,8 +153,8 @@ task<bool> conversation::make_answer(const message& asked, packed& into) {
     } catch (const call_failed& failed) {
         failure = failed.what();
         ++service_.count().failed;
-        into.clear();
-        pack_error(into, id, failure);
+        answer.clear();
+        pack_error(answer, id, failure);
     }
     co_return made;
 }
@@ -195,7 +195,7 @@ task<void> conversation::end_silent_one() {
     const auto told = co_await service_.draining().wait();
     if (!told || joined_) co_return;
     const auto slept = co_await sleep_until(
-        std::min(*service_.drain_deadline(), on_.now() + first_request_within));
+        std::min(*service_.drain_deadline(), loop_.now() + first_request_within));
     if (!slept || joined_) co_return;
     session_.begin_shutdown(service_.drain_policy());
     join_service();

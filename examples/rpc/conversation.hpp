@@ -20,7 +20,7 @@ namespace rpc {
 /// that makes no sense ends it too: it is answered by an error, behind the other answers.
 class conversation {
 public:
-    conversation(service& of, ringdown::stream peer);
+    conversation(service& service, ringdown::stream peer);
 
     /// Until the connection is closed.
     ringdown::task<void> run();
@@ -34,7 +34,7 @@ private:
     ringdown::task<bool> dispatch(ringdown::scope& inside, frame arrived);
     ringdown::task<ringdown::result<void>> room_for(std::size_t bytes);
     ringdown::task<void> answer(ringdown::request owed, frame asked);
-    ringdown::task<bool> make_answer(const message& asked, packed& into);
+    ringdown::task<bool> make_answer(const message& asked, packed& answer);
     ringdown::task<void> break_off(std::optional<std::uint32_t> id, std::string why);
     ringdown::task<void> end_with_connection(ringdown::scope& inside);
     ringdown::task<void> watch_for_reset(ringdown::scope& inside);
@@ -42,7 +42,7 @@ private:
     void join_service();
 
     service& service_;
-    ringdown::loop& on_;
+    ringdown::loop& loop_;
     std::string peer_;
     ringdown::session session_;
     framing frames_;

@@ -40,9 +40,9 @@ json map_to_json(const msgpack::object_map& map) {
     return object;
 }
 
-void pack_string(msgpack::packer<packed>& into, const std::string& text) {
-    into.pack_str(static_cast<std::uint32_t>(text.size()));
-    into.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
+void pack_string(msgpack::packer<packed>& packer, const std::string& text) {
+    packer.pack_str(static_cast<std::uint32_t>(text.size()));
+    packer.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
 }
 
 std::int8_t extension_type(const json& number) {
@@ -55,12 +55,12 @@ std::int8_t extension_type(const json& number) {
     return number.get<std::int8_t>();
 }
 
-bool pack_special(msgpack::packer<packed>& into, const json& object) {
+bool pack_special(msgpack::packer<packed>& packer, const json& object) {
     if (object.size() != 1) return false;
     if (const auto found = object.find("$bin"); found != object.end()) {
         const std::string bytes = from_hex(*found);
-        into.pack_bin(static_cast<std::uint32_t>(bytes.size()));
-        into.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+        packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
+        packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
         return true;
     }
     const auto found = object.find("$ext");
@@ -68,8 +68,8 @@ bool pack_special(msgpack::packer<packed>& into, const json& object) {
         !(*found)[0].is_number_integer())
         return false;
     const std::string bytes = from_hex((*found)[1]);
-    into.pack_ext(bytes.size(), extension_type((*found)[0]));
-    into.pack_ext_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+    packer.pack_ext(bytes.size(), extension_type((*found)[0]));
+    packer.pack_ext_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
     return true;
 }
 
@@ -106,43 +106,43 @@ json to_json(const msgpack::object& value) {
     return nullptr;
 }
 
-void pack_json(msgpack::packer<packed>& into, const json& value, std::size_t depth) {
+void pack_json(msgpack::packer<packed>& packer, const json& value, std::size_t depth) {
     if (depth > bounds::depth_max)
         throw std::invalid_argument("it is nested deeper than " +
                                     std::to_string(bounds::depth_max));
     switch (value.type()) {
     case json::value_t::boolean:
-        into.pack(value.get<bool>());
+        packer.pack(value.get<bool>());
         break;
     case json::value_t::number_unsigned:
-        into.pack(value.get<std::uint64_t>());
+        packer.pack(value.get<std::uint64_t>());
         break;
     case json::value_t::number_integer:
-        into.pack(value.get<std::int64_t>());
+        packer.pack(value.get<std::int64_t>());
         break;
     case json::value_t::number_float:
-        into.pack(value.get<double>());
+        packer.pack(value.get<double>());
         break;
     case json::value_t::string:
-        pack_string(into, value.get_ref<const std::string&>());
+        pack_string(packer, value.get_ref<const std::string&>());
         break;
     case json::value_t::array:
-        into.pack_array(static_cast<std::uint32_t>(value.size()));
+        packer.pack_array(static_cast<std::uint32_t>(value.size()));
         for (const json& each : value)
-            pack_json(into, each, depth + 1);
+            pack_json(packer, each, depth + 1);
         break;
     case json::value_t::object:
-        if (pack_special(into, value)) break;
-        into.pack_map(static_cast<std::uint32_t>(value.size()));
+        if (pack_special(packer, value)) break;
+        packer.pack_map(static_cast<std::uint32_t>(value.size()));
         for (const auto& [name, each] : value.items()) {
-            pack_string(into, name);
-            pack_json(into, each, depth + 1);
+            pack_string(packer, name);
+            pack_json(packer, each, depth + 1);
         }
         break;
     case json::value_t::null:
     case json::value_t::binary:
     case json::value_t::discarded:
-        into.pack_nil();
+        packer.pack_nil();
         break;
     }
 }

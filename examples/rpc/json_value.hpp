@@ -16,7 +16,7 @@ nlohmann::json to_json(const msgpack::object& value);
 /// Throws `std::invalid_argument` when what stands in one is not hexadecimal, or the type of an
 /// extension not one of -128 to 127, and when arrays and objects are nested deeper than a peer
 /// would take.
-void pack_json(msgpack::packer<packed>& into, const nlohmann::json& value, std::size_t depth = 0);
+void pack_json(msgpack::packer<packed>& packer, const nlohmann::json& value, std::size_t depth = 0);
 
 /// One line. Bytes of strings that are not UTF-8 are replaced by U+FFFD.
 std::string json_line(const nlohmann::json& value);

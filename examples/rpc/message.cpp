@@ -57,24 +57,24 @@ std::expected<message, bad_message> read_message(const msgpack::object& value) {
         .type = message_type::response, .id = id, .error = &parts[2], .result = &parts[3]};
 }
 
-void begin_request(packed& into, std::uint32_t id, std::string_view method) {
-    msgpack::packer<packed> to(into);
-    to.pack_array(4).pack(0).pack(id).pack(method);
+void begin_request(packed& bytes, std::uint32_t id, std::string_view method) {
+    msgpack::packer<packed> packer(bytes);
+    packer.pack_array(4).pack(0).pack(id).pack(method);
 }
 
-void begin_result(packed& into, std::uint32_t id) {
-    msgpack::packer<packed> to(into);
-    to.pack_array(4).pack(1).pack(id).pack_nil();
+void begin_result(packed& bytes, std::uint32_t id) {
+    msgpack::packer<packed> packer(bytes);
+    packer.pack_array(4).pack(1).pack(id).pack_nil();
 }
 
-void pack_error(packed& into, std::optional<std::uint32_t> id, std::string_view error) {
-    msgpack::packer<packed> to(into);
-    to.pack_array(4).pack(1);
+void pack_error(packed& bytes, std::optional<std::uint32_t> id, std::string_view error) {
+    msgpack::packer<packed> packer(bytes);
+    packer.pack_array(4).pack(1);
     if (id)
-        to.pack(*id);
+        packer.pack(*id);
     else
-        to.pack_nil();
-    to.pack(in_utf8(error)).pack_nil();
+        packer.pack_nil();
+    packer.pack(in_utf8(error)).pack_nil();
 }
 
 } // namespace rpc

@@ -40,15 +40,15 @@ std::expected<message, bad_message> read_message(const msgpack::object& value);
 using packed = msgpack::sbuffer;
 
 /// Begins a request; its params, an array, are to be packed behind it.
-void begin_request(packed& into, std::uint32_t id, std::string_view method);
+void begin_request(packed& bytes, std::uint32_t id, std::string_view method);
 /// Begins the answer that is no error; its result is to be packed behind it.
-void begin_result(packed& into, std::uint32_t id);
+void begin_result(packed& bytes, std::uint32_t id);
 /// The answer that is an error. Without an id it answers whatever the peer has sent last. What is
 /// no UTF-8 in `error` becomes U+FFFD.
-void pack_error(packed& into, std::optional<std::uint32_t> id, std::string_view error);
+void pack_error(packed& bytes, std::optional<std::uint32_t> id, std::string_view error);
 
-inline std::span<const std::byte> bytes_of(const packed& of) {
-    return std::as_bytes(std::span(of.data(), of.size()));
+inline std::span<const std::byte> bytes_of(const packed& buffer) {
+    return std::as_bytes(std::span(buffer.data(), buffer.size()));
 }
 
 } // namespace rpc

@@ -11,10 +11,10 @@ using namespace ringdown;
 
 constexpr double longest_sleep_ms = 24 * 3600e3;
 
-const msgpack::object& only_param(const message& of) {
-    if (of.params->via.array.size != 1)
-        throw call_failed(std::string(of.method) + " takes one parameter");
-    return of.params->via.array.ptr[0];
+const msgpack::object& only_param(const message& request) {
+    if (request.params->via.array.size != 1)
+        throw call_failed(std::string(request.method) + " takes one parameter");
+    return request.params->via.array.ptr[0];
 }
 
 std::chrono::nanoseconds milliseconds_in(const msgpack::object& value) {

@@ -16,13 +16,13 @@ class services {
 public:
     explicit services(const service_options& options) : options_(options) {}
 
-    service& of(loop& on) {
+    service& of(loop& loop) {
         const std::lock_guard lock(mutex_);
-        return by_loop_.try_emplace(&on, on, options_).first->second;
+        return by_loop_.try_emplace(&loop, loop, options_).first->second;
     }
     void add_to(nlohmann::ordered_json& totals) {
         const std::lock_guard lock(mutex_);
-        for (const auto& [on, each] : by_loop_)
+        for (const auto& [loop, each] : by_loop_)
             each.add_to(totals);
     }
 
@@ -32,8 +32,8 @@ private:
     std::map<loop*, service> by_loop_;
 };
 
-task<void> attend(service& by, stream peer) {
-    conversation talk(by, std::move(peer));
+task<void> attend(service& serving, stream peer) {
+    conversation talk(serving, std::move(peer));
     co_await talk.run();
 }
 
@@ -42,8 +42,8 @@ task<void> attend(service& by, stream peer) {
 int serve(const examples::serving_options& options, const service_options& conversations) {
     services all(conversations);
     examples::serving_extras extras;
-    extras.on_drain = [&](loop& on, loop::time_point deadline) {
-        all.of(on).begin_drain(deadline);
+    extras.on_drain = [&](loop& loop, loop::time_point deadline) {
+        all.of(loop).begin_drain(deadline);
     };
     extras.add_totals = [&](nlohmann::ordered_json& totals) { all.add_to(totals); };
     const auto handler = [&all](stream peer) {

@@ -26,8 +26,8 @@ struct service_options {
 /// The conversations of one loop.
 class service {
 public:
-    service(ringdown::loop& on, const service_options& options) noexcept
-        : options_(options), sessions_(on), latecomers_(on) {}
+    service(ringdown::loop& loop, const service_options& options) noexcept
+        : options_(options), sessions_(loop), latecomers_(loop) {}
 
     [[nodiscard]] const service_options& options() const noexcept { return options_; }
 

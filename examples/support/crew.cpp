@@ -30,14 +30,14 @@ task<void> drain_on_signal(std::list<worker>& workers, signals& asked, const dra
         const auto signal = co_await asked.next();
         if (!signal) co_return;
         drain_policy policy = policy_of(how);
-        policy.deadline = workers.front().on.now() + how.within;
+        policy.deadline = workers.front().loop.now() + how.within;
         if (watching) watching->drain_begins(*policy.deadline);
         auto tell = again ? decltype(how.on_drain){} : how.on_drain;
         // A second drain escalates the first.
         for (worker& each : workers)
-            each.on.post([&each, policy, tell] {
-                if (tell) tell(each.on, *policy.deadline);
-                each.on.spawn(each.serving.drain(policy));
+            each.loop.post([&each, policy, tell] {
+                if (tell) tell(each.loop, *policy.deadline);
+                each.loop.spawn(each.serving.drain(policy));
             });
     }
 }
@@ -57,7 +57,7 @@ task<void> run_server(worker& runs, const draining& how) {
 }
 
 task<void> run_first(worker& first, const draining& how, task<void> draining, others& rest) {
-    first.on.spawn(std::move(draining));
+    first.loop.spawn(std::move(draining));
     co_await run_server(first, how);
     if (rest.running > 0) co_await rest.ended.wait();
 }
@@ -72,7 +72,7 @@ std::vector<std::jthread> start_others(std::list<worker>& workers,
     } catch (const std::system_error& refused) {
         auto running = std::next(workers.begin());
         for (std::size_t i = 0; i < threads.size(); ++i, ++running)
-            running->on.stop();
+            running->loop.stop();
         threads.clear();
         throw std::runtime_error("cannot start " + std::to_string(workers.size()) +
                                  " threads: " + refused.code().message() + "; ask for fewer");
@@ -90,16 +90,16 @@ void run_all(std::list<worker>& workers, signals& asked, const draining& how, ov
         if (watching) watching->worker_ended(which);
     };
     const std::function<void(worker&)> run = [&](worker& each) {
-        each.on.run(run_server(each, how));
+        each.loop.run(run_server(each, how));
         ended(each);
-        first.on.post([&rest] {
+        first.loop.post([&rest] {
             if (--rest.running == 0) rest.ended.set();
         });
     };
     const auto threads = start_others(workers, run);
     if (watching) watching->start();
     started();
-    first.on.run(run_first(first, how, drain_on_signal(workers, asked, how, watching), rest));
+    first.loop.run(run_first(first, how, drain_on_signal(workers, asked, how, watching), rest));
     ended(first);
 }
 

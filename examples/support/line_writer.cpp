@@ -117,7 +117,7 @@ void line_writer::write(std::string line) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
-        std::thread([of = shared_] { of->run(); }).detach();
+        std::thread([written = shared_] { written->run(); }).detach();
         running_ = true;
     } catch (const std::system_error&) { // the next line tries again
     }

@@ -22,8 +22,8 @@ double in_seconds(std::chrono::nanoseconds time) {
 
 std::string grouped(std::uint64_t number) {
     std::string text = std::to_string(number);
-    for (std::size_t at = text.size(); at > 3; at -= 3)
-        text.insert(at - 3, ",");
+    for (std::size_t place = text.size(); place > 3; place -= 3)
+        text.insert(place - 3, ",");
     return text;
 }
 
@@ -37,24 +37,24 @@ std::string size(std::uint64_t bytes) {
     return fmt::format("{:.1f} TiB", value / 1024);
 }
 
-std::string quantile(const time_histogram& of, double part) {
-    const auto time = of.quantile(part);
+std::string quantile(const time_histogram& histogram, double part) {
+    const auto time = histogram.quantile(part);
     if (!time) return "-";
     const double ms = static_cast<double>(time->count()) / 1000;
     return ms < 10 ? fmt::format("{:.2f} ms", ms) : fmt::format("{:.0f} ms", ms);
 }
 
-std::string quantiles(std::string_view when, const time_histogram& of) {
-    return fmt::format("  {:<14} p50 {:>9}   p99 {:>9}   {} ended", when, quantile(of, 0.5),
-                       quantile(of, 0.99), grouped(of.count()));
+std::string quantiles(std::string_view when, const time_histogram& histogram) {
+    return fmt::format("  {:<14} p50 {:>9}   p99 {:>9}   {} ended", when, quantile(histogram, 0.5),
+                       quantile(histogram, 0.99), grouped(histogram.count()));
 }
 
 // The values of an enumeration with their counts, or those from one up to another.
 template <class Value, class Counts>
-std::string counted(std::string_view what, const Counts& counts, std::size_t from = 0,
-                    std::size_t to = std::tuple_size_v<Counts>) {
+std::string counted(std::string_view what, const Counts& counts, std::size_t first = 0,
+                    std::size_t last = std::tuple_size_v<Counts>) {
     std::string line = fmt::format("{:<14}", what);
-    for (std::size_t i = from; i < to; ++i)
+    for (std::size_t i = first; i < last; ++i)
         line += fmt::format("  {} {}", name(static_cast<Value>(i)), grouped(counts[i]));
     return line;
 }
@@ -67,18 +67,18 @@ std::string printable(std::string text) {
 } // namespace
 
 void live_view::remember(const standing& stands, time_point now) {
-    if (!past_.empty() && now - past_.back().at < between_moments) return;
+    if (!past_.empty() && now - past_.back().time < between_moments) return;
     past_.push_back({now, stands});
     // The first one left is the last that is at least as old as the window.
-    while (past_.size() > 1 && past_[1].at + window <= now)
+    while (past_.size() > 1 && past_[1].time + window <= now)
         past_.pop_front();
 }
 
 double live_view::accepts_a_second(const standing& stands, time_point now) const {
     auto since = past_.rbegin();
-    while (std::next(since) != past_.rend() && since->at + 1s > now)
+    while (std::next(since) != past_.rend() && since->time + 1s > now)
         ++since;
-    const double took = in_seconds(now - since->at);
+    const double took = in_seconds(now - since->time);
     return took > 0 ? static_cast<double>(stands.accepts - since->stood.accepts) / took : 0;
 }
 

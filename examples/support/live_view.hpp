@@ -23,7 +23,7 @@ public:
 
 private:
     struct moment {
-        time_point at;
+        time_point time;
         standing stood;
     };
 

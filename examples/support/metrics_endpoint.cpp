@@ -64,10 +64,10 @@ task<result<void>> read_head(stream& peer, std::string& head) {
 
 } // namespace
 
-metrics_endpoint::metrics_endpoint(loop& on, const address& at, page_maker page)
-    : on_(on), page_(std::move(page)),
+metrics_endpoint::metrics_endpoint(loop& loop, const address& where, page_maker page)
+    : loop_(loop), page_(std::move(page)),
       serving_(
-          on, std::make_shared<listening_socket>(at),
+          loop, std::make_shared<listening_socket>(where),
           [this](stream peer) { return serve(std::move(peer)); }, limits()) {}
 
 task<void> metrics_endpoint::run() { co_await serving_.run(); }
@@ -95,7 +95,7 @@ task<void> metrics_endpoint::serve(stream peer) {
 // Empty for who asks nothing: gone, silent, or still silent when the program ends.
 task<std::string> metrics_endpoint::answer_to(stream& peer) {
     std::string head;
-    auto reading = with_deadline(on_.now() + request_time, read_head(peer, head));
+    auto reading = with_deadline(loop_.now() + request_time, read_head(peer, head));
     auto first = co_await when_any(std::move(reading), serving_.draining().wait());
     const auto read = std::get<0>(first.values).value_or(std::unexpected(canceled()));
     if (!read && head.empty()) co_return std::string();

@@ -18,7 +18,7 @@ public:
     using page_maker = std::function<ringdown::task<std::string>()>;
 
     /// Errors: as `listening_socket`.
-    metrics_endpoint(ringdown::loop& on, const ringdown::address& at, page_maker page);
+    metrics_endpoint(ringdown::loop& loop, const ringdown::address& where, page_maker page);
 
     [[nodiscard]] const ringdown::address& local() const noexcept { return serving_.local(); }
 
@@ -30,7 +30,7 @@ private:
     ringdown::task<void> serve(ringdown::stream peer);
     ringdown::task<std::string> answer_to(ringdown::stream& peer);
 
-    ringdown::loop& on_;
+    ringdown::loop& loop_;
     page_maker page_;
     ringdown::server serving_;
 };

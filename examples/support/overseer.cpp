@@ -31,44 +31,44 @@ overseer::overseer(std::list<worker>& workers, const serving_options& options, s
     : manager_(manager) {
     for (worker& each : workers) // which do not run yet
         watched_.push_back({&each, each.stand(), 0, false});
-    if (options.metrics) metrics_.emplace(on_, *options.metrics, [this] { return page(); });
+    if (options.metrics) metrics_.emplace(loop_, *options.metrics, [this] { return page(); });
     if (!options.live) return;
     screen_.emplace();
     view_.emplace("listening on " + workers.front().serving.local().text() + ", " +
                       std::to_string(workers.size()) + " loops",
-                  on_.now());
+                  loop_.now());
 }
 
 overseer::~overseer() { finish(); }
 
 void overseer::start() {
-    thread_ = std::jthread([this] { on_.run(run()); });
+    thread_ = std::jthread([this] { loop_.run(run()); });
 }
 
 void overseer::finish() {
     if (!thread_.joinable()) return;
-    on_.post([this] { finished_.set(); });
+    loop_.post([this] { finished_.set(); });
     thread_.join();
     screen_.reset();
 }
 
 task<void> overseer::run() {
-    if (metrics_) on_.spawn(metrics_->run());
-    if (view_) on_.spawn(draw());
+    if (metrics_) loop_.spawn(metrics_->run());
+    if (view_) loop_.spawn(draw());
     co_await finished_.join();
     if (metrics_) co_await metrics_->drain();
 }
 
 void overseer::drain_begins(loop::time_point deadline) {
-    on_.post([this, deadline] {
+    loop_.post([this, deadline] {
         const bool first = !std::exchange(drain_deadline_, deadline);
-        if (first) on_.spawn(keep_manager_informed());
+        if (first) loop_.spawn(keep_manager_informed());
     });
 }
 
 void overseer::worker_ended(worker& which) {
-    on_.post([this, &which, stood = which.stand()] {
-        const auto one = std::ranges::find(watched_, &which, &watched::of);
+    loop_.post([this, &which, stood = which.stand()] {
+        const auto one = std::ranges::find(watched_, &which, &watched::subject);
         one->latest = stood;
         one->ended = true;
         answered_.set();
@@ -76,8 +76,8 @@ void overseer::worker_ended(worker& which) {
 }
 
 void overseer::ask(watched& one, std::uint64_t round) {
-    one.of->on.post([this, &one, round] {
-        on_.post([this, &one, round, stands = one.of->stand()] {
+    one.subject->loop.post([this, &one, round] {
+        loop_.post([this, &one, round, stands = one.subject->stand()] {
             if (one.ended) return;
             one.latest = stands;
             one.round = round;
@@ -101,7 +101,7 @@ task<standing> overseer::look() {
     for (watched& each : watched_)
         if (!each.ended) ask(each, round);
     // Of who is late, the last answer counts.
-    (void)co_await with_deadline(on_.now() + patience, answers(round));
+    (void)co_await with_deadline(loop_.now() + patience, answers(round));
     standing all;
     for (const watched& each : watched_)
         all.add(each.latest);
@@ -117,7 +117,7 @@ task<std::string> overseer::page() {
 task<void> overseer::draw() {
     for (;;) {
         const standing now = co_await look();
-        screen_->show(view_->page(now, on_.now(), drain_deadline_));
+        screen_->show(view_->page(now, loop_.now(), drain_deadline_));
         const auto slept = co_await sleep_for(between_pages);
         if (!slept) co_return;
     }
@@ -127,7 +127,7 @@ task<void> overseer::draw() {
 task<void> overseer::keep_manager_informed() {
     for (;;) {
         // A drain keeps its deadline; what is not over then hangs, and may be killed.
-        const auto overdue = on_.now() - *drain_deadline_;
+        const auto overdue = loop_.now() - *drain_deadline_;
         (void)manager_.stopping();
         if (overdue < extension) (void)manager_.extend(extension);
         const standing now = co_await look();

@@ -44,11 +44,11 @@ public:
     /// Ends it; after the last worker has.
     void finish();
 
-    [[nodiscard]] std::size_t operations_left() const { return on_.operations_in_flight(); }
+    [[nodiscard]] std::size_t operations_left() const { return loop_.operations_in_flight(); }
 
 private:
     struct watched {
-        worker* of;
+        worker* subject;
         standing latest;
         std::uint64_t round = 0; // that it has answered
         bool ended = false;
@@ -62,7 +62,7 @@ private:
     ringdown::task<std::string> page();
     void ask(watched& one, std::uint64_t round);
 
-    ringdown::loop on_;
+    ringdown::loop loop_;
     std::list<watched> watched_;
     ringdown::supervisor& manager_;
     std::optional<metrics_endpoint> metrics_;

@@ -50,7 +50,7 @@ void print_totals(std::list<worker>& workers, std::size_t operations_left, int d
     standing all;
     for (worker& each : workers) {
         all.add(each.stand());
-        operations_left += each.on.operations_in_flight();
+        operations_left += each.loop.operations_in_flight();
     }
     if (!all.notice.empty()) std::fprintf(stderr, "%s\n", all.notice.c_str());
     nlohmann::ordered_json totals{{"accepts", all.accepts}, {"reports", all.counters.reports}};

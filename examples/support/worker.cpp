@@ -12,15 +12,15 @@ using namespace std::chrono_literals;
 namespace {
 
 // A shortage is the whole process's: what one worker has just told, the others need not.
-bool is_news(const worker& of, const std::string& text) {
+bool is_news(const worker& noticing, const std::string& text) {
     static std::mutex mutex;
     static const worker* teller = nullptr;
     static loop::time_point told;
     static std::string said;
     const std::lock_guard lock(mutex);
     const auto now = loop::time_point::clock::now();
-    if (teller && teller != &of && text == said && now < told + 1min) return false;
-    teller = &of;
+    if (teller && teller != &noticing && text == said && now < told + 1min) return false;
+    teller = &noticing;
     told = now;
     said = text;
     return true;
@@ -38,9 +38,9 @@ void standing::add(const standing& other) noexcept {
     if (notice.empty()) notice = other.notice;
 }
 
-worker::worker(std::shared_ptr<listening_socket> from, const server::handler& serve,
+worker::worker(std::shared_ptr<listening_socket> listener, const server::handler& serve,
                server_options options, bool live)
-    : live_(live), serving(on, std::move(from), serve, with_notices(std::move(options))) {}
+    : live_(live), serving(loop, std::move(listener), serve, with_notices(std::move(options))) {}
 
 server_options worker::with_notices(server_options options) {
     options.on_accept_paused = [this](std::error_code why) {

@@ -30,12 +30,12 @@ struct standing {
 class worker {
 public:
     /// For a live view notices are kept, which are printed otherwise.
-    worker(std::shared_ptr<ringdown::listening_socket> from, const ringdown::server::handler& serve,
-           ringdown::server_options options, bool live);
+    worker(std::shared_ptr<ringdown::listening_socket> listener,
+           const ringdown::server::handler& serve, ringdown::server_options options, bool live);
 
     [[nodiscard]] standing stand();
 
-    ringdown::loop on;
+    ringdown::loop loop;
     bool accepting_failed = false; ///< For good, and its server has ended because of it.
 
 private:

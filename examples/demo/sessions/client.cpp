@@ -105,28 +105,28 @@ void session_client::read() {
 }
 
 void session_client::take_answers() {
-    std::size_t at = 0;
-    while (!stuck_ && at < input_.size()) {
+    std::size_t place = 0;
+    while (!stuck_ && place < input_.size()) {
         if (answering_ == 0) {
-            const auto line_end = input_.find('\n', at);
+            const auto line_end = input_.find('\n', place);
             if (line_end == std::string::npos) {
                 break;
             }
-            begin_answer(input_.substr(at, line_end - at));
-            at = line_end + 1;
+            begin_answer(input_.substr(place, line_end - place));
+            place = line_end + 1;
         }
         if (answering_ != 0) {
             const auto size = open_[answering_];
-            for (; bytes_left_ > 0 && at < input_.size(); ++at, --bytes_left_) {
+            for (; bytes_left_ > 0 && place < input_.size(); ++place, --bytes_left_) {
                 const auto expected = (answering_ + size - bytes_left_) % 251;
-                seen_.wrong |= static_cast<unsigned char>(input_[at]) != expected;
+                seen_.wrong |= static_cast<unsigned char>(input_[place]) != expected;
             }
             if (bytes_left_ == 0) {
                 finish_answer();
             }
         }
     }
-    input_.erase(0, at);
+    input_.erase(0, place);
 }
 
 void session_client::begin_answer(const std::string& line) {
