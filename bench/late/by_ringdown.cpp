@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 // What the handlers of one scene share.
 struct crowd_state {
-    explicit crowd_state(const scene& of) : crowd(of), flood(flood_bytes) {}
+    explicit crowd_state(const scene& given) : crowd(given), flood(flood_bytes) {}
 
     const scene& crowd;
     std::vector<std::byte> flood;
@@ -28,8 +28,8 @@ struct crowd_state {
     ending_policy policy{};
 };
 
-task<void> send_flood(stream& to, std::span<const std::byte> flood) {
-    (void)co_await to.send(flood);
+task<void> send_flood(stream& peer, std::span<const std::byte> flood) {
+    (void)co_await peer.send(flood);
 }
 
 // Asked to end while its answer is stuck.
@@ -56,15 +56,15 @@ task<void> serve(stream peer, crowd_state& state) {
     co_await graceful_close(peer, state.policy);
 }
 
-task<void> end_all(loop& on, server& ended, crowd_state& state, times& at) {
+task<void> end_all(loop& loop, server& ended, crowd_state& state, times& seen) {
     while (state.served < state.crowd.all())
         (void)co_await sleep_for(5ms);
     (void)co_await sleep_for(50ms); // as by hand
-    at.asked = on.now();
-    at.deadline = at.asked + state.crowd.within;
-    state.policy.deadline = at.deadline;
+    seen.asked = loop.now();
+    seen.deadline = seen.asked + state.crowd.within;
+    state.policy.deadline = seen.deadline;
     if (state.by_drain) {
-        co_await ended.drain({.within = 1h, .deadline = at.deadline, .notice_for = 0ms});
+        co_await ended.drain({.within = 1h, .deadline = seen.deadline, .notice_for = 0ms});
         co_return;
     }
     state.asked.set();
@@ -76,20 +76,20 @@ task<void> end_all(loop& on, server& ended, crowd_state& state, times& at) {
 } // namespace
 
 times end_by_ringdown(int listener, const scene& crowd) {
-    loop on;
+    loop loop;
     crowd_state state(crowd);
-    times at;
+    times seen;
     server_options options;
     options.on_phase = [&](server_phase entered) -> task<void> {
         // Before that, handshakes under way are waited for.
-        if (entered == server_phase::asked_to_finish && state.by_drain) at.asked = on.now();
+        if (entered == server_phase::asked_to_finish && state.by_drain) seen.asked = loop.now();
         co_return;
     };
     server only(
-        on, std::make_shared<listening_socket>(::dup(listener)),
+        loop, std::make_shared<listening_socket>(::dup(listener)),
         [&state](stream peer) { return serve(std::move(peer), state); }, options);
-    on.run(when_all(only.run(), end_all(on, only, state, at)));
-    return at;
+    loop.run(when_all(only.run(), end_all(loop, only, state, seen)));
+    return seen;
 }
 
 } // namespace bench

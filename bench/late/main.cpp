@@ -80,25 +80,25 @@ int listen_anywhere(std::uint16_t& port) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bench::server_buffer_bytes,
                sizeof bench::server_buffer_bytes);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t bytes = sizeof at;
-    bench::must(bind(fd, reinterpret_cast<const sockaddr*>(&at), bytes) == 0, "bind");
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t bytes = sizeof address;
+    bench::must(bind(fd, reinterpret_cast<const sockaddr*>(&address), bytes) == 0, "bind");
     bench::must(listen(fd, 4096) == 0, "listen");
-    getsockname(fd, reinterpret_cast<sockaddr*>(&at), &bytes);
-    port = ntohs(at.sin_port);
+    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &bytes);
+    port = ntohs(address.sin_port);
     return fd;
 }
 
 json past(const std::vector<moment>& seen, moment due) {
-    const auto of = [&](std::size_t place) {
+    const auto microseconds = [&](std::size_t place) {
         return std::chrono::duration<double, std::micro>(seen[place] - due).count();
     };
     if (seen.empty()) return nullptr;
-    return {{"p50", of(seen.size() / 2)},
-            {"p99", of(seen.size() * 99 / 100)},
-            {"max", of(seen.size() - 1)}};
+    return {{"p50", microseconds(seen.size() / 2)},
+            {"p99", microseconds(seen.size() * 99 / 100)},
+            {"max", microseconds(seen.size() - 1)}};
 }
 
 json measure(const contestant& who, const scene& crowd, int peers_cpu) {
@@ -107,7 +107,7 @@ json measure(const contestant& who, const scene& crowd, int peers_cpu) {
     bench::peers peers(port, crowd, peers_cpu);
     const auto began = moment::clock::now();
     const double waited_before = waited_nanoseconds();
-    const bench::times at = who.end(listener, crowd);
+    const bench::times due = who.end(listener, crowd);
     peers.wait();
     const double waited = waited_nanoseconds() - waited_before + peers.waited_nanoseconds();
     const std::chrono::duration<double, std::nano> took = moment::clock::now() - began;
@@ -117,9 +117,9 @@ json measure(const contestant& who, const scene& crowd, int peers_cpu) {
     errno = 0;
     bench::must(fins.size() >= crowd.all() - crowd.stuck, "idle peers got no FIN");
     bench::must(resets.size() == crowd.reset(), "not those were reset who were to be");
-    bench::must(resets.front() >= at.deadline, "a connection was reset before its deadline");
-    return {{"reset", past(resets, at.deadline)},
-            {"fin", crowd.stuck == crowd.all() ? json(nullptr) : past(fins, at.asked)},
+    bench::must(resets.front() >= due.deadline, "a connection was reset before its deadline");
+    return {{"reset", past(resets, due.deadline)},
+            {"fin", crowd.stuck == crowd.all() ? json(nullptr) : past(fins, due.asked)},
             {"waited_share", waited / took.count()}};
 }
 

@@ -34,7 +34,7 @@ struct peers::board {
         moment::rep reset;
     };
     double waited; // nanoseconds, once all is over
-    seen of[];     // each peer
+    seen each[];   // each peer
 };
 
 namespace {
@@ -47,11 +47,12 @@ int connect_peer(std::uint16_t port, bool stuck) {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     must(fd >= 0, "a peer's socket");
     if (stuck) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &peer_buffer_bytes, sizeof peer_buffer_bytes);
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    must(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0, "a peer's connect");
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    must(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0,
+         "a peer's connect");
     const char word = stuck ? stuck_peer : idle_peer;
     must(send(fd, &word, 1, 0) == 1, "a peer's send");
     return fd;
@@ -100,7 +101,7 @@ peers::peers(std::uint16_t port, const scene& crowd, int cpu)
         const int count = epoll_wait(set, ready, 256, 60'000);
         must(count > 0, "a peer has not seen its end within a minute");
         for (const epoll_event& each : std::span(ready, static_cast<std::size_t>(count))) {
-            board::seen& seen = board_->of[each.data.u64];
+            board::seen& seen = board_->each[each.data.u64];
             const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
             if (each.events & (EPOLLERR | EPOLLHUP)) {
                 left -= seen.reset == 0; // the kernel may tell twice
@@ -143,11 +144,11 @@ std::vector<moment> in_order(std::span<const Seen> all, moment::rep Seen::* whic
 } // namespace
 
 std::vector<moment> peers::fins() const {
-    return in_order(std::span<const board::seen>(board_->of, many_), &board::seen::fin);
+    return in_order(std::span<const board::seen>(board_->each, many_), &board::seen::fin);
 }
 
 std::vector<moment> peers::resets() const {
-    return in_order(std::span<const board::seen>(board_->of, many_), &board::seen::reset);
+    return in_order(std::span<const board::seen>(board_->each, many_), &board::seen::reset);
 }
 
 double peers::waited_nanoseconds() const { return board_->waited; }

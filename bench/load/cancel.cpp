@@ -22,15 +22,15 @@ constexpr unsigned flood_period = 251;
 constexpr int receive_buffer_bytes = 4096; // small, since what fits is copied for nothing
 
 // What the kernel holds of the connection between the ports, for the side of the first.
-std::size_t unsent(unsigned port, unsigned to) {
+std::size_t unsent(unsigned port, unsigned peer_port) {
     std::ifstream table("/proc/self/net/tcp");
     for (std::string line; std::getline(table, line);) {
-        unsigned from = 0;
+        unsigned local = 0;
         unsigned peer = 0;
         std::size_t queued = 0;
         const int found =
-            std::sscanf(line.c_str(), " %*d: %*x:%x %*x:%x %*x %zx:", &from, &peer, &queued);
-        if (found == 3 && from == port && peer == to) return queued;
+            std::sscanf(line.c_str(), " %*d: %*x:%x %*x:%x %*x %zx:", &local, &peer, &queued);
+        if (found == 3 && local == port && peer == peer_port) return queued;
     }
     return 0;
 }
@@ -79,17 +79,17 @@ private:
     // The flood's first bytes are there: all that the buffers take has been sent by the same call,
     // or follows before the server can hear of anything else. From here on only the end counts.
     void handle(std::size_t index, std::uint32_t events) {
-        peer& of = peers_[index];
-        if (of.told == 0) {
+        peer& peer = peers_[index];
+        if (peer.told == 0) {
             if (events & (EPOLLERR | EPOLLHUP)) fail("a flood ended before it was to stop");
-            if (of.nth == 0) require_blocked(of.fd);
-            of.told = now();
-            poll_.change(of.fd, EPOLLRDHUP, index);
+            if (peer.nth == 0) require_blocked(peer.fd);
+            peer.told = now();
+            poll_.change(peer.fd, EPOLLRDHUP, index);
             say(index, 1);
         } else {
             const time_ns ended = now();
-            verify(of.fd);
-            done(index, ended - of.told);
+            verify(peer.fd);
+            done(index, ended - peer.told);
         }
     }
 

@@ -111,28 +111,28 @@ private:
 
     // Over loopback the connection is there when connect returns, unless the queue is full.
     void ask(std::size_t index, bool polled) {
-        peer& of = peers_[index];
-        const auto request = message(of.nth, 0, request_bytes);
-        const ssize_t bytes = send(of.fd, request.data(), request.size(), MSG_NOSIGNAL);
-        of.asked = bytes == static_cast<ssize_t>(request_bytes);
-        must(of.asked || (errno == EAGAIN && !polled), "sending a request");
-        const std::uint32_t events = of.asked ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
+        peer& peer = peers_[index];
+        const auto request = message(peer.nth, 0, request_bytes);
+        const ssize_t bytes = send(peer.fd, request.data(), request.size(), MSG_NOSIGNAL);
+        peer.asked = bytes == static_cast<ssize_t>(request_bytes);
+        must(peer.asked || (errno == EAGAIN && !polled), "sending a request");
+        const std::uint32_t events = peer.asked ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
         if (polled)
-            poll_.change(of.fd, events, index);
+            poll_.change(peer.fd, events, index);
         else
-            poll_.add(of.fd, events, index);
+            poll_.add(peer.fd, events, index);
     }
 
     void receive(std::size_t index, std::uint32_t events) {
-        peer& of = peers_[index];
-        if (of.received < request_bytes) {
-            if (!receive_answer(of)) return;
-            if (end_ == wanted_end::fin_after_ours) shutdown(of.fd, SHUT_WR);
+        peer& peer = peers_[index];
+        if (peer.received < request_bytes) {
+            if (!receive_answer(peer)) return;
+            if (end_ == wanted_end::fin_after_ours) shutdown(peer.fd, SHUT_WR);
             // Its end may have come with the answer.
             if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
         }
         char more;
-        const ssize_t bytes = recv(of.fd, &more, 1, 0);
+        const ssize_t bytes = recv(peer.fd, &more, 1, 0);
         if (bytes < 0 && errno == EAGAIN) return;
         if (bytes > 0) fail("an answer is longer than its request");
         const bool reset = bytes < 0 && errno == ECONNRESET;
@@ -141,17 +141,17 @@ private:
         done(index);
     }
 
-    static bool receive_answer(peer& of) {
+    static bool receive_answer(peer& peer) {
         char buffer[request_bytes];
-        const ssize_t bytes = recv(of.fd, buffer, request_bytes - of.received, 0);
+        const ssize_t bytes = recv(peer.fd, buffer, request_bytes - peer.received, 0);
         if (bytes < 0 && errno == EAGAIN) return false;
         must(bytes >= 0, "an answer was lost");
         if (bytes == 0) fail("FIN came before the answer was whole");
-        const auto due = message(of.nth, 0, request_bytes).subspan(of.received);
+        const auto due = message(peer.nth, 0, request_bytes).subspan(peer.received);
         if (std::memcmp(buffer, due.data(), static_cast<std::size_t>(bytes)) != 0)
             fail("an answer has a wrong byte");
-        of.received += static_cast<std::size_t>(bytes);
-        return of.received == request_bytes;
+        peer.received += static_cast<std::size_t>(bytes);
+        return peer.received == request_bytes;
     }
 
     void done(std::size_t index) {

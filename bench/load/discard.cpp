@@ -61,46 +61,46 @@ private:
 
     // Edges: each step goes on until it has to wait.
     void handle(std::size_t index) {
-        peer& of = peers_[index];
-        if (of.now == phase::answer) receive_answer(of);
-        if (of.now == phase::fin) receive_fin(of);
-        if (of.now == phase::upload) upload(of);
-        if (of.now != phase::acknowledgement) return;
+        peer& peer = peers_[index];
+        if (peer.now == phase::answer) receive_answer(peer);
+        if (peer.now == phase::fin) receive_fin(peer);
+        if (peer.now == phase::upload) upload(peer);
+        if (peer.now != phase::acknowledgement) return;
         int queued = 0;
-        must(ioctl(of.fd, SIOCOUTQ, &queued) == 0, "SIOCOUTQ");
+        must(ioctl(peer.fd, SIOCOUTQ, &queued) == 0, "SIOCOUTQ");
         if (queued == 0) done(index);
     }
 
-    static void receive_answer(peer& of) {
+    static void receive_answer(peer& peer) {
         char buffer[request_bytes];
-        const ssize_t bytes = recv(of.fd, buffer, request_bytes - of.received, 0);
+        const ssize_t bytes = recv(peer.fd, buffer, request_bytes - peer.received, 0);
         if (bytes < 0 && errno == EAGAIN) return;
         must(bytes > 0, "an answer was lost");
-        const auto due = message(of.nth, 0, request_bytes).subspan(of.received);
+        const auto due = message(peer.nth, 0, request_bytes).subspan(peer.received);
         if (std::memcmp(buffer, due.data(), static_cast<std::size_t>(bytes)) != 0)
             fail("an answer has a wrong byte");
-        of.received += static_cast<std::size_t>(bytes);
-        if (of.received == request_bytes) of.now = phase::fin;
+        peer.received += static_cast<std::size_t>(bytes);
+        if (peer.received == request_bytes) peer.now = phase::fin;
     }
 
-    static void receive_fin(peer& of) {
+    static void receive_fin(peer& peer) {
         char more;
-        const ssize_t bytes = recv(of.fd, &more, 1, 0);
+        const ssize_t bytes = recv(peer.fd, &more, 1, 0);
         if (bytes < 0 && errno == EAGAIN) return;
         must(bytes == 0, "FIN was due after the answer");
-        of.now = phase::upload;
+        peer.now = phase::upload;
     }
 
-    void upload(peer& of) {
-        while (of.uploaded < given_.bytes) {
-            const auto data = message(of.nth, 1, std::min(piece, given_.bytes - of.uploaded));
-            const ssize_t bytes = send(of.fd, data.data(), data.size(), MSG_NOSIGNAL);
+    void upload(peer& peer) {
+        while (peer.uploaded < given_.bytes) {
+            const auto data = message(peer.nth, 1, std::min(piece, given_.bytes - peer.uploaded));
+            const ssize_t bytes = send(peer.fd, data.data(), data.size(), MSG_NOSIGNAL);
             if (bytes < 0 && errno == EAGAIN) return;
             must(bytes > 0, "an upload was refused");
-            of.uploaded += static_cast<std::size_t>(bytes);
+            peer.uploaded += static_cast<std::size_t>(bytes);
         }
-        shutdown(of.fd, SHUT_WR);
-        of.now = phase::acknowledgement;
+        shutdown(peer.fd, SHUT_WR);
+        peer.now = phase::acknowledgement;
     }
 
     void done(std::size_t index) {

@@ -62,8 +62,8 @@ private:
     static constexpr std::uint64_t gone_index = ~std::uint64_t{0};
 
     nlohmann::ordered_json report() const {
-        const auto since_told = [this](time_ns at) {
-            return static_cast<double>(at - told_) / 1e6;
+        const auto since_told = [this](time_ns when) {
+            return static_cast<double>(when - told_) / 1e6;
         };
         nlohmann::ordered_json made{{"seconds", since_told(gone_at_) / 1000},
                                     {"units", peers_.size()},
@@ -111,41 +111,41 @@ private:
 
     // After the server's FIN a request has nobody to answer it.
     void ask(std::size_t index) {
-        peer& of = peers_[index];
-        of.received = 0;
-        ++of.sequence;
-        const auto request = message(index, of.sequence, request_bytes);
-        const ssize_t bytes = send(of.fd, request.data(), request.size(), MSG_NOSIGNAL);
+        peer& peer = peers_[index];
+        peer.received = 0;
+        ++peer.sequence;
+        const auto request = message(index, peer.sequence, request_bytes);
+        const ssize_t bytes = send(peer.fd, request.data(), request.size(), MSG_NOSIGNAL);
         must(bytes == static_cast<ssize_t>(request_bytes), "sending a request");
     }
 
     void receive(std::size_t index) {
-        peer& of = peers_[index];
+        peer& peer = peers_[index];
         char buffer[request_bytes];
-        const ssize_t bytes = recv(of.fd, buffer, request_bytes - of.received, 0);
+        const ssize_t bytes = recv(peer.fd, buffer, request_bytes - peer.received, 0);
         if (bytes < 0 && errno == EAGAIN) return;
         must(bytes >= 0, "a connection was reset");
         if (bytes == 0) return finished(index);
-        const auto due = message(index, of.sequence, request_bytes).subspan(of.received);
-        if (of.quiet || std::memcmp(buffer, due.data(), static_cast<std::size_t>(bytes)) != 0)
+        const auto due = message(index, peer.sequence, request_bytes).subspan(peer.received);
+        if (peer.quiet || std::memcmp(buffer, due.data(), static_cast<std::size_t>(bytes)) != 0)
             fail("an answer has a wrong byte");
-        of.received += static_cast<std::size_t>(bytes);
-        if (of.received < request_bytes) return;
-        if (of.sequence == 1) ++answered_;
+        peer.received += static_cast<std::size_t>(bytes);
+        if (peer.received < request_bytes) return;
+        if (peer.sequence == 1) ++answered_;
         if (given_.busy)
             ask(index);
         else
-            of.quiet = true;
+            peer.quiet = true;
     }
 
     void finished(std::size_t index) {
-        const peer& of = peers_[index];
+        const peer& peer = peers_[index];
         if (told_ == 0) fail("FIN came before the drain");
-        if (of.received % request_bytes != 0) fail("FIN came inside an answer");
+        if (peer.received % request_bytes != 0) fail("FIN came inside an answer");
         last_fin_ = now();
         fins_.add(last_fin_ - told_);
         if (open_ == 1) cost_.server_after = server_.read();
-        close(of.fd);
+        close(peer.fd);
         --open_;
     }
 

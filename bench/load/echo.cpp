@@ -62,45 +62,45 @@ private:
     }
 
     void begin(std::size_t index) {
-        peer& of = peers_[index];
-        of.received = of.sent = 0;
-        of.began = now();
-        ++of.sequence;
+        peer& peer = peers_[index];
+        peer.received = peer.sent = 0;
+        peer.began = now();
+        ++peer.sequence;
         send_rest(index);
     }
 
     void send_rest(std::size_t index) {
-        peer& of = peers_[index];
-        if (of.sequence == 0) { // it has just connected
-            poll_.change(of.fd, EPOLLIN, index);
+        peer& peer = peers_[index];
+        if (peer.sequence == 0) { // it has just connected
+            poll_.change(peer.fd, EPOLLIN, index);
             return begin(index);
         }
-        const auto rest = message_of(index).subspan(of.sent);
-        const ssize_t bytes = send(of.fd, rest.data(), rest.size(), MSG_NOSIGNAL);
+        const auto rest = message_of(index).subspan(peer.sent);
+        const ssize_t bytes = send(peer.fd, rest.data(), rest.size(), MSG_NOSIGNAL);
         must(bytes >= 0 || errno == EAGAIN, "send");
-        const bool waited = of.sent > 0 || bytes < 0;
-        if (bytes > 0) of.sent += static_cast<std::size_t>(bytes);
-        const bool waits = of.sent < given_.bytes;
-        if (waits || waited) poll_.change(of.fd, waits ? EPOLLIN | EPOLLOUT : EPOLLIN, index);
+        const bool waited = peer.sent > 0 || bytes < 0;
+        if (bytes > 0) peer.sent += static_cast<std::size_t>(bytes);
+        const bool waits = peer.sent < given_.bytes;
+        if (waits || waited) poll_.change(peer.fd, waits ? EPOLLIN | EPOLLOUT : EPOLLIN, index);
     }
 
     void receive(std::size_t index) {
-        peer& of = peers_[index];
-        const ssize_t bytes = recv(of.fd, buffer_.data(), buffer_.size(), 0);
+        peer& peer = peers_[index];
+        const ssize_t bytes = recv(peer.fd, buffer_.data(), buffer_.size(), 0);
         if (bytes < 0 && errno == EAGAIN) return;
         must(bytes >= 0, "an echo ended by an error");
         if (bytes == 0) return ended(index);
         const auto got = static_cast<std::size_t>(bytes);
-        if (of.received + got > of.sent) fail("an echo is longer than its message");
-        if (std::memcmp(buffer_.data(), message_of(index).data() + of.received, got) != 0)
+        if (peer.received + got > peer.sent) fail("an echo is longer than its message");
+        if (std::memcmp(buffer_.data(), message_of(index).data() + peer.received, got) != 0)
             fail("an echo has a wrong byte");
-        of.received += got;
-        if (of.received < given_.bytes) return;
-        if (of.sequence == 1) ++answered_;
-        window_.done(now() - of.began);
+        peer.received += got;
+        if (peer.received < given_.bytes) return;
+        if (peer.sequence == 1) ++answered_;
+        window_.done(now() - peer.began);
         if (!window_.over()) return begin(index);
-        shutdown(of.fd, SHUT_WR);
-        of.finished = true;
+        shutdown(peer.fd, SHUT_WR);
+        peer.finished = true;
     }
 
     void ended(std::size_t index) {

@@ -16,26 +16,26 @@ namespace load {
 namespace {
 
 // A counter of a tracepoint, or -1 where that is not permitted.
-int count_event(const char* name, pid_t of) {
+int count_event(const char* name, pid_t process) {
     perf_event_attr wanted{};
     wanted.type = PERF_TYPE_TRACEPOINT;
     wanted.size = sizeof wanted;
     for (const char* root : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}) {
         std::ifstream id(std::string(root) + "/events/" + name + "/id");
         if (id >> wanted.config)
-            return static_cast<int>(syscall(SYS_perf_event_open, &wanted, of, -1, -1, 0));
+            return static_cast<int>(syscall(SYS_perf_event_open, &wanted, process, -1, -1, 0));
     }
     return -1;
 }
 
 // Time on a CPU, with that of threads that are still to be started.
-int count_time(pid_t of) {
+int count_time(pid_t process) {
     perf_event_attr wanted{};
     wanted.type = PERF_TYPE_SOFTWARE;
     wanted.size = sizeof wanted;
     wanted.config = PERF_COUNT_SW_TASK_CLOCK;
     wanted.inherit = 1;
-    return static_cast<int>(syscall(SYS_perf_event_open, &wanted, of, -1, -1, 0));
+    return static_cast<int>(syscall(SYS_perf_event_open, &wanted, process, -1, -1, 0));
 }
 
 std::optional<std::uint64_t> read_event(int counter) {
@@ -69,15 +69,15 @@ std::uint64_t memory_of(const std::string& file, const std::string& wanted) {
 
 } // namespace
 
-meter::meter(pid_t of, bool counts) : of_(of) {
-    const int refused = clock_getcpuclockid(of, &clock_);
+meter::meter(pid_t process, bool counts) : process_(process) {
+    const int refused = clock_getcpuclockid(process, &clock_);
     errno = refused;
     must(refused == 0, "the server's CPU clock");
-    task_clock_ = count_time(of);
+    task_clock_ = count_time(process);
     if (!counts) return;
-    system_calls_ = count_event("raw_syscalls/sys_enter", of);
-    operations_ = count_event("io_uring/io_uring_submit_req", of);
-    punts_ = count_event("io_uring/io_uring_queue_async_work", of);
+    system_calls_ = count_event("raw_syscalls/sys_enter", process);
+    operations_ = count_event("io_uring/io_uring_submit_req", process);
+    punts_ = count_event("io_uring/io_uring_queue_async_work", process);
 }
 
 meter::~meter() {
@@ -89,7 +89,7 @@ usage meter::read() const {
     timespec used{};
     must(clock_gettime(clock_, &used) == 0, "the server is gone");
     const auto exact = read_event(task_clock_);
-    return {exact.value_or(nanoseconds(used)), waited(std::to_string(of_)),
+    return {exact.value_or(nanoseconds(used)), waited(std::to_string(process_)),
             read_event(system_calls_), read_event(operations_), read_event(punts_)};
 }
 
@@ -102,7 +102,7 @@ usage meter::read_own() {
 int meter::sockets() const {
     int found = 0;
     std::error_code unreadable;
-    const std::string folder = "/proc/" + std::to_string(of_) + "/fd";
+    const std::string folder = "/proc/" + std::to_string(process_) + "/fd";
     for (const auto& entry : std::filesystem::directory_iterator(folder, unreadable)) {
         std::error_code gone;
         const auto target = std::filesystem::read_symlink(entry.path(), gone);
@@ -114,7 +114,7 @@ int meter::sockets() const {
 int meter::workers() const {
     int found = 0;
     std::error_code unreadable;
-    const std::string folder = "/proc/" + std::to_string(of_) + "/task";
+    const std::string folder = "/proc/" + std::to_string(process_) + "/task";
     for (const auto& entry : std::filesystem::directory_iterator(folder, unreadable)) {
         std::string name;
         std::ifstream(entry.path() / "comm") >> name;
@@ -124,7 +124,7 @@ int meter::workers() const {
 }
 
 std::uint64_t meter::resident() const {
-    return memory_of("/proc/" + std::to_string(of_) + "/status", "VmRSS:");
+    return memory_of("/proc/" + std::to_string(process_) + "/status", "VmRSS:");
 }
 
 std::uint64_t meter::kernel_memory() { return memory_of("/proc/meminfo", "SUnreclaim:"); }

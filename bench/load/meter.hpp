@@ -20,7 +20,7 @@ struct usage {
 class meter {
 public:
     /// `counts` system calls as well, of the thread that the process began with.
-    meter(pid_t of, bool counts);
+    meter(pid_t process, bool counts);
     meter(const meter&) = delete;
     meter& operator=(const meter&) = delete;
     ~meter();
@@ -38,7 +38,7 @@ public:
     [[nodiscard]] static std::uint64_t kernel_memory();
 
 private:
-    pid_t of_;
+    pid_t process_;
     clockid_t clock_ = 0;
     int task_clock_ = -1; // exact, where the clock moves with the scheduler's ticks
     int system_calls_ = -1;

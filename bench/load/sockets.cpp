@@ -31,8 +31,8 @@ sockaddr_in loopback(std::uint32_t host, std::uint16_t port) {
 void bind_source(int fd, std::uint64_t nth) {
     const auto number = static_cast<std::uint32_t>(nth / connections_a_source % 250);
     if (number == 0) return; // 127.0.0.1, which the kernel takes by itself
-    const int on = 1;
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    const int one = 1;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     const sockaddr_in source = loopback(INADDR_LOOPBACK + number, 0);
     must(bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source) == 0, "bind");
 }
@@ -48,16 +48,16 @@ std::vector<char> random_bytes() {
 } // namespace
 
 time_ns now() {
-    timespec at{};
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return static_cast<time_ns>(at.tv_sec) * 1'000'000'000 + static_cast<time_ns>(at.tv_nsec);
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<time_ns>(time.tv_sec) * 1'000'000'000 + static_cast<time_ns>(time.tv_nsec);
 }
 
 int connect_to(std::uint16_t port, std::uint64_t nth, int receive_buffer_bytes) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     must(fd >= 0, "socket");
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (receive_buffer_bytes > 0)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
     bind_source(fd, nth);
@@ -96,8 +96,8 @@ void poller::change(int fd, std::uint32_t events, std::uint64_t index) const {
 }
 
 std::span<const epoll_event> poller::wait(time_ns until) {
-    const time_ns at = now();
-    const time_ns left = until > at ? until - at : 0;
+    const time_ns begun = now();
+    const time_ns left = until > begun ? until - begun : 0;
     const timespec timeout{static_cast<time_t>(left / 1'000'000'000),
                            static_cast<long>(left % 1'000'000'000)};
     const int count = epoll_pwait2(fd_, ready_, 256, &timeout, nullptr);

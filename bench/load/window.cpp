@@ -25,17 +25,17 @@ void window::start() {
     end_ = begin_ + length_;
 }
 
-void window::pass(time_ns at) {
-    if (phase_ == phase::warming_up && at >= begin_) {
+void window::pass(time_ns time) {
+    if (phase_ == phase::warming_up && time >= begin_) {
         phase_ = phase::measuring;
         cost_.server_before = server_.read();
         cost_.own_before = meter::read_own();
         began_ = now();
         end_ = began_ + length_;
-    } else if (phase_ == phase::measuring && at >= end_) {
-        if (latencies_.count() == 0 && at >= began_ + length_ + patience_)
+    } else if (phase_ == phase::measuring && time >= end_) {
+        if (latencies_.count() == 0 && time >= began_ + length_ + patience_)
             fail("nothing was done while it was measured");
-        end_ = at + length_;
+        end_ = time + length_;
         if (latencies_.count() == 0) return;
         phase_ = phase::over;
         cost_.server_after = server_.read();
@@ -44,25 +44,25 @@ void window::pass(time_ns at) {
     }
 }
 
-nlohmann::ordered_json to_json(const histogram& of) {
+nlohmann::ordered_json to_json(const histogram& latencies) {
     nlohmann::ordered_json made;
     for (const auto& [name, share] :
          {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}})
-        made[name] = of.quantile(share) / 1000;
-    made["max"] = static_cast<double>(of.longest()) / 1000;
-    made["buckets"] = of.filled();
+        made[name] = latencies.quantile(share) / 1000;
+    made["max"] = static_cast<double>(latencies.longest()) / 1000;
+    made["buckets"] = latencies.filled();
     return made;
 }
 
-void add_cost(nlohmann::ordered_json& to, const cost& of) {
-    const auto& [before, after, own_before, own_after] = of;
-    to["cpu_nanoseconds"] = after.cpu_nanoseconds - before.cpu_nanoseconds;
-    to["waited_nanoseconds"] = after.waited_nanoseconds - before.waited_nanoseconds;
-    to["load_cpu_nanoseconds"] = own_after.cpu_nanoseconds - own_before.cpu_nanoseconds;
-    to["load_waited_nanoseconds"] = own_after.waited_nanoseconds - own_before.waited_nanoseconds;
-    to["system_calls"] = difference(after.system_calls, before.system_calls);
-    to["operations"] = difference(after.operations, before.operations);
-    to["punts"] = difference(after.punts, before.punts);
+void add_cost(nlohmann::ordered_json& made, const cost& paid) {
+    const auto& [before, after, own_before, own_after] = paid;
+    made["cpu_nanoseconds"] = after.cpu_nanoseconds - before.cpu_nanoseconds;
+    made["waited_nanoseconds"] = after.waited_nanoseconds - before.waited_nanoseconds;
+    made["load_cpu_nanoseconds"] = own_after.cpu_nanoseconds - own_before.cpu_nanoseconds;
+    made["load_waited_nanoseconds"] = own_after.waited_nanoseconds - own_before.waited_nanoseconds;
+    made["system_calls"] = difference(after.system_calls, before.system_calls);
+    made["operations"] = difference(after.operations, before.operations);
+    made["punts"] = difference(after.punts, before.punts);
 }
 
 nlohmann::ordered_json window::report() const {

@@ -15,7 +15,7 @@ namespace load {
 struct cost {
     usage server_before, server_after, own_before, own_after;
 };
-void add_cost(nlohmann::ordered_json& to, const cost& of);
+void add_cost(nlohmann::ordered_json& made, const cost& paid);
 
 /// How long the load waits for what is due.
 inline time_ns patience(const options& given) { return static_cast<time_ns>(given.patience * 1e9); }
@@ -30,7 +30,7 @@ public:
 
     /// Takes note of the time; samples the server where the window begins and ends. It stays open
     /// until something was done in it, however long that takes.
-    void pass(time_ns at);
+    void pass(time_ns time);
     [[nodiscard]] bool open() const { return phase_ == phase::measuring; }
     [[nodiscard]] bool over() const { return phase_ == phase::over; }
     [[nodiscard]] time_ns next() const { return phase_ == phase::warming_up ? begin_ : end_; }
@@ -61,6 +61,6 @@ private:
     histogram latencies_;
 };
 
-nlohmann::ordered_json to_json(const histogram& of);
+nlohmann::ordered_json to_json(const histogram& latencies);
 
 } // namespace load

@@ -24,11 +24,12 @@ void must(bool holds, const char* what) {
 int connect_to(std::uint16_t port) {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     must(fd >= 0, "memory: socket");
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    must(::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0, "memory: connect");
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    must(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0,
+         "memory: connect");
     return fd;
 }
 

@@ -40,17 +40,17 @@ struct figures {
     double pool, heap, resident;
 };
 
-double each(std::int64_t after, std::int64_t before, const measured& of) {
-    return static_cast<double>(after - before) / of.connections;
+double each(std::int64_t after, std::int64_t before, const measured& seen) {
+    return static_cast<double>(after - before) / seen.connections;
 }
 
 // The parts that have a name here, and what is left: the server's own.
-figures figures_of(const measured& of) {
-    const bench::pool_blocks grown = of.after.pool.since(of.before.pool);
+figures figures_of(const measured& seen) {
+    const bench::pool_blocks grown = seen.after.pool.since(seen.before.pool);
     figures made{{},
-                 each(grown.bytes(), 0, of),
-                 each(of.after.heap_bytes, of.before.heap_bytes, of),
-                 each(of.after.resident_bytes, of.before.resident_bytes, of)};
+                 each(grown.bytes(), 0, seen),
+                 each(seen.after.heap_bytes, seen.before.heap_bytes, seen),
+                 each(seen.after.resident_bytes, seen.before.resident_bytes, seen)};
     double left = made.pool;
     const auto add = [&](std::string name, std::size_t footprint) {
         made.parts.push_back({std::move(name), static_cast<double>(footprint)});
@@ -59,7 +59,7 @@ figures figures_of(const measured& of) {
     add("connection: descriptor, phases, counts",
         frame_pool::footprint(sizeof(ringdown::connection)));
     add("inbox: the receive that stays armed", frame_pool::footprint(sizeof(ringdown::inbox)));
-    add("handler's frame: stream, receive, send", of.handler_bytes);
+    add("handler's frame: stream, receive, send", seen.handler_bytes);
     made.parts.push_back({"server: tracking", left});
     return made;
 }
@@ -68,41 +68,41 @@ bool agree(double one, double other, double tolerance) {
     return std::abs(one - other) <= tolerance * std::max(one, other);
 }
 
-void print_table(const figures& of, const measured& from, double limit) {
+void print_table(const figures& made, const measured& seen, double limit) {
     std::printf("user space for an idle connection, bytes (growth by %u connections)\n\n",
-                from.connections);
-    for (const part& part : of.parts)
+                seen.connections);
+    for (const part& part : made.parts)
         std::printf("%-42s %8.0f\n", part.name.c_str(), part.bytes);
-    std::printf("%-42s %8.1f\n", "all, as the pool counts blocks", of.pool);
-    std::printf("%-42s %8.1f\n", "all, as the C library's heap counts", of.heap);
-    std::printf("%-42s %8.1f\n", "all, as resident memory grew", of.resident);
+    std::printf("%-42s %8.1f\n", "all, as the pool counts blocks", made.pool);
+    std::printf("%-42s %8.1f\n", "all, as the C library's heap counts", made.heap);
+    std::printf("%-42s %8.1f\n", "all, as resident memory grew", made.resident);
     if (limit > 0) std::printf("%-42s %8.0f\n", "goal, at most", limit);
 }
 
-void print_json(const figures& of, const measured& from) {
+void print_json(const figures& shown, const measured& seen) {
     auto parts = nlohmann::ordered_json::object();
-    for (const part& part : of.parts)
+    for (const part& part : shown.parts)
         parts[part.name] = part.bytes;
-    const nlohmann::ordered_json made{{"connections", from.connections},
+    const nlohmann::ordered_json made{{"connections", seen.connections},
                                       {"parts", parts},
-                                      {"pool_bytes_each", of.pool},
-                                      {"heap_bytes_each", of.heap},
-                                      {"resident_bytes_each", of.resident}};
+                                      {"pool_bytes_each", shown.pool},
+                                      {"heap_bytes_each", shown.heap},
+                                      {"resident_bytes_each", shown.resident}};
     std::printf("%s\n", made.dump().c_str());
 }
 
-bool check(const figures& of, double limit) {
+bool check(const figures& shown, double limit) {
     bool fine = true;
     const auto complain = [&](const std::string& what) {
         std::fprintf(stderr, "memory: %s\n", what.c_str());
         fine = false;
     };
-    const bool parts = std::ranges::all_of(of.parts, [](const part& p) { return p.bytes > 0; });
+    const bool parts = std::ranges::all_of(shown.parts, [](const part& p) { return p.bytes > 0; });
     if (!parts) complain("a part takes nothing, so the parts are not what they are called");
-    if (!agree(of.pool, of.heap, heap_tolerance)) complain("pool and heap do not agree");
-    if (!agree(of.heap, of.resident, resident_tolerance))
+    if (!agree(shown.pool, shown.heap, heap_tolerance)) complain("pool and heap do not agree");
+    if (!agree(shown.heap, shown.resident, resident_tolerance))
         complain("heap and resident memory do not agree");
-    if (limit > 0 && std::max({of.pool, of.heap, of.resident}) > limit)
+    if (limit > 0 && std::max({shown.pool, shown.heap, shown.resident}) > limit)
         complain("a connection takes more than the limit of " +
                  std::to_string(static_cast<int>(limit)) + " bytes");
     return fine;
@@ -137,11 +137,11 @@ int main(int argc, char** argv) {
     if (!descriptors_for(connections)) return 2;
 
     const auto idle_time = std::chrono::nanoseconds(static_cast<std::int64_t>(idle * 1e9));
-    const measured from = bench::serve_and_look(connections, idle_time);
-    const figures made = figures_of(from);
+    const measured seen = bench::serve_and_look(connections, idle_time);
+    const figures made = figures_of(seen);
     if (json)
-        print_json(made, from);
+        print_json(made, seen);
     else
-        print_table(made, from, limit);
+        print_table(made, seen, limit);
     return check(made, limit) ? 0 : 1;
 }

@@ -18,8 +18,6 @@ constexpr auto settles_within = 20ms;
 
 class served {
 public:
-    explicit served(loop& on) : on_(on) {}
-
     /// As the guide shows it: nothing is pinned while it waits for a request.
     task<void> echo(stream peer) {
         for (;;) {
@@ -41,44 +39,44 @@ public:
     }
 
 private:
-    loop& on_;
     std::uint64_t answers_ = 0;
     std::uint64_t expected_ = 0;
     event answered_;
 };
 
-task<void> look(server& of, served& handlers, clients& others, measured& into,
+task<void> look(server& only, served& handlers, clients& others, measured& made,
                 std::uint32_t connections) {
-    const std::uint32_t first = connections - into.connections;
+    const std::uint32_t first = connections - made.connections;
     others.connect(first);
     co_await handlers.answers(first);
-    into.before = memory_use::now();
-    others.connect(into.connections);
+    made.before = memory_use::now();
+    others.connect(made.connections);
     co_await handlers.answers(connections);
-    into.after = memory_use::now();
-    co_await of.drain();
+    made.after = memory_use::now();
+    co_await only.drain();
 }
 
 } // namespace
 
 measured serve_and_look(std::uint32_t connections, std::chrono::nanoseconds idle) {
-    const auto at = std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"));
-    clients others(at->local().port());
-    loop on;
-    served handlers(on);
+    const auto listener = std::make_shared<listening_socket>(*address::parse("127.0.0.1:0"));
+    clients others(listener->local().port());
+    loop loop;
+    served handlers;
     server_options options;
     options.idle = idle;
-    server of(on, at, [&](stream peer) { return handlers.echo(std::move(peer)); }, options);
+    server only(
+        loop, listener, [&](stream peer) { return handlers.echo(std::move(peer)); }, options);
 
     measured made;
     // Enough first ones that the loop has used each of its buffers once.
-    made.connections = connections - std::max(connections / 8, on.options().buffers + 64);
+    made.connections = connections - std::max(connections / 8, loop.options().buffers + 64);
     {
         const auto nobody = pool_blocks::now();
         const auto frame = handlers.echo(stream());
         made.handler_bytes = pool_blocks::now().since(nobody).only();
     }
-    on.run(when_all(of.run(), look(of, handlers, others, made, connections)));
+    loop.run(when_all(only.run(), look(only, handlers, others, made, connections)));
     return made;
 }
 

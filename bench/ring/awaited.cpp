@@ -40,9 +40,9 @@ task<void> await_timers(std::size_t times) {
 }
 
 task<void> await_within_deadlines(std::size_t times) {
-    const loop& on = co_await current_loop{};
+    const loop& loop = co_await current_loop{};
     for (std::size_t i = 0; i < times; ++i) {
-        const auto done = co_await with_deadline(on.now() + 10s, noop());
+        const auto done = co_await with_deadline(loop.now() + 10s, noop());
         must(done.has_value(), "a deadline was not reached, and cancelled all the same");
     }
 }
@@ -52,12 +52,12 @@ struct slot {
     std::uint64_t value = 0;
 };
 
-task<void> hand_on(slot& from, slot& to, std::size_t times) {
+task<void> hand_on(slot& source, slot& target, std::size_t times) {
     for (std::size_t i = 0; i < times; ++i) {
-        (void)co_await from.filled.wait();
-        from.filled.reset();
-        to.value = from.value + 1;
-        to.filled.set();
+        (void)co_await source.filled.wait();
+        source.filled.reset();
+        target.value = source.value + 1;
+        target.filled.set();
     }
 }
 
@@ -76,8 +76,8 @@ task<void> go_round(section& counts, std::vector<slot>& slots, std::size_t times
     counts.end();
 }
 
-task<void> add_one(std::uint64_t& to) {
-    ++to;
+task<void> add_one(std::uint64_t& sum) {
+    ++sum;
     co_return;
 }
 
@@ -96,32 +96,32 @@ task<void> spawn_all(section& counts, std::size_t count) {
 } // namespace
 
 void noop_awaited(section& counts, std::size_t depth, std::size_t count) {
-    loop on;
-    on.run(side_by_side(counts, depth, count, await_noops));
+    loop loop;
+    loop.run(side_by_side(counts, depth, count, await_noops));
 }
 
 void timer_awaited(section& counts, std::size_t depth, std::size_t count) {
-    loop on;
-    on.run(side_by_side(counts, depth, count, await_timers));
+    loop loop;
+    loop.run(side_by_side(counts, depth, count, await_timers));
 }
 
 void deadline_awaited(section& counts, std::size_t depth, std::size_t count) {
-    loop on;
-    on.run(side_by_side(counts, depth, count, await_within_deadlines));
+    loop loop;
+    loop.run(side_by_side(counts, depth, count, await_within_deadlines));
 }
 
 void channel_awaited(section& counts, std::size_t depth, std::size_t count) {
     std::vector<slot> slots(depth * channel_stages);
     const std::size_t times = count / (depth * channel_stages);
-    loop on;
-    on.run(go_round(counts, slots, times));
+    loop loop;
+    loop.run(go_round(counts, slots, times));
     for (std::size_t i = 0; i < slots.size(); i += channel_stages)
         must(slots[i].value == times * channel_stages, "a value was lost on its way");
 }
 
 void spawn_awaited(section& counts, std::size_t, std::size_t count) {
-    loop on;
-    on.run(spawn_all(counts, count));
+    loop loop;
+    loop.run(spawn_all(counts, count));
 }
 
 } // namespace bench

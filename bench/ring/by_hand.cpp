@@ -64,9 +64,9 @@ struct stage {
     std::uint64_t value;
 };
 
-void hand_on(stage& from, std::vector<stage*>& ready) {
-    from.next->value = from.value + 1;
-    ready.push_back(from.next);
+void hand_on(stage& source, std::vector<stage*>& ready) {
+    source.next->value = source.value + 1;
+    ready.push_back(source.next);
 }
 
 struct spawned {
@@ -90,25 +90,25 @@ void must(bool held, const char* what) {
 void noop_by_hand(section& counts, std::size_t depth, std::size_t count) {
     raw_ring ring;
     ring.repeat(counts, depth, count, 1,
-                [](io_uring& on) { io_uring_prep_nop(io_uring_get_sqe(&on)); });
+                [](io_uring& raw) { io_uring_prep_nop(io_uring_get_sqe(&raw)); });
 }
 
 void timer_by_hand(section& counts, std::size_t depth, std::size_t count) {
     raw_ring ring;
-    ring.repeat(counts, depth, count, 1, [](io_uring& on) {
+    ring.repeat(counts, depth, count, 1, [](io_uring& raw) {
         static __kernel_timespec now{0, 0};
-        io_uring_prep_timeout(io_uring_get_sqe(&on), &now, 0, 0);
+        io_uring_prep_timeout(io_uring_get_sqe(&raw), &now, 0, 0);
     });
 }
 
 void deadline_by_hand(section& counts, std::size_t depth, std::size_t count) {
     raw_ring ring;
-    ring.repeat(counts, depth, count, 2, [](io_uring& on) {
+    ring.repeat(counts, depth, count, 2, [](io_uring& raw) {
         static __kernel_timespec later{10, 0};
-        io_uring_sqe* noop = io_uring_get_sqe(&on);
+        io_uring_sqe* noop = io_uring_get_sqe(&raw);
         io_uring_prep_nop(noop);
         noop->flags |= IOSQE_IO_LINK;
-        io_uring_prep_link_timeout(io_uring_get_sqe(&on), &later, 0);
+        io_uring_prep_link_timeout(io_uring_get_sqe(&raw), &later, 0);
     });
 }
 

@@ -83,19 +83,19 @@ double nanoseconds_of(bench::measured* what, std::size_t depth, std::size_t coun
 }
 
 // The two take turns, so that a slow moment of the machine hits both.
-void measure(row& into, std::size_t count) {
+void measure(row& row, std::size_t count) {
     // A multiple of what goes round at a time.
-    const std::size_t part = into.depth * bench::channel_stages;
+    const std::size_t part = row.depth * bench::channel_stages;
     const std::size_t whole = std::max(count / part, std::size_t{1}) * part;
-    into.hand_nanoseconds.push_back(nanoseconds_of(into.by_hand, into.depth, whole));
-    into.nanoseconds.push_back(nanoseconds_of(into.by_ringdown, into.depth, whole));
-    into.ratios.push_back(into.nanoseconds.back() / into.hand_nanoseconds.back());
+    row.hand_nanoseconds.push_back(nanoseconds_of(row.by_hand, row.depth, whole));
+    row.nanoseconds.push_back(nanoseconds_of(row.by_ringdown, row.depth, whole));
+    row.ratios.push_back(row.nanoseconds.back() / row.hand_nanoseconds.back());
 }
 
-void count_instructions(row& into) {
-    if (into.depth > 1) return;
-    into.hand_instructions = bench::count_instructions(into.by_hand);
-    if (into.hand_instructions) into.instructions = bench::count_instructions(into.by_ringdown);
+void count_instructions(row& row) {
+    if (row.depth > 1) return;
+    row.hand_instructions = bench::count_instructions(row.by_hand);
+    if (row.hand_instructions) row.instructions = bench::count_instructions(row.by_ringdown);
 }
 
 std::string text_of(const std::optional<double>& count) {

@@ -29,11 +29,11 @@ private:
     cpu_set_t before_{};
 };
 
-[[noreturn]] void run_traced(measured* of, std::size_t count) {
+[[noreturn]] void run_traced(measured* work, std::size_t count) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(1);
     section marked(true);
-    of(marked, 1, count);
+    work(marked, 1, count);
     _exit(0);
 }
 
@@ -54,9 +54,9 @@ std::optional<std::uint64_t> step_through(pid_t child) {
     }
 }
 
-std::optional<std::uint64_t> steps_of(measured* of, std::size_t count) {
+std::optional<std::uint64_t> steps_of(measured* work, std::size_t count) {
     const pid_t child = fork();
-    if (child == 0) run_traced(of, count);
+    if (child == 0) run_traced(work, count);
     if (child < 0) return {};
     const auto steps = step_through(child);
     kill(child, SIGKILL);
@@ -66,12 +66,12 @@ std::optional<std::uint64_t> steps_of(measured* of, std::size_t count) {
 
 } // namespace
 
-std::optional<double> count_instructions(measured* of) {
+std::optional<double> count_instructions(measured* work) {
     const one_cpu pinned;
     // What is not repeated, beginning and end, drops out of the difference.
     constexpr std::size_t count = 2 * channel_stages;
-    const auto once = steps_of(of, count);
-    const auto twice = steps_of(of, 2 * count);
+    const auto once = steps_of(work, count);
+    const auto twice = steps_of(work, 2 * count);
     if (!once || !twice) return {};
     return static_cast<double>(*twice - *once) / static_cast<double>(count);
 }

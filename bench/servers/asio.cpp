@@ -120,10 +120,10 @@ private:
     std::array<char, 16 * 1024> data_;
 };
 
-void accept_next(tcp::acceptor& from) {
-    from.async_accept([&from](std::error_code error, tcp::socket accepted) {
+void accept_next(tcp::acceptor& listener) {
+    listener.async_accept([&listener](std::error_code error, tcp::socket accepted) {
         if (!error) std::make_shared<session>(std::move(accepted))->start();
-        if (from.is_open()) accept_next(from);
+        if (listener.is_open()) accept_next(listener);
     });
 }
 

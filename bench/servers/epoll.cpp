@@ -99,27 +99,28 @@ private:
     }
 
     void answer(int fd) {
-        client& from = clients_[fd];
-        const ssize_t bytes = recv(fd, from.request + from.have, request_bytes - from.have, 0);
+        client& client = clients_[fd];
+        const ssize_t bytes =
+            recv(fd, client.request + client.have, request_bytes - client.have, 0);
         if (bytes <= 0) {
             if (bytes == 0 || errno != EAGAIN) close_client(fd);
             return;
         }
-        from.have += static_cast<std::size_t>(bytes);
-        if (from.have < request_bytes) return;
+        client.have += static_cast<std::size_t>(bytes);
+        if (client.have < request_bytes) return;
         if (order_.what == workload::cancel) return begin_flood(fd);
         const bool finish = finishes_first(order_.what);
         const int hold = coalesce && finish ? MSG_MORE : 0;
         // 64 bytes into an empty queue go whole or not at all.
-        if (send(fd, from.request, request_bytes, MSG_NOSIGNAL | hold) != request_bytes) {
+        if (send(fd, client.request, request_bytes, MSG_NOSIGNAL | hold) != request_bytes) {
             close_client(fd);
         } else if (finish) {
             shutdown(fd, SHUT_WR);
-            from.now = phase::finishing;
+            client.now = phase::finishing;
         } else if (order_.what == workload::churn_abort) {
             abort_client(fd);
         } else {
-            from.now = phase::finishing; // the peer's FIN is answered by the close
+            client.now = phase::finishing; // the peer's FIN is answered by the close
         }
     }
 
@@ -138,18 +139,19 @@ private:
 
     // Told to stop, it resets with the flood half sent.
     void flood_on(int fd, std::uint32_t events) {
-        client& to = clients_[fd];
+        client& client = clients_[fd];
         if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
             const ssize_t bytes = recv(fd, buffer_, sizeof buffer_, 0);
             if (bytes == 0 || (bytes < 0 && errno != EAGAIN)) return close_client(fd);
-            to.have += bytes < 0 ? 0 : static_cast<std::size_t>(bytes);
-            if (to.have >= request_bytes) return abort_client(fd);
+            client.have += bytes < 0 ? 0 : static_cast<std::size_t>(bytes);
+            if (client.have >= request_bytes) return abort_client(fd);
         }
-        if (!(events & EPOLLOUT) || to.flooded == flood_bytes) return;
-        const ssize_t sent = send(fd, flood() + to.flooded, flood_bytes - to.flooded, MSG_NOSIGNAL);
+        if (!(events & EPOLLOUT) || client.flooded == flood_bytes) return;
+        const ssize_t sent =
+            send(fd, flood() + client.flooded, flood_bytes - client.flooded, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN) return close_client(fd);
-        to.flooded += sent < 0 ? 0 : static_cast<std::size_t>(sent);
-        if (to.flooded == flood_bytes) watch(EPOLL_CTL_MOD, fd, EPOLLIN);
+        client.flooded += sent < 0 ? 0 : static_cast<std::size_t>(sent);
+        if (client.flooded == flood_bytes) watch(EPOLL_CTL_MOD, fd, EPOLLIN);
     }
 
     void discard(int fd) {

@@ -103,10 +103,10 @@ private:
         if (done.res < 0) return;
         const int fd = done.res;
         if (clients_.size() <= static_cast<std::size_t>(fd)) clients_.resize(fd * 2);
-        client& from = clients_[fd];
-        from.now = phase::serving;
-        from.peer_ended = false;
-        from.have = from.sent = 0;
+        client& client = clients_[fd];
+        client.now = phase::serving;
+        client.peer_ended = false;
+        client.have = client.sent = 0;
         ++open_;
         receive(fd);
         if (stopping_) finish(fd);
@@ -115,56 +115,56 @@ private:
     // One that stays armed sees the peer's FIN without another submission. Before an abort nothing
     // may be in flight, and an upload is better dropped than received.
     void receive(int fd) {
-        client& from = clients_[fd];
+        client& client = clients_[fd];
         io_uring_sqe* sqe = entry();
         if (echoes(order_.what) || order_.what == workload::churn_server_first ||
             order_.what == workload::churn_client_first || order_.what == workload::cancel)
             io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
         else
-            io_uring_prep_recv(sqe, fd, nullptr, request_bytes - from.have, 0);
+            io_uring_prep_recv(sqe, fd, nullptr, request_bytes - client.have, 0);
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = provided_buffers::group;
         tag(sqe, event::received, fd);
-        from.receiving = true;
+        client.receiving = true;
     }
 
     void received(int fd, const io_uring_cqe& done) {
-        client& from = clients_[fd];
-        from.receiving = done.flags & IORING_CQE_F_MORE;
+        client& client = clients_[fd];
+        client.receiving = done.flags & IORING_CQE_F_MORE;
         if (done.res > 0) {
             const auto id = static_cast<std::uint16_t>(done.flags >> IORING_CQE_BUFFER_SHIFT);
             take(fd, {id, static_cast<std::uint32_t>(done.res)});
-            if (!from.receiving && from.have < request_bytes) receive(fd);
+            if (!client.receiving && client.have < request_bytes) receive(fd);
         } else if (done.res == -ENOBUFS) {
-            from.receiving = true;
+            client.receiving = true;
             starved_.push_back(fd);
-        } else if (!from.receiving) {
-            from.peer_ended = true;
+        } else if (!client.receiving) {
+            client.peer_ended = true;
             close_when_joined(fd);
         }
     }
 
     void take(int fd, buffer_queue::filled data) {
-        client& from = clients_[fd];
-        if (from.now == phase::flooding) {
+        client& client = clients_[fd];
+        if (client.now == phase::flooding) {
             buffers_.give_back(data.id);
-            from.have += data.bytes;
-            if (from.have >= request_bytes) abort(fd); // both operations end by it
-        } else if (from.now == phase::finishing || from.have == request_bytes) {
+            client.have += data.bytes;
+            if (client.have >= request_bytes) abort(fd); // both operations end by it
+        } else if (client.now == phase::finishing || client.have == request_bytes) {
             buffers_.give_back(data.id);
         } else if (echoes(order_.what)) {
-            from.queued.push(data);
-            if (!from.sending) send_next(fd);
+            client.queued.push(data);
+            if (!client.sending) send_next(fd);
         } else {
-            const auto wanted = request_bytes - from.have;
+            const auto wanted = request_bytes - client.have;
             const auto bytes = data.bytes < wanted ? data.bytes : wanted;
-            std::memcpy(from.request + from.have, buffers_.at(data.id), bytes);
-            from.have += static_cast<std::uint32_t>(bytes);
+            std::memcpy(client.request + client.have, buffers_.at(data.id), bytes);
+            client.have += static_cast<std::uint32_t>(bytes);
             buffers_.give_back(data.id);
-            if (from.have == request_bytes && order_.what == workload::cancel)
+            if (client.have == request_bytes && order_.what == workload::cancel)
                 begin_flood(fd);
-            else if (from.have == request_bytes)
-                send(fd, from.request, request_bytes,
+            else if (client.have == request_bytes)
+                send(fd, client.request, request_bytes,
                      coalesce && finishes_first(order_.what) ? MSG_MORE : 0);
         }
     }
@@ -176,9 +176,9 @@ private:
     }
 
     void send_next(int fd) {
-        const client& to = clients_[fd];
-        const auto& [id, bytes] = to.queued.front();
-        send(fd, buffers_.at(id) + to.sent, bytes - to.sent, 0);
+        const client& client = clients_[fd];
+        const auto& [id, bytes] = client.queued.front();
+        send(fd, buffers_.at(id) + client.sent, bytes - client.sent, 0);
     }
 
     void send(int fd, const char* data, std::size_t bytes, int flags) {
@@ -189,12 +189,12 @@ private:
     }
 
     void sent(int fd, int result) {
-        client& to = clients_[fd];
-        to.sending = false;
+        client& client = clients_[fd];
+        client.sending = false;
         if (echoes(order_.what))
             echoed(fd, result);
-        else if (to.now == phase::flooding)
-            to.peer_ended = true; // it was reset, by whomever
+        else if (client.now == phase::flooding)
+            client.peer_ended = true; // it was reset, by whomever
         else if (result != static_cast<int>(request_bytes))
             shutdown(fd, SHUT_RDWR);
         else
@@ -203,25 +203,25 @@ private:
     }
 
     void echoed(int fd, int result) {
-        client& to = clients_[fd];
+        client& client = clients_[fd];
         if (result < 0) {
-            while (!to.queued.empty())
-                pop(to);
+            while (!client.queued.empty())
+                pop(client);
             shutdown(fd, SHUT_RDWR);
             return;
         }
-        to.sent += static_cast<std::uint32_t>(result);
-        if (to.sent == to.queued.front().bytes) pop(to);
-        if (!to.queued.empty())
+        client.sent += static_cast<std::uint32_t>(result);
+        if (client.sent == client.queued.front().bytes) pop(client);
+        if (!client.queued.empty())
             send_next(fd);
-        else if (stopping_ && to.now == phase::serving)
+        else if (stopping_ && client.now == phase::serving)
             finish(fd);
     }
 
-    void pop(client& from) {
-        buffers_.give_back(from.queued.front().id);
-        from.queued.pop();
-        from.sent = 0;
+    void pop(client& client) {
+        buffers_.give_back(client.queued.front().id);
+        client.queued.pop();
+        client.sent = 0;
     }
 
     void answered(int fd) {

@@ -34,8 +34,8 @@ struct client {
 client* clients = nullptr;
 
 client& client_of(uv_stream_t* stream) { return *reinterpret_cast<client*>(stream); }
-uv_stream_t* stream_of(client& of) { return reinterpret_cast<uv_stream_t*>(&of.handle); }
-uv_handle_t* handle_of(client& of) { return reinterpret_cast<uv_handle_t*>(&of.handle); }
+uv_stream_t* stream_of(client& client) { return reinterpret_cast<uv_stream_t*>(&client.handle); }
+uv_handle_t* handle_of(client& client) { return reinterpret_cast<uv_handle_t*>(&client.handle); }
 
 void forget(uv_handle_t* closed) {
     auto* gone = reinterpret_cast<client*>(closed);
@@ -60,73 +60,73 @@ struct queued_write {
 
 void written(uv_write_t* done, int status) {
     auto* write = reinterpret_cast<queued_write*>(done);
-    client& to = client_of(done->handle);
-    --to.writing;
-    if (status < 0) close_client(to);
+    client& client = client_of(done->handle);
+    --client.writing;
+    if (status < 0) close_client(client);
     delete write;
 }
 
-void send(client& to, const char* data, std::size_t bytes) {
+void send(client& client, const char* data, std::size_t bytes) {
     uv_buf_t whole = uv_buf_init(const_cast<char*>(data), static_cast<unsigned>(bytes));
-    const int sent = to.writing > 0 ? 0 : uv_try_write(stream_of(to), &whole, 1);
+    const int sent = client.writing > 0 ? 0 : uv_try_write(stream_of(client), &whole, 1);
     const std::size_t gone = sent < 0 ? 0 : static_cast<std::size_t>(sent);
     if (gone == bytes) return;
-    if (sent < 0 && sent != UV_EAGAIN) return close_client(to);
+    if (sent < 0 && sent != UV_EAGAIN) return close_client(client);
     auto* rest = new queued_write{{}, std::vector<char>(data + gone, data + bytes)};
     uv_buf_t left = uv_buf_init(rest->data.data(), static_cast<unsigned>(rest->data.size()));
-    ++to.writing;
-    uv_write(&rest->request, stream_of(to), &left, 1, written);
+    ++client.writing;
+    uv_write(&rest->request, stream_of(client), &left, 1, written);
 }
 
 // Told to stop, it resets with a write queued and reading going on.
-void flood_until_told(client& to, std::size_t told) {
-    to.told += told;
+void flood_until_told(client& client, std::size_t told) {
+    client.told += told;
     if (told == 0) {
         uv_buf_t all = uv_buf_init(const_cast<char*>(flood()), flood_bytes);
-        uv_write(&to.flood_request, stream_of(to), &all, 1, nullptr);
-    } else if (to.told >= request_bytes && !uv_is_closing(handle_of(to))) {
-        uv_tcp_close_reset(&to.handle, forget);
+        uv_write(&client.flood_request, stream_of(client), &all, 1, nullptr);
+    } else if (client.told >= request_bytes && !uv_is_closing(handle_of(client))) {
+        uv_tcp_close_reset(&client.handle, forget);
     }
 }
 
-void answer(client& from, const char* data, std::size_t bytes) {
-    const std::size_t wanted = request_bytes - from.have;
-    if (wanted == 0 && given.what == workload::cancel) return flood_until_told(from, bytes);
+void answer(client& client, const char* data, std::size_t bytes) {
+    const std::size_t wanted = request_bytes - client.have;
+    if (wanted == 0 && given.what == workload::cancel) return flood_until_told(client, bytes);
     const std::size_t taken = bytes < wanted ? bytes : wanted;
-    std::memcpy(from.request + from.have, data, taken);
-    from.have += taken;
-    if (from.have < request_bytes || taken == 0) return;
-    if (given.what == workload::cancel) return flood_until_told(from, 0);
-    send(from, from.request, request_bytes);
-    if (finishes_first(given.what)) finish(from);
-    if (given.what == workload::churn_abort) uv_tcp_close_reset(&from.handle, forget);
+    std::memcpy(client.request + client.have, data, taken);
+    client.have += taken;
+    if (client.have < request_bytes || taken == 0) return;
+    if (given.what == workload::cancel) return flood_until_told(client, 0);
+    send(client, client.request, request_bytes);
+    if (finishes_first(given.what)) finish(client);
+    if (given.what == workload::churn_abort) uv_tcp_close_reset(&client.handle, forget);
 }
 
 void received(uv_stream_t* stream, ssize_t bytes, const uv_buf_t* buffer) {
-    client& from = client_of(stream);
+    client& client = client_of(stream);
     if (bytes < 0)
-        close_client(from);
-    else if (from.finishing || bytes == 0)
+        close_client(client);
+    else if (client.finishing || bytes == 0)
         return;
     else if (echoes(given.what))
-        send(from, buffer->base, static_cast<std::size_t>(bytes));
+        send(client, buffer->base, static_cast<std::size_t>(bytes));
     else
-        answer(from, buffer->base, static_cast<std::size_t>(bytes));
+        answer(client, buffer->base, static_cast<std::size_t>(bytes));
 }
 
 void lend(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
     *buffer = uv_buf_init(shared_buffer, sizeof shared_buffer);
 }
 
-void accept_one(uv_stream_t* from, int status) {
+void accept_one(uv_stream_t* listening, int status) {
     if (status < 0) return;
     auto* accepted = new client;
-    uv_tcp_init(from->loop, &accepted->handle);
+    uv_tcp_init(listening->loop, &accepted->handle);
     accepted->next = clients;
     accepted->previous = &clients;
     if (clients) clients->previous = &accepted->next;
     clients = accepted;
-    if (uv_accept(from, stream_of(*accepted)) != 0) return close_client(*accepted);
+    if (uv_accept(listening, stream_of(*accepted)) != 0) return close_client(*accepted);
     uv_read_start(stream_of(*accepted), lend, received);
     if (stopping) finish(*accepted);
 }

@@ -35,11 +35,11 @@ task<void> echo(stream peer) {
 
 using request = std::array<std::byte, request_bytes>;
 
-task<bool> receive(stream& peer, std::span<std::byte> into) {
-    while (!into.empty()) {
-        const auto bytes = co_await peer.recv(into);
+task<bool> receive(stream& peer, std::span<std::byte> room) {
+    while (!room.empty()) {
+        const auto bytes = co_await peer.recv(room);
         if (!bytes) co_return false;
-        into = into.subspan(*bytes);
+        room = room.subspan(*bytes);
     }
     co_return true;
 }
@@ -75,14 +75,14 @@ task<void> answer_and_abort(stream peer) {
     co_await abort_close(peer);
 }
 
-task<void> send_flood(stream& to) {
+task<void> send_flood(stream& peer) {
     const std::span flood(servers::flood(), servers::flood_bytes);
-    (void)co_await to.send(std::as_bytes(flood));
+    (void)co_await peer.send(std::as_bytes(flood));
 }
 
-task<void> receive_more(stream& from) {
+task<void> receive_more(stream& peer) {
     request more;
-    (void)co_await from.recv(more);
+    (void)co_await peer.recv(more);
 }
 
 // Told to stop, it resets with a send and a receive under way.
@@ -133,8 +133,8 @@ int main(int argc, char** argv) {
     auto listens = given.what == servers::workload::cancel
                        ? std::make_shared<listening_socket>(servers::listen_on(given, 0))
                        : std::make_shared<listening_socket>(*where);
-    loop on;
+    loop loop;
     signals told({SIGTERM, SIGINT});
-    server only(on, std::move(listens), handler_of(given.what));
-    on.run(when_all(only.run(), drain_when_told(only, told, servers::drains(given.what))));
+    server only(loop, std::move(listens), handler_of(given.what));
+    loop.run(when_all(only.run(), drain_when_told(only, told, servers::drains(given.what))));
 }

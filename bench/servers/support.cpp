@@ -86,18 +86,18 @@ const char* flood() {
 int listen_on(const order& given, int socket_flags) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | socket_flags, 0);
     must(fd >= 0, "socket");
-    const int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const int one = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (given.what == workload::cancel) {
         flood(); // made before anybody asks
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &flood_buffer_bytes, sizeof flood_buffer_bytes);
     }
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    at.sin_port = htons(given.port);
-    must(bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0, "bind");
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(given.port);
+    must(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0, "bind");
     must(listen(fd, 4096) == 0, "listen");
     return fd;
 }
