@@ -81,15 +81,28 @@ void connection::note_closed() noexcept {
     unlink();
 }
 
+void connection::unfollow(connection_follower& follower) noexcept {
+    if (last_follower_ == &follower) {
+        last_follower_ = follower.before();
+        return;
+    }
+    auto* later = last_follower_;
+    while (later && later->before() != &follower)
+        later = later->before();
+    if (later) later->set_before(follower.before());
+}
+
 bool connection::marked_idle() const noexcept {
-    return followers_.any([](const connection_follower& each) { return each.marked_idle(); });
+    for (const auto* each = last_follower_; each; each = each->before())
+        if (each->marked_idle()) return true;
+    return false;
 }
 
 void connection::note_end_told() noexcept {
     if (end_told()) return;
-    const bool early = expects_goodbye_ || followers_.any([](const connection_follower& each) {
-        return each.expects_more();
-    });
+    bool early = expects_goodbye_;
+    for (const auto* each = last_follower_; each; each = each->before())
+        early = early || each->expects_more();
     told_ = early ? told_end::truncated : told_end::whole;
 }
 

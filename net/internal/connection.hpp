@@ -261,18 +261,24 @@ public:
     /// The application has set SO_LINGER, which endings must not depend on.
     void note_linger() noexcept { linger_set_ = true; }
     [[nodiscard]] bool linger_set() const noexcept { return linger_set_; }
-    /// Whoever follows last comes first in this list.
-    void follow(connection_follower& follower) noexcept { followers_.push_front(follower); }
-    [[nodiscard]] auto& followers() noexcept { return followers_; }
+    void follow(connection_follower& follower) noexcept {
+        follower.set_before(last_follower_);
+        last_follower_ = &follower;
+    }
+    /// For one that goes before the connection does.
+    void unfollow(connection_follower& follower) noexcept;
+    [[nodiscard]] connection_follower* last_follower() const noexcept { return last_follower_; }
     [[nodiscard]] bool marked_idle() const noexcept;
 
-    /// The descriptor is released: gives each follower to `tell`. Destroys the block unless
-    /// something still refers to it.
+    /// The descriptor is released: gives each follower to `tell`, the last to come first. Destroys
+    /// the block unless something still refers to it.
     template <class Tell>
     void closed(Tell tell) noexcept {
         note_closed();
-        while (!followers_.empty())
-            tell(followers_.pop_front());
+        while (connection_follower* told = last_follower_) {
+            last_follower_ = told->before();
+            tell(*told);
+        }
         if (references_ == 0) delete this;
     }
 
@@ -348,7 +354,7 @@ private:
     byte_counts bytes_;
     intrusive_list<connection_operation, connection> in_flight_;
     send_queue sends_;
-    intrusive_list<connection_follower, connection_follower> followers_;
+    connection_follower* last_follower_ = nullptr;
     // Once a lease was asked for, everything is received through the inbox.
     union {
         connection_operation* receive_ = nullptr; // in flight, into the application's buffer

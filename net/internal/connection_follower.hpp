@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include <ringdown/net/address.hpp>
+#include <ringdown/runtime/internal/assert.hpp>
 #include <ringdown/runtime/internal/intrusive_list.hpp>
 
 // What a connection tells, and whom: how the storeys above take part without net/ knowing them.
@@ -23,8 +23,18 @@ public:
 /// makes of the connection, and overrides what it wants to know.
 ///
 /// What they are told at the end is the business of whoever ends connections.
-class connection_follower : public list_hook<connection_follower> {
+/// They stand in a chain, whoever came last in front. The first to come needs no place in it.
+class connection_follower {
 public:
+    /// Who came before it.
+    /// @{
+    [[nodiscard]] virtual connection_follower* before() const noexcept { return nullptr; }
+    virtual void set_before(connection_follower* earlier) noexcept {
+        require(!earlier, "a follower without a place in the chain came to a connection that has "
+                          "one already; make it a `later_follower`");
+    }
+    /// @}
+
     /// The handler waits for a request of which it has received nothing; or it does no longer. May
     /// end the connection.
     virtual void mark_idle(bool) noexcept {}
@@ -40,6 +50,20 @@ public:
 
 protected:
     ~connection_follower() = default;
+};
+
+/// One that may come when others follow already.
+template <class Follower>
+class later_follower : public Follower {
+public:
+    [[nodiscard]] connection_follower* before() const noexcept final { return before_; }
+    void set_before(connection_follower* earlier) noexcept final { before_ = earlier; }
+
+protected:
+    ~later_follower() = default;
+
+private:
+    connection_follower* before_ = nullptr;
 };
 
 /// Tells the followers of a connection what its handler says.

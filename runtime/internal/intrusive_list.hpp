@@ -62,14 +62,6 @@ public:
         end_.previous_ = &place;
     }
 
-    void push_front(T& item) noexcept {
-        hook& place = item;
-        place.next_ = end_.next_;
-        place.previous_ = &end_;
-        end_.next_->previous_ = &place;
-        end_.next_ = &place;
-    }
-
     T& pop_front() noexcept {
         T& item = front();
         static_cast<hook&>(item).unlink();
@@ -94,14 +86,6 @@ public:
             visit(owner(at));
             at = next;
         }
-    }
-
-    /// True if `ask` answers true for one of the members.
-    template <class Ask>
-    [[nodiscard]] bool any(Ask ask) const {
-        for (const hook* at = end_.next_; at != &end_; at = at->next_)
-            if (ask(static_cast<const T&>(*at))) return true;
-        return false;
     }
 
     /// The member behind `item`, or null at the end.

@@ -40,10 +40,13 @@ public:
     const teardown_report& await_resume() const noexcept { return state_->report(); }
 
 private:
-    class state final : public pooled, public waiting, private report_sink {
+    class state final : public pooled, public waiting, private later_follower<report_sink> {
     public:
         state(connection& ended, const ending_request& request, form how) noexcept
             : ended_(ended), request_(request), form_(how) {}
+        ~state() {
+            if (!report_) ended_->unfollow(*this);
+        }
 
         bool wait(std::coroutine_handle<> task, strand* strand);
         [[nodiscard]] const teardown_report& report() const noexcept { return *report_; }

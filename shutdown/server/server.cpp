@@ -169,7 +169,7 @@ task<void> server::conclude(tracked& handled, std::exception_ptr failure) {
 }
 
 void server::report(std::unique_ptr<tracked> closed) noexcept {
-    const teardown_report& report = *closed->report();
+    const teardown_report& report = closed->report();
     counters_.add(report);
     if (options_.on_report) on_.call_back(options_.on_report, report);
 }

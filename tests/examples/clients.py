@@ -65,7 +65,7 @@ def send_beside(client, data, times=1, finish=False):
     return thread
 
 
-def fill(client, quiet=0.6):
+def fill(client, quiet=0.15):
     """Sends until nothing more goes for that long; returns how many bytes went."""
     client.setblocking(False)
     block, went = bytes(1 << 16), 0

@@ -54,7 +54,7 @@ class Draining(Case):
                 idle = server.connect()
                 round_trip(idle)
                 stuck = server.connect(receive_buffer=8192)
-                fill(stuck)
+                fill(stuck, quiet=0.6) # the server may be slow to take it
                 server.ask_to_end(which)
                 totals = server.ended()
                 self.assert_lasted(server.last_report_at() - server.signaled_at, 0.4,

@@ -66,7 +66,7 @@ class Fallbacks(Case):
                 round_trip(gone)
                 name = name_of(gone)
                 reset(gone)
-                fill(stuck)
+                fill(stuck, quiet=0.6) # the server may be slow to take it
                 round_trip(idle)
                 self.assert_report(server.report_of(name_of(whole)), ending='graceful',
                                    sent_bytes=2 * MIB, received_bytes=2 * MIB)

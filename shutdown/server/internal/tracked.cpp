@@ -21,6 +21,7 @@ server::tracked::tracked(server& server, connection& served, loop::time_point ac
 }
 
 server::tracked::~tracked() {
+    served_->unfollow(*this);
     --by_.open_;
     by_.connection_closed_.set();
     list_hook<tracked>::unlink();
@@ -31,7 +32,7 @@ void server::tracked::child_finished(std::coroutine_handle<> handler,
                                      std::exception_ptr failure) noexcept {
     handler.destroy();
     scope& inside = *by_.handlers_; // a drain that found a connection waiting runs no handler
-    if (failure || !report_) {
+    if (failure || !reported_) {
         inside.spawn(by_.conclude(*this, std::move(failure))); // and may be over with this
         inside.leave();
         return;

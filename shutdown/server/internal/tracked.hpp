@@ -3,6 +3,7 @@
 #include <memory>
 
 #include <ringdown/runtime/internal/frame_pool.hpp>
+#include <ringdown/shutdown/ending/internal/ending.hpp>
 #include <ringdown/shutdown/ending/internal/report_sink.hpp>
 #include <ringdown/shutdown/server/internal/activity.hpp>
 #include <ringdown/shutdown/server/internal/handler_mark.hpp>
@@ -28,14 +29,16 @@ public:
     /// The handler has ended.
     void handled() noexcept { handled_ = true; }
     /// Once the connection is closed.
-    [[nodiscard]] const teardown_report* report() const noexcept { return report_; }
+    [[nodiscard]] const teardown_report& report() const noexcept {
+        return *ending::report_of(*served_);
+    }
     /// It has been named as a straggler.
     /// @{
     void straggle() noexcept { straggles_ = true; }
     [[nodiscard]] bool straggles() const noexcept { return straggles_; }
     /// @}
     /// True when it only waits for its report to be made.
-    [[nodiscard]] bool over() const noexcept { return handled_ && report_; }
+    [[nodiscard]] bool over() const noexcept { return handled_ && reported_; }
     [[nodiscard]] connection_snapshot now(loop::time_point at) noexcept {
         return snapshot_of(*served_, at - accepted_at_);
     }
@@ -61,7 +64,8 @@ public:
 private:
     void child_finished(std::coroutine_handle<> handler,
                         std::exception_ptr failure) noexcept override;
-    void reported(const teardown_report& report) noexcept override { report_ = &report; }
+    // The report stays with the connection, and a pointer would cost each idle one memory.
+    void reported(const teardown_report&) noexcept override { reported_ = true; }
     void mark_idle(bool idle) noexcept override;
     void note_requests(bool in_progress) noexcept override { mark_.set_requests(in_progress); }
     bool set_idle(std::chrono::nanoseconds time) override;
@@ -69,10 +73,10 @@ private:
     server& by_;
     connection_ref served_;
     loop::time_point accepted_at_;
-    std::unique_ptr<idle_limit> limit_; // null while it has no idle time
-    const teardown_report* report_ = nullptr;
-    handler_mark mark_;
+    std::unique_ptr<idle_limit> limit_;       // null while it has no idle time
+    [[no_unique_address]] handler_mark mark_; // the bits below fill it up
     bool handled_ = false;
+    bool reported_ = false;
     bool straggles_ = false;
 };
 

@@ -99,7 +99,7 @@ std::string_view name(session_event value) noexcept;
 /// What a session's handle, its requests and its operations share.
 ///
 /// Kept by references, and by the connection until that is closed.
-class session_state final : public pooled, public list_hook<session_group>, private report_sink {
+class session_state final : public pooled, public list_hook<session_group>, private later_follower<report_sink> {
 public:
     session_state(stream stream, session_role role, const session_policy& when_peer_ends);
 

@@ -44,6 +44,7 @@ std::string row(const outcome& of) {
 // Keeps the mark and the idle time of a connection, as a server does.
 class server_of_one final : public report_sink {
 public:
+    ~server_of_one() { served_->unfollow(*this); }
     server_of_one(stream& served, const ending_request& when_idle)
         : served_(state_of(served)), limit_(*served_, mark_, when_idle, idle_time) {
         served_->follow(*this);
