@@ -3,14 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <ringdown/net/internal/acceptor.hpp>
 #include <ringdown/net/internal/handshakes.hpp>
 #include <ringdown/net/internal/message_receive.hpp>
-#include <ringdown/runtime/deadline.hpp>
-#include <ringdown/runtime/poll.hpp>
 #include <ringdown/runtime/sleep.hpp>
 
 namespace ringdown {
@@ -63,7 +58,10 @@ listener::listener(loop& loop, std::shared_ptr<listening_socket> from, std::size
     from_->accepting().join(self_, static_cast<std::ptrdiff_t>(ahead_));
 }
 
-listener::~listener() { close(); }
+listener::~listener() {
+    close();
+    if (!over_.happened()) accepting_->forget_over();
+}
 
 std::optional<stream> listener::next_accepted() {
     if (handed_out_ == waiting_.size()) return {};
@@ -206,10 +204,10 @@ task<result<void>> listener::hand_over() {
     co_return emptied;
 }
 
-// An accept that may not be made, or for which there is no descriptor, says nothing of the queue.
 task<bool> listener::somebody_waits() {
-    const auto polled = co_await with_deadline(on_.now(), poll(from_->descriptor(), POLLIN));
-    co_return polled || polled.error() != errc::deadline_passed;
+    accepting_->ask();
+    co_await none_in_flight();
+    co_return phase_ == phase::stopping && accepting_->somebody_waits();
 }
 
 task<result<void>> listener::empty_queue() {
@@ -254,8 +252,10 @@ void listener::close() noexcept {
         take(fd);
     // So that what accepts sees whether it is the last to have it.
     from_.reset();
-    std::exchange(accepting_, nullptr)->disown();
+    accepting_->disown(over_);
     changed_.set();
 }
+
+task<void> listener::join() { co_await over_.join(); }
 
 } // namespace ringdown

@@ -195,6 +195,14 @@ public:
     /// accepts from the socket. Connections that were accepted are still handed out.
     void close() noexcept;
 
+    /// After `stop`, `hand_over` or `close`: waits until nothing of it is in flight on the socket,
+    /// which then is closed, where newcomers are refused and no other loop accepts from it.
+    ///
+    /// An accept that was woken as it was cancelled may still bring a connection by then. That is
+    /// another loop's, or is reset.
+    /// Cancellation: none; it does not wait for anything but the kernel.
+    task<void> join();
+
     [[nodiscard]] const address& local() const noexcept { return local_; }
     /// Connections that became its own so far, handed out or not.
     [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
@@ -222,7 +230,8 @@ private:
     std::shared_ptr<listening_socket> from_;
     address local_;
     accept_group::member self_;
-    acceptor* accepting_ = nullptr;
+    acceptor* accepting_ = nullptr; // gone when `over_` has happened
+    event over_;
     std::vector<stream> waiting_;
     std::size_t handed_out_ = 0; // of `waiting_`
     std::size_t ahead_;

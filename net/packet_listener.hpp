@@ -21,6 +21,7 @@ public:
     using listener::accepted;
     using listener::close;
     using listener::denied_by;
+    using listener::join;
     using listener::limit;
     using listener::local;
     using listener::refuse;

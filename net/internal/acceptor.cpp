@@ -1,9 +1,11 @@
 #include <ringdown/net/internal/acceptor.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <ringdown/net/listener.hpp>
@@ -18,14 +20,16 @@ constexpr std::size_t singles_max = 16;
 
 class acceptor::operation final : public pooled, public ring_operation {
 public:
-    operation(acceptor& owner, bool multishot) noexcept
-        : ring_operation("accept"), owner_(owner), multishot_(multishot) {}
+    operation(acceptor& owner, kind what) noexcept
+        : ring_operation(what == kind::question ? "poll" : "accept"), owner_(owner), what_(what) {}
 
     void arm() {
         ++owner_.in_flight_;
         submit(owner_.loop_, [this](io_uring_sqe& sqe) {
             const int fd = owner_.from_->descriptor();
-            if (multishot_)
+            if (what_ == kind::question)
+                io_uring_prep_poll_add(&sqe, fd, POLLIN);
+            else if (what_ == kind::multishot)
                 io_uring_prep_multishot_accept(&sqe, fd, nullptr, nullptr, SOCK_CLOEXEC);
             else
                 io_uring_prep_accept(&sqe, fd, nullptr, nullptr, SOCK_CLOEXEC);
@@ -35,7 +39,7 @@ public:
     /// One that looks at the queue because somebody may wait there whom nobody is woken for.
     void note_look() noexcept { looks_ = true; }
     [[nodiscard]] bool take_look() noexcept { return std::exchange(looks_, false); }
-    [[nodiscard]] bool multishot() const noexcept { return multishot_; }
+    [[nodiscard]] kind what() const noexcept { return what_; }
 
 private:
     // The kernel does not find an accept that is woken in the breath of its submission. When
@@ -74,14 +78,14 @@ private:
 
     acceptor& owner_;
     cancellation cancellation_{*this};
-    bool multishot_;
+    kind what_;
     bool looks_ = false;
 };
 
 acceptor::acceptor(loop& accepting, listener& owner, std::shared_ptr<listening_socket> from,
                    accept_group::member self)
     : loop_(accepting), owner_(&owner), from_(std::move(from)), self_(std::move(self)),
-      multishot_(std::make_unique<operation>(*this, true)) {
+      multishot_(std::make_unique<operation>(*this, kind::multishot)) {
     if (!from_->join())
         throw std::system_error(make_error_code(errc::ending),
                                 "cannot accept from " + from_->local().text() +
@@ -153,7 +157,15 @@ bool acceptor::sweep() {
     return in_flight_ > 0;
 }
 
+// An accept that may not be made, or for which there is no descriptor, says nothing of the queue.
+void acceptor::ask() {
+    if (!list_hook<resident>::linked()) loop_.admit(*this);
+    if (!question_) question_ = std::make_unique<operation>(*this, kind::question);
+    question_->arm();
+}
+
 void acceptor::cancel() {
+    if (question_) question_->cancel();
     multishot_->cancel();
     for (auto& each : singles_)
         each->cancel();
@@ -163,12 +175,13 @@ acceptor::operation& acceptor::idle_operation() {
     const auto idle =
         std::ranges::find_if(singles_, [](const auto& each) { return !each->in_flight(); });
     if (idle != singles_.end()) return **idle;
-    return *singles_.emplace_back(std::make_unique<operation>(*this, false));
+    return *singles_.emplace_back(std::make_unique<operation>(*this, kind::single));
 }
 
 void acceptor::completed(operation& which, int result) noexcept {
     if (!which.in_flight()) --in_flight_;
-    const bool reserved = !which.multishot();
+    if (which.what() == kind::question) return answered(result);
+    const bool reserved = which.what() == kind::single;
     const bool looked = which.take_look();
     bool kept = false;
     if (result >= 0) {
@@ -188,6 +201,13 @@ void acceptor::completed(operation& which, int result) noexcept {
         owner_->wake();
     else if (kept)
         reset(result);
+    finish_if_idle();
+}
+
+// A poll that fails leaves it open.
+void acceptor::answered(int result) noexcept {
+    somebody_waits_ = result != -ECANCELED;
+    if (owner_) owner_->wake();
     finish_if_idle();
 }
 
@@ -215,11 +235,14 @@ void acceptor::finish() noexcept {
         ending_ = false;
         return;
     }
+    event* const over = over_;
     delete this;
+    if (over) over->set();
 }
 
-void acceptor::disown() {
+void acceptor::disown(event& over) {
     owner_ = nullptr;
+    over_ = &over;
     list_hook<resident>::unlink();
     if (!in_flight()) return finish();
     loop_.admit(*this);
