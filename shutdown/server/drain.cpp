@@ -119,6 +119,7 @@ task<void> server::stop_accepting(drain_run& run) {
     run.stopping = nullptr;
     if (!left_to_others) note_refusal(run);
     listener_.close();
+    co_await listener_.join();
     run.stopped = true;
     run.stir();
 }

@@ -116,6 +116,7 @@ task<result<void>> server::accept_all(scope& inside) {
     accepting_ = false;
     stop_listening();
     serve_accepted(on_.now(), inside);
+    co_await listener_.join();
     // An abort cancels what accepts, too.
     if (end != errc::ending && phase_ < server_phase::aborting) co_return std::unexpected(end);
     co_return result<void>{};

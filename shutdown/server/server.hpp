@@ -102,8 +102,9 @@ public:
     ///
     /// Where who waits in the queue cannot be accepted for want of descriptors or memory, idle
     /// connections are ended and the others told at once, whatever the policy's times are; the
-    /// queue is served with what they held. The listening socket is closed when no server that
-    /// shares it accepts any more, unless it is handed over, also when the program keeps it.
+    /// queue is served with what they held. When it answers, nothing of this server accepts any
+    /// more, and the listening socket is closed, also when the program keeps it, unless it is
+    /// handed over or a server that shares it still accepts.
     /// A connection is idle when its handler marked it so (`stream::mark_idle`) and no byte of a
     /// request has arrived, be it in the kernel. One that is marked later is ended then.
     /// A second call escalates: it aborts at once, and both calls are answered, alike. Once
