@@ -68,7 +68,7 @@ void discarder::prepare(io_uring_sqe& sqe) noexcept {
     // The cap may be the largest number that there is; one more would be 0, which reads nothing and
     // looks like the peer's FIN.
     const std::uint64_t allowed = free_ ? discard_at_once : bytes_max_ - counted();
-    const std::uint64_t bytes = std::min(allowed, discard_at_once - 1) + 1;
+    const std::uint64_t bytes = std::min(allowed, discard_at_once) + 1;
     if (target().traits().drops_uncopied) {
         io_uring_prep_recv(&sqe, fd, nullptr, bytes, MSG_TRUNC);
     } else {
@@ -85,13 +85,14 @@ void discarder::count(std::uint64_t bytes) noexcept {
 
 void discarder::settled(completion what) noexcept {
     connection& connection = target();
-    const bool empty_packet = what.result == 0 && message_ && holds_message(what.result, *message_);
-    if (what.result > 0 || empty_packet) {
+    const bool dropped = message_ ? holds_message(what.result, *message_) : what.result > 0;
+    if (dropped) {
         count(static_cast<std::uint64_t>(what.result));
     } else if (what.result == 0) {
         connection.note_nothing_received(what);
+        const bool ended = connection.end_errno() == 0 && connection.life() < life_phase::aborting;
         // With bytes dropped, nobody knows whether the message that they belong to was whole.
-        if (!dropped_any_ && connection.end_errno() == 0) connection.note_end_told();
+        if (ended && !dropped_any_) connection.note_end_told();
     } else if (what.result != -ECANCELED && what.result != -EINTR) {
         connection.note_error(what.result);
         if (connection.end_errno() == 0 && !stopped_) error_ = system_error(what.result);

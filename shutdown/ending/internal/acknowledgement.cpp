@@ -58,7 +58,11 @@ void acknowledgement::ask() {
 }
 
 void acknowledgement::answered(completion what) noexcept {
-    if (connection_.sending() != sending_phase::fin_sent || stopped_ || what.result < 0) return;
+    if (connection_.sending() != sending_phase::fin_sent || stopped_) return;
+    if (what.result < 0) {
+        refused();
+        return;
+    }
     // The queue may have emptied because the peer has closed and thrown it away: a reset.
     if (!connection_.traits().counts_acknowledgements) take_sample(connection_);
     if (connection_.end_errno() != 0) return;
@@ -71,6 +75,12 @@ void acknowledgement::answered(completion what) noexcept {
         connection_.ended_first() == first_end::local)
         crossed_ = true;
     watch();
+}
+
+// Where the kernel does not tell what is queued, the count of acknowledged bytes may tell instead.
+void acknowledgement::refused() noexcept {
+    look(connection_.on().seen_at());
+    if (awaited() && connection_.end_errno() == 0) watch();
 }
 
 void acknowledgement::watch() {
@@ -95,7 +105,7 @@ void acknowledgement::watch_answered(completion what) noexcept {
 void acknowledgement::note_through(std::uint64_t through, time_point at) noexcept {
     const bool moved = through_ != through;
     through_ = through;
-    if (moved) moved_at_ = std::max(moved_at_, at);
+    if (moved) moved_at_ = at;
 }
 
 void acknowledgement::look(time_point now) noexcept {
@@ -112,7 +122,7 @@ void acknowledgement::look(time_point now) noexcept {
     // It came with the last acknowledgement at the latest. The first look only knows that age.
     note_through(sample.acknowledged,
                  now - std::chrono::milliseconds(sample.acknowledgement_age_ms));
-    if (connection_.sending() == sending_phase::fin_sent && sample.taken &&
+    if (connection_.sending() == sending_phase::fin_sent &&
         sample.acknowledged > connection_.bytes().sent)
         connection_.enter(sending_phase::fin_acknowledged);
 }
@@ -133,7 +143,7 @@ acknowledgement::time_point acknowledgement::next_look(time_point now,
 
 bool fin_is_acknowledged(connection& connection) noexcept {
     if (connection.sending() != sending_phase::fin_sent)
-        return connection.sending() > sending_phase::fin_sent;
+        return connection.sending() == sending_phase::fin_acknowledged;
     return connection.traits().counts_acknowledgements && queue_is_counted(connection) &&
            queued_bytes(connection) == 0;
 }

@@ -47,6 +47,7 @@ private:
     void ask();
     void watch();
     void answered(completion what) noexcept;
+    void refused() noexcept;
     void watch_answered(completion what) noexcept;
     void note_through(std::uint64_t through, time_point at) noexcept;
 

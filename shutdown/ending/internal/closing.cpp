@@ -27,8 +27,8 @@ void ask_peer_name(connection& connection) {
 
 std::uint64_t unread_bytes(connection& connection) noexcept {
     int bytes = 0;
-    const int refused = connection.on().calls().ioctl(connection.descriptor(), SIOCINQ, bytes);
-    return refused < 0 || bytes < 0 ? 0 : static_cast<std::uint64_t>(bytes);
+    connection.on().calls().ioctl(connection.descriptor(), SIOCINQ, bytes); // refused: none
+    return static_cast<std::uint64_t>(bytes);
 }
 
 closing::closing(connection& connection) noexcept
@@ -81,12 +81,10 @@ void closing::count_unread() noexcept {
     reset_by_unread_ = resets_ && bytes > 0;
 }
 
-void closing::closed(completion what) noexcept {
-    if (what.result < 0) error_ = system_error(what.result);
-}
+void closing::closed(completion what) noexcept { error_ = system_error(what.result); }
 
 std::error_code closing::error() const noexcept {
-    return !error_ && resets_ && refused_ != 0 ? system_error(-refused_) : error_;
+    return !error_ && resets_ ? system_error(-refused_) : error_;
 }
 
 void closing::hand_out() noexcept {

@@ -7,8 +7,8 @@ namespace ringdown {
 using namespace std::chrono_literals;
 
 patience::patience(const ending_policy& limits, time_point asked_at, bool waits_for_peer) noexcept
-    : deadline_(later(asked_at, limits.within)), progress_at_(asked_at), idle_(limits.idle),
-      waits_for_peer_(waits_for_peer) {
+    : deadline_(later(asked_at, limits.within)), progress_at_(asked_at),
+      idle_(std::max<std::chrono::nanoseconds>(limits.idle, 0ns)), waits_for_peer_(waits_for_peer) {
     if (limits.deadline) tighten(*limits.deadline);
 }
 
