@@ -124,6 +124,7 @@ public:
     /// that is ending, and receives nothing. It must not wait for the end. An ending that becomes
     /// an abort, by its deadline or otherwise, cancels it, and does not wait for it. An exception
     /// that leaves it makes the ending an abort (cause `error`) and is thrown by the loop's run.
+    /// So does an ending that begins while the loop does not run, where nothing can be said.
     /// @{
     void on_farewell(std::span<const std::byte> bytes);
     void on_farewell(task<void> say);

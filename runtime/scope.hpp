@@ -97,7 +97,8 @@ private:
 /// Runs `body(scope)`, a coroutine, and every task that it spawns; ends when all of them have.
 ///
 /// Answers what `body` answers. When `body` throws, the scope is cancelled and joined first.
-/// Lifetime: `body` is kept until then, so it may capture.
+/// Lifetime: `body` is kept until then, so it may capture. What it declares inside ends when it
+/// returns, as in any function: a task that it spawned may be running still, and uses none of that.
 template <class Body>
 auto with_scope(Body body) -> std::invoke_result_t<Body&, scope&> {
     using answer = typename std::invoke_result_t<Body&, scope&>::value_type;

@@ -183,6 +183,28 @@ std::error_code connection::refuses_receiving() const noexcept {
     return {};
 }
 
+void connection::note_fin_refused() noexcept {
+    if (ended_first_ == first_end::local)
+        ended_first_ = end_errno_ != 0 ? first_end::peer : first_end::none;
+}
+
+void connection::stop_sends() noexcept {
+    sends_stopped_ = true;
+    sends_.refuse_waiting();
+}
+
+bool connection::note_continued() noexcept {
+    if (!cut_short()) return false;
+    extras_->continued_bytes = std::exchange(extras_->cut_bytes, 0);
+    bytes_.handed -= extras_->continued_bytes;
+    return true;
+}
+
+void connection::note_not_continued() noexcept {
+    bytes_.handed += extras_->continued_bytes;
+    extras_->cut_bytes = extras_->continued_bytes;
+}
+
 farewell& connection::make_farewell() {
     auto& last_words = need_extras().last_words;
     if (!last_words) last_words = std::make_unique<farewell>();

@@ -11,6 +11,7 @@
 #include <ringdown/net/internal/abandoned.hpp>
 #include <ringdown/net/internal/connection_follower.hpp>
 #include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/net/internal/connection_origin.hpp>
 #include <ringdown/net/internal/discard.hpp>
 #include <ringdown/net/internal/farewell.hpp>
 #include <ringdown/net/internal/fin.hpp>
@@ -18,6 +19,7 @@
 #include <ringdown/net/internal/phases.hpp>
 #include <ringdown/net/internal/send_queue.hpp>
 #include <ringdown/net/transport.hpp>
+#include <ringdown/runtime/internal/counted_ref.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 #include <ringdown/runtime/loop.hpp>
 
@@ -31,14 +33,7 @@ class inbox;
 /// Owned by its loop, which keeps it until the descriptor is closed; streams are handles to it.
 class connection final : public pooled, public resident {
 public:
-    struct origin {
-        transport_traits traits = transports::tcp;
-        address peer; ///< AF_UNSPEC where it is not known yet.
-        bool ipv6 = false;
-        /// What the kernel's count of acknowledged bytes stood at for a sent count of 0: SYN is
-        /// counted for the side that connected.
-        std::uint64_t acknowledged_before = 0;
-    };
+    using origin = connection_origin;
 
     /// Takes the descriptor over.
     static connection& adopt(loop& loop, int fd, const origin& from);
@@ -119,17 +114,11 @@ public:
     /// Which end was first is known when FIN is issued, not when the kernel has answered.
     /// @{
     void note_fin_issued() noexcept { note_first(first_end::local); }
-    void note_fin_refused() noexcept {
-        if (ended_first_ == first_end::local)
-            ended_first_ = end_errno_ != 0 ? first_end::peer : first_end::none;
-    }
+    void note_fin_refused() noexcept;
     /// @}
     /// Nothing more is to go out: a send of which a part was accepted does not go on.
     /// @{
-    void stop_sends() noexcept {
-        sends_stopped_ = true;
-        sends_.refuse_waiting();
-    }
+    void stop_sends() noexcept;
     [[nodiscard]] bool sends_stopped() const noexcept { return sends_stopped_; }
     /// @}
     /// What the application is told of a failed operation.
@@ -144,16 +133,8 @@ public:
     void note_cut(std::uint64_t bytes) noexcept { need_extras().cut_bytes = bytes; }
     /// True when the new send takes over such bytes; until one of them went, it may fail and have
     /// continued nothing. There is one such send at a time.
-    bool note_continued() noexcept {
-        if (!cut_short()) return false;
-        extras_->continued_bytes = std::exchange(extras_->cut_bytes, 0);
-        bytes_.handed -= extras_->continued_bytes;
-        return true;
-    }
-    void note_not_continued() noexcept {
-        bytes_.handed += extras_->continued_bytes;
-        extras_->cut_bytes = extras_->continued_bytes;
-    }
+    bool note_continued() noexcept;
+    void note_not_continued() noexcept;
     [[nodiscard]] bool cut_short() const noexcept { return extras_ && extras_->cut_bytes > 0; }
     /// @}
 
@@ -245,10 +226,6 @@ public:
 
     /// What a destroyed stream does.
     void abandon() noexcept;
-    struct drop_policy {
-        drop_action action = drop_action::abort;
-        std::chrono::nanoseconds within{0}; ///< Deadline of `drop_action::finish`.
-    };
     void when_dropped(const drop_policy& policy) noexcept { need_extras().dropped = policy; }
     [[nodiscard]] drop_policy when_dropped() const noexcept {
         return extras_ ? extras_->dropped : drop_policy{};
@@ -367,29 +344,7 @@ inline loop& connection_operation::ring_loop() const noexcept { return connectio
 
 inline void connection_operation::track() noexcept { connection_.in_flight_.push_back(*this); }
 
-/// A counted reference to a connection's state block.
-class connection_ref {
-public:
-    connection_ref() noexcept = default;
-    explicit connection_ref(connection& connection) noexcept : to_(&connection) { to_->retain(); }
-    connection_ref(const connection_ref& other) noexcept : to_(other.to_) {
-        if (to_) to_->retain();
-    }
-    connection_ref(connection_ref&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
-    connection_ref& operator=(connection_ref other) noexcept {
-        std::swap(to_, other.to_);
-        return *this;
-    }
-    ~connection_ref() {
-        if (to_) to_->release();
-    }
-
-    explicit operator bool() const noexcept { return to_ != nullptr; }
-    connection& operator*() const noexcept { return *to_; }
-    connection* operator->() const noexcept { return to_; }
-
-private:
-    connection* to_ = nullptr;
-};
+/// Keeps a connection's state block.
+using connection_ref = counted_ref<connection>;
 
 } // namespace ringdown

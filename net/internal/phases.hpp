@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 namespace ringdown {
@@ -51,6 +52,12 @@ enum class first_end : std::uint8_t { none, local, peer };
 enum class drop_action : std::uint8_t {
     abort,  ///< RST: a FIN after a truncated answer would look complete to the peer.
     finish, ///< A graceful ending in the background.
+};
+
+/// The same, and how long it may take.
+struct drop_policy {
+    drop_action action = drop_action::abort;
+    std::chrono::nanoseconds within{0}; ///< Deadline of `drop_action::finish`.
 };
 
 constexpr bool legal(sending_phase from, sending_phase to) noexcept {

@@ -81,11 +81,11 @@ TEST_CASE("governed_by: a task and what it awaits are cancelled by that node, an
                 auto deeper = []() -> task<result<void>> { co_return co_await sleep_for(1h); };
                 ended = co_await deeper();
             };
+            auto beside = [&]() -> task<void> {
+                const auto slept = co_await sleep_for(from_above ? 1h : 0h);
+                goes_on = slept.has_value();
+            };
             co_await with_scope([&](scope& inside) -> task<void> {
-                auto beside = [&]() -> task<void> {
-                    const auto slept = co_await sleep_for(from_above ? 1h : 0h);
-                    goes_on = slept.has_value();
-                };
                 inside.spawn(body());
                 inside.spawn(beside());
                 co_await noop();

@@ -11,6 +11,7 @@
 
 #include <ringdown/net/stream.hpp>
 #include <ringdown/runtime/event.hpp>
+#include <ringdown/runtime/internal/counted_ref.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 #include <ringdown/shutdown/ending/internal/report_sink.hpp>
 #include <ringdown/shutdown/ending/policy.hpp>
@@ -99,7 +100,9 @@ std::string_view name(session_event value) noexcept;
 /// What a session's handle, its requests and its operations share.
 ///
 /// Kept by references, and by the connection until that is closed.
-class session_state final : public pooled, public list_hook<session_group>, private later_follower<report_sink> {
+class session_state final : public pooled,
+                            public list_hook<session_group>,
+                            private later_follower<report_sink> {
 public:
     session_state(stream stream, session_role role, const session_policy& when_peer_ends);
 
@@ -190,29 +193,7 @@ private:
     std::unique_ptr<newcomer> newcomer_; // until the shutdown begins
 };
 
-/// A counted reference to a session's state.
-class session_ref {
-public:
-    session_ref() noexcept = default;
-    explicit session_ref(session_state& to) noexcept : to_(&to) { to_->retain(); }
-    session_ref(const session_ref& other) noexcept : to_(other.to_) {
-        if (to_) to_->retain();
-    }
-    session_ref(session_ref&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
-    session_ref& operator=(session_ref other) noexcept {
-        std::swap(to_, other.to_);
-        return *this;
-    }
-    ~session_ref() {
-        if (to_) to_->release();
-    }
-
-    explicit operator bool() const noexcept { return to_ != nullptr; }
-    session_state& operator*() const noexcept { return *to_; }
-    session_state* operator->() const noexcept { return to_; }
-
-private:
-    session_state* to_ = nullptr;
-};
+/// Keeps a session's state.
+using session_ref = counted_ref<session_state>;
 
 } // namespace ringdown

@@ -127,7 +127,7 @@ TEST_CASE("farewell: a session says it behind its last answer") {
     });
 }
 
-TEST_CASE("farewell: an abort says none, and neither does what is behind a hole") {
+TEST_CASE("farewell: an abort says none") {
     run([](rig& at) -> task<void> {
         auto [aborted, of_aborted] = at.connect();
         bool said = false;
@@ -142,6 +142,41 @@ TEST_CASE("farewell: an abort says none, and neither does what is behind a hole"
         CHECK(!said);
         at.check_resets(1);
     });
+}
+
+TEST_CASE("farewell: none is said behind a send that was cut short") {
+    run([](rig& at) -> task<void> {
+        auto [ours, theirs] = at.connect({.our_send_buffer = 4096, .their_receive_buffer = 4096});
+        ours.on_farewell(text("goodbye"));
+        const std::vector<std::byte> large(8 << 20);
+        const sent cut = co_await with_deadline(at.on.now() + 20ms, ours.send(large));
+        CHECK(cut.error == std::errc::operation_canceled);
+        REQUIRE(cut.bytes > 0);
+        const teardown_report report = co_await graceful_close(ours);
+        CHECK(report.cause == teardown_cause::canceled);
+        CHECK(report.ending == actual_ending::degraded);
+        CHECK(report.sent_bytes == cut.bytes);
+        at.check_resets(1);
+    });
+}
+
+TEST_CASE(
+    "farewell: an ending begun while the loop does not run resets instead of a FIN without it") {
+    std::vector<teardown_report> reports;
+    raw_pair pair = tcp_pair();
+    loop on;
+    ledger(on).on_report([&](const teardown_report& each) { reports.push_back(each); });
+    {
+        auto ours = adopt(on, pair.ours);
+        REQUIRE(ours);
+        ours->on_drop(drop_action::finish, 5s);
+        ours->on_farewell([]() -> task<void> { co_return; }());
+    }
+    on.run([]() -> task<void> { co_await sleep_for(1ms); }());
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0].ending == actual_ending::degraded);
+    CHECK(reports[0].cause == teardown_cause::error);
+    CHECK(pair.theirs.read_to_end().error == ECONNRESET);
 }
 
 TEST_CASE("farewell: released connections and FINs of the application's own go without") {
