@@ -1,6 +1,5 @@
 #pragma once
 
-#include <coroutine>
 #include <optional>
 #include <span>
 #include <utility>
@@ -8,6 +7,7 @@
 #include <ringdown/net/internal/message_receive.hpp>
 #include <ringdown/net/internal/send.hpp>
 #include <ringdown/net/socket_handle.hpp>
+#include <ringdown/runtime/internal/awaitable_operation.hpp>
 
 namespace ringdown {
 
@@ -48,24 +48,21 @@ private:
 };
 
 /// Sends one datagram. Made by `datagram_socket::send` and `send_to`.
-class [[nodiscard]] send_datagram_operation final : public connection_operation, public waiting {
+class [[nodiscard]] send_datagram_operation final
+    : public connection_operation,
+      public waiting,
+      public awaitable_operation<send_datagram_operation> {
 public:
     send_datagram_operation(connection& connection, std::span<const std::byte> data,
                             std::optional<address> to = {}) noexcept;
 
-    bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!suspend(task, task.promise().governing())) {
-            outcome_.error = canceled();
-            return false;
-        }
-        return begin();
-    }
     sent await_resume() const noexcept { return outcome_; }
 
 private:
+    friend awaitable_operation<send_datagram_operation>;
+
     bool begin();
+    void answer_canceled() noexcept { outcome_.error = canceled(); }
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
 

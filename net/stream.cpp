@@ -17,6 +17,14 @@ task<result<void>> stream::shutdown_both(std::uint64_t discard_bytes_max) {
     co_return co_await shutdown_send();
 }
 
+result<void> stream::use_layer(std::unique_ptr<layer> beneath) {
+    connection& connection = state();
+    if (connection.life() != life_phase::open)
+        return std::unexpected(make_error_code(errc::ending));
+    connection.use_layer(std::move(beneath));
+    return {};
+}
+
 void stream::mark_idle(bool idle) noexcept { tell_idle(state(), idle); }
 
 bool stream::set_idle(std::chrono::nanoseconds time) { return tell_idle_time(state(), time); }

@@ -5,11 +5,13 @@
 #include <climits>
 #include <concepts>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string_view>
 
 #include <ringdown/net/internal/receive.hpp>
 #include <ringdown/net/internal/send.hpp>
+#include <ringdown/net/layer.hpp>
 #include <ringdown/net/socket_handle.hpp>
 
 namespace ringdown {
@@ -147,6 +149,14 @@ public:
     /// longer. May be called at any time and again. Answers false where no server serves the
     /// connection: then nobody keeps the time.
     bool set_idle(std::chrono::nanoseconds time);
+
+    /// Puts a layer between this stream and its socket: from now on what is sent goes through it,
+    /// and what is received comes out of it (`layer`).
+    ///
+    /// Nothing may be under way on the stream, nor received and not taken (assertions). A
+    /// `release` hands out the socket without the layer: what it has received and not given to the
+    /// application is lost. Errors: `errc::ending` when the connection is being ended.
+    result<void> use_layer(std::unique_ptr<layer> beneath);
 
 private:
     friend class idle_mark;

@@ -64,19 +64,23 @@ bool buffer_pool::pick(std::uint16_t& id) noexcept {
 
 // Where memory has run out the buffer stays away after all.
 std::uint32_t buffer_pool::keep_copy(std::uint16_t id, std::size_t bytes) noexcept {
-    std::uint32_t copy = id;
+    std::uint32_t kept = id;
+    if (copy(std::span(memory(id), bytes), kept)) give_back(id);
+    return kept;
+}
+
+bool buffer_pool::copy(std::span<const std::byte> bytes, std::uint32_t& id) noexcept {
     try {
-        auto block = std::make_unique_for_overwrite<std::byte[]>(bytes);
+        auto block = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
         if (unused_.empty()) make_place();
-        copy = unused_.back();
+        id = unused_.back();
         unused_.pop_back();
-        std::memcpy(block.get(), memory(id), bytes);
-        copies_[copy - count_] = std::move(block);
+        std::memcpy(block.get(), bytes.data(), bytes.size());
+        copies_[id - count_] = std::move(block);
+        return true;
     } catch (const std::bad_alloc&) {
-        return id;
+        return false;
     }
-    give_back(id);
-    return copy;
 }
 
 // For one copy more; that it comes back needs no memory.

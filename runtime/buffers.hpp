@@ -97,6 +97,8 @@ public:
     std::uint32_t keep(std::uint16_t id, std::size_t bytes) noexcept {
         return is_short() ? keep_copy(id, bytes) : id;
     }
+    /// Keeps these bytes, which are no buffer's. False where memory has run out.
+    bool copy(std::span<const std::byte> bytes, std::uint32_t& id) noexcept;
     /// Of a buffer, or of a copy: these have the numbers from `count` on.
     [[nodiscard]] std::byte* memory(std::uint32_t id) noexcept {
         if (id >= count_) [[unlikely]]

@@ -20,6 +20,8 @@ public:
             return "the limit of connections is reached";
         case errc::no_disconnect_data:
             return "the transport carries no disconnect data";
+        case errc::truncated:
+            return "the stream was cut: its end came without a goodbye";
         }
         return "unknown ringdown error";
     }

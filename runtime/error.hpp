@@ -20,6 +20,7 @@ enum class errc {
     deadline_passed,    ///< The time given to the operation is over.
     connection_limit,   ///< As many connections are open as are allowed at a time.
     no_disconnect_data, ///< Neither TCP nor unix streams carry data with a disconnect.
+    truncated,          ///< The peer's FIN came without the goodbye of its layer.
 };
 
 const std::error_category& error_category() noexcept;

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <concepts>
-#include <coroutine>
 #include <optional>
 #include <utility>
 
 #include <ringdown/runtime/cancellation.hpp>
 #include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/internal/awaitable_operation.hpp>
 #include <ringdown/runtime/internal/ring_operation.hpp>
 #include <ringdown/runtime/loop.hpp>
 
@@ -33,19 +33,19 @@ concept answers_in_place = requires(D& d, loop& loop) {
 ///
 /// Cancellation: the kernel is asked to end it; a result that it had achieved is returned.
 template <operation_descriptor Descriptor>
-class [[nodiscard]] operation final : public ring_operation, public waiting {
+class [[nodiscard]] operation final : public ring_operation,
+                                      public waiting,
+                                      public awaitable_operation<operation<Descriptor>> {
 public:
     explicit operation(Descriptor descriptor) noexcept
         : ring_operation(Descriptor::name), descriptor_(std::move(descriptor)) {}
 
-    bool await_ready() const noexcept { return false; }
+    auto await_resume() { return descriptor_.decode(last_); }
 
-    template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!suspend(task, task.promise().governing())) {
-            last_ = {-ECANCELED, 0};
-            return false;
-        }
+private:
+    friend awaitable_operation<operation>;
+
+    bool begin() {
         if constexpr (answers_in_place<Descriptor>) {
             if (const std::optional<int> answer = descriptor_.in_place(task_loop())) {
                 stay();
@@ -56,10 +56,7 @@ public:
         submit(task_loop(), [this](io_uring_sqe& sqe) { descriptor_.prepare(sqe); });
         return true;
     }
-
-    auto await_resume() { return descriptor_.decode(last_); }
-
-private:
+    void answer_canceled() noexcept { last_ = {-ECANCELED, 0}; }
     void cancel(cancel_reason) noexcept override { request_cancel(task_loop()); }
 
     void completed(completion what) noexcept override {

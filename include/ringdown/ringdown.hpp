@@ -4,6 +4,7 @@
 #include <ringdown/net/address.hpp>
 #include <ringdown/net/connect.hpp>
 #include <ringdown/net/datagram.hpp>
+#include <ringdown/net/layer.hpp>
 #include <ringdown/net/listener.hpp>
 #include <ringdown/net/packet_listener.hpp>
 #include <ringdown/net/packet_stream.hpp>

@@ -10,6 +10,7 @@
 #include <ringdown/net/internal/discard.hpp>
 #include <ringdown/net/internal/fin.hpp>
 #include <ringdown/net/internal/inbox.hpp>
+#include <ringdown/net/internal/layered.hpp>
 #include <ringdown/net/internal/message_receive.hpp>
 #include <ringdown/net/internal/peer_name.hpp>
 #include <ringdown/net/internal/tcp_state.hpp>
@@ -57,6 +58,7 @@ connection::connection(loop& loop, int fd, const origin& from) noexcept
 connection::extras::~extras() {
     delete at_end;
     delete ending;
+    delete beneath;
 }
 
 connection::~connection() {
@@ -100,10 +102,15 @@ bool connection::marked_idle() const noexcept {
 
 void connection::note_end_told() noexcept {
     if (end_told()) return;
-    bool early = expects_goodbye_;
+    bool early = expects_goodbye_ || goodbye_missing();
     for (const auto* each = last_follower_; each; each = each->before())
         early = early || each->expects_more();
     told_ = early ? told_end::truncated : told_end::whole;
+}
+
+bool connection::truncated() const noexcept {
+    if (end_told()) return told_ == told_end::truncated;
+    return receiving_ == receiving_phase::finished && goodbye_missing();
 }
 
 void connection::release() noexcept {
@@ -191,6 +198,7 @@ void connection::note_fin_refused() noexcept {
 void connection::stop_sends() noexcept {
     sends_stopped_ = true;
     sends_.refuse_waiting();
+    if (layered* beneath = own_layer()) beneath->stop();
 }
 
 bool connection::note_continued() noexcept {
@@ -265,6 +273,40 @@ inbox& connection::make_inbox() {
         through_inbox_ = true;
     }
     return *inbox_;
+}
+
+void connection::use_layer(std::unique_ptr<layer> beneath) {
+    require(!has_layer_, "a stream was given a second layer");
+    require(all_sent(), "a stream was given a layer while it sent; await its sends first");
+    inbox& through = make_inbox();
+    need_extras().beneath = new layered(*this, std::move(beneath));
+    has_layer_ = true;
+    extras_->beneath->begin();
+    through.begin_layer();
+}
+
+bool connection::goodbye_missing() const noexcept {
+    return has_layer_ && !extras_->beneath->peer_said_goodbye();
+}
+
+std::uint64_t connection::wire_sent() const noexcept {
+    return has_layer_ ? extras_->beneath->wire_sent() : bytes_.sent;
+}
+
+std::uint64_t connection::wire_received() const noexcept {
+    return has_layer_ ? extras_->beneath->wire_received() : bytes_.received + bytes_.discarded;
+}
+
+std::uint64_t connection::acknowledged(std::uint64_t wire) const noexcept {
+    return has_layer_ ? extras_->beneath->acknowledged(wire) : wire;
+}
+
+std::error_code connection::layer_error() const noexcept {
+    return has_layer_ ? extras_->beneath->error() : std::error_code();
+}
+
+bool connection::all_sent() const noexcept {
+    return sends_.empty() && (!has_layer_ || extras_->beneath->all_sent());
 }
 
 void connection::stop_receiving(std::uint64_t discard_bytes_max) {

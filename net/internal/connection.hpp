@@ -26,6 +26,8 @@
 namespace ringdown {
 
 class inbox;
+class layer;
+class layered;
 
 /// The state block of a socket, connected or for datagrams: descriptor, phases, operations in
 /// flight, bytes.
@@ -166,7 +168,7 @@ public:
     /// @{
     void note_end_told() noexcept;
     [[nodiscard]] bool end_told() const noexcept { return told_ != told_end::none; }
-    [[nodiscard]] bool truncated() const noexcept { return told_ == told_end::truncated; }
+    [[nodiscard]] bool truncated() const noexcept;
     /// @}
 
     /// Once it was requested.
@@ -188,6 +190,31 @@ public:
         return extras_ ? extras_->ending : nullptr;
     }
     void set_ending(ending_driver& driver) noexcept;
+
+    /// What lies between the stream and the socket, if anything does. Where it does, bytes of the
+    /// wire are not the application's, and only the former are the kernel's to count.
+    /// @{
+    void use_layer(std::unique_ptr<layer> beneath);
+    [[nodiscard]] layered* own_layer() const noexcept {
+        return has_layer_ ? extras_->beneath : nullptr;
+    }
+    [[nodiscard]] std::uint64_t wire_sent() const noexcept;
+    /// Taken from the socket, whoever got it.
+    [[nodiscard]] std::uint64_t wire_received() const noexcept;
+    /// Bytes of the application among so many of the wire, and FIN, that the peer's kernel has.
+    [[nodiscard]] std::uint64_t acknowledged(std::uint64_t wire) const noexcept;
+    /// Bytes went with the socket that nobody had taken. What a layer would have made of them
+    /// nobody knows.
+    void note_lost_unread(std::uint64_t wire) noexcept {
+        if (!has_layer_) bytes_.discarded += wire;
+    }
+    /// Why a layer cannot go on with what the peer sends; empty while it can.
+    [[nodiscard]] std::error_code layer_error() const noexcept;
+    /// A layer has not received the peer's goodbye.
+    [[nodiscard]] bool goodbye_missing() const noexcept;
+    /// Nothing is on its way out, or waits to be.
+    [[nodiscard]] bool all_sent() const noexcept;
+    /// @}
 
     [[nodiscard]] inbox* own_inbox() const noexcept { return through_inbox_ ? inbox_ : nullptr; }
     inbox& make_inbox();
@@ -284,6 +311,7 @@ private:
         intrusive_list<change_watcher, change_watcher> looking;
         std::unique_ptr<change_watcher> at_peer_end;
         std::unique_ptr<farewell> last_words;
+        layered* beneath = nullptr;
         drop_policy dropped;
         std::uint64_t cut_bytes = 0;
         std::uint64_t continued_bytes = 0;
@@ -328,6 +356,7 @@ private:
     bool says_farewell_ : 1 = false;
     bool expects_goodbye_ : 1 = false;
     bool sends_stopped_ : 1 = false;
+    bool has_layer_ : 1 = false;
     byte_counts bytes_;
     intrusive_list<connection_operation, connection> in_flight_;
     send_queue sends_;

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include <ringdown/net/internal/connection.hpp>
+#include <ringdown/net/internal/layered.hpp>
 #include <ringdown/net/internal/message_receive.hpp>
 
 namespace ringdown {
@@ -30,18 +31,21 @@ discarder::discarder(connection& connection) noexcept
 }
 
 void discarder::set_limit(std::uint64_t bytes_max) noexcept {
-    counts_from_ = target().bytes().discarded;
+    counts_from_ = count_of_cap();
     bytes_max_ = bytes_max;
 }
 
 void discarder::set_free(bool free) noexcept {
-    counts_from_ = target().bytes().discarded;
+    counts_from_ = count_of_cap();
     free_ = free;
 }
 
-std::uint64_t discarder::counted() const noexcept {
-    return target().bytes().discarded - counts_from_;
+// Above a layer the cap is of what comes over the wire: records can be empty.
+std::uint64_t discarder::count_of_cap() const noexcept {
+    return target().own_layer() ? target().wire_received() : target().bytes().discarded;
 }
+
+std::uint64_t discarder::counted() const noexcept { return count_of_cap() - counts_from_; }
 
 void discarder::look() noexcept {
     if (over_limit())
@@ -69,12 +73,21 @@ void discarder::prepare(io_uring_sqe& sqe) noexcept {
     // looks like the peer's FIN.
     const std::uint64_t allowed = free_ ? discard_at_once : bytes_max_ - counted();
     const std::uint64_t bytes = std::min(allowed, discard_at_once) + 1;
-    if (target().traits().drops_uncopied) {
+    if (layered* beneath = target().own_layer()) {
+        const auto into = beneath->discard_buffer();
+        io_uring_prep_recv(&sqe, fd, into.data(), std::min(bytes, into.size()), 0);
+    } else if (target().traits().drops_uncopied) {
         io_uring_prep_recv(&sqe, fd, nullptr, bytes, MSG_TRUNC);
     } else {
         auto& into = ring_loop().service<discard_buffer>().bytes;
         io_uring_prep_recv(&sqe, fd, into, std::min(bytes, sizeof into), 0);
     }
+}
+
+// Bytes of the wire, of which a layer knows how many were the application's.
+void discarder::dropped(std::uint64_t bytes) noexcept {
+    layered* beneath = target().own_layer();
+    count(beneath ? beneath->discard(bytes) : bytes);
 }
 
 void discarder::count(std::uint64_t bytes) noexcept {
@@ -85,9 +98,9 @@ void discarder::count(std::uint64_t bytes) noexcept {
 
 void discarder::settled(completion what) noexcept {
     connection& connection = target();
-    const bool dropped = message_ ? holds_message(what.result, *message_) : what.result > 0;
-    if (dropped) {
-        count(static_cast<std::uint64_t>(what.result));
+    const bool any = message_ ? holds_message(what.result, *message_) : what.result > 0;
+    if (any) {
+        dropped(static_cast<std::uint64_t>(what.result));
     } else if (what.result == 0) {
         connection.note_nothing_received(what);
         const bool ended = connection.end_errno() == 0 && connection.life() < life_phase::aborting;
@@ -99,14 +112,23 @@ void discarder::settled(completion what) noexcept {
     }
 }
 
+int discarder::receive_now() noexcept {
+    system_calls& calls = ring_loop().calls();
+    const int fd = target().descriptor();
+    if (layered* beneath = target().own_layer()) {
+        const auto into = beneath->discard_buffer();
+        return calls.recv(fd, into.data(), into.size(), MSG_DONTWAIT);
+    }
+    return calls.recv(fd, nullptr, discard_at_once, MSG_TRUNC | MSG_DONTWAIT);
+}
+
 void discarder::drop_now() noexcept {
     for (int left = discards_at_the_close; left > 0; --left) {
-        const int dropped = ring_loop().calls().recv(target().descriptor(), nullptr,
-                                                     discard_at_once, MSG_TRUNC | MSG_DONTWAIT);
-        if (dropped == 0) target().note_end_of_stream();
-        if (dropped < 0) target().note_error(dropped);
-        if (dropped <= 0) return;
-        count(static_cast<std::uint64_t>(dropped));
+        const int bytes = receive_now();
+        if (bytes == 0) target().note_end_of_stream();
+        if (bytes < 0) target().note_error(bytes);
+        if (bytes <= 0) return;
+        dropped(static_cast<std::uint64_t>(bytes));
         if (over_limit()) return;
     }
 }

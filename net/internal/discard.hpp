@@ -53,6 +53,9 @@ private:
     void settled(completion what) noexcept override;
     void prepare(io_uring_sqe& sqe) noexcept;
     void count(std::uint64_t bytes) noexcept;
+    [[nodiscard]] int receive_now() noexcept;
+    void dropped(std::uint64_t bytes) noexcept;
+    [[nodiscard]] std::uint64_t count_of_cap() const noexcept;
     [[nodiscard]] std::uint64_t counted() const noexcept;
 
     std::uint64_t counts_from_ = 0; // the count of all that was discarded then

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <ringdown/net/internal/connection.hpp>
+#include <ringdown/net/internal/layered.hpp>
 
 namespace ringdown {
 
@@ -14,6 +15,7 @@ fin_operation::fin_operation(connection& connection) noexcept
 void fin_operation::start() noexcept {
     connection& connection = target();
     connection.note_fin_issued();
+    if (layered* beneath = connection.own_layer(); beneath && !beneath->goes_before(*this)) return;
     if (connection.on().fin() == fin_method::system_call) {
         conclude(connection.on().calls().shutdown(connection.descriptor(), SHUT_WR));
         return;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cerrno>
+
 #include <ringdown/net/internal/send_queue.hpp>
 #include <ringdown/runtime/event.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
@@ -23,6 +25,8 @@ public:
 private:
     void start() noexcept override;
     void refuse() noexcept override;
+    void layer_sent() noexcept override { start(); }
+    void layer_failed(int) noexcept override { conclude(-ECANCELED); }
     void settled(completion what) noexcept override;
     void conclude(int result) noexcept;
 

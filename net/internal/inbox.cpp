@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <ringdown/net/internal/connection.hpp>
+#include <ringdown/net/internal/layered.hpp>
 #include <ringdown/net/internal/step_operation.hpp>
 #include <ringdown/runtime/internal/assert.hpp>
 
@@ -43,6 +44,17 @@ inbox::~inbox() {
 }
 
 bool inbox::sealed() const noexcept { return !target().accepts_receives(); }
+
+bool inbox::holds_data() const noexcept {
+    if (queued_ > 0 || data_waits_) return true;
+    const layered* beneath = target().own_layer();
+    return beneath && !end_ && beneath->inside_record();
+}
+
+bool inbox::wants_more() const noexcept {
+    if (sealed() || end_) return false;
+    return reader_ || (target().own_layer() && queued_ < queued_max(pool_));
+}
 
 bool inbox::wait(inbox_reader& reader) {
     require(!reader_, "two receives at once on one stream; await one before the next");
@@ -88,7 +100,7 @@ void inbox::peek() noexcept {
 void inbox::peeked(completion what) noexcept {
     data_waits_ = what.result > 0;
     if (!data_waits_ && what.result != -ECANCELED) end(what);
-    if (!sealed() && reader_ && !end_) arm();
+    if (wants_more()) arm();
 }
 
 // The stream has ended, by FIN or by an error; what is queued is read before that is told.
@@ -98,8 +110,10 @@ void inbox::end(completion what) noexcept {
         connection.note_nothing_received(what);
     else
         connection.note_error(what.result);
+    if (end_ && connection.own_layer()) return; // which has told of one before
     const bool by_fin = what.result == 0 && connection.end_errno() == 0;
-    end_ = by_fin ? make_error_code(errc::end_of_stream) : connection.error_of(what.result);
+    const errc how = connection.own_layer() ? errc::truncated : errc::end_of_stream;
+    end_ = by_fin ? make_error_code(how) : connection.error_of(what.result);
     if (!sealed() && queued_ == 0) tell_reader();
 }
 
@@ -139,11 +153,11 @@ void inbox::settled(completion what) noexcept {
 
     data_waits_ = false;
     if (what.result <= 0 && what.result != -ENOBUFS && what.result != -ECANCELED) end(what);
-    if (!sealed() && !in_flight() && reader_ && !end_) arm();
+    if (!in_flight() && wants_more()) arm();
 }
 
 void inbox::buffer_returned() noexcept {
-    if (!sealed() && reader_) arm();
+    if (wants_more()) arm();
 }
 
 void inbox::received(std::uint16_t buffer, completion what) noexcept {
@@ -154,16 +168,51 @@ void inbox::received(std::uint16_t buffer, completion what) noexcept {
         small_in_a_row_ = 0;
     else if (small_in_a_row_ < small_enough)
         ++small_in_a_row_;
-    if (sealed()) {
+    if (layered* beneath = target().own_layer()) [[unlikely]] {
+        decode(*beneath, buffer, bytes);
+    } else if (sealed()) {
         target().bytes().discarded += bytes;
         pool_.give_back(buffer);
-        return;
+    } else {
+        put(pool_.keep(buffer, bytes), bytes);
     }
-    put(pool_.keep(buffer, bytes), bytes);
-    if (reader_)
+    if (sealed()) return;
+    if (reader_ && (has_bytes() || end_))
         tell_reader();
     else if (queued_ >= queued_max(pool_))
         request_cancel();
+}
+
+void inbox::begin_layer() {
+    require(!has_bytes(), "a stream was given a layer while it held bytes; receive them first");
+    if (wants_more()) arm();
+}
+
+// The layer makes what it will of the buffer, which goes back at once.
+void inbox::decode(layered& beneath, std::uint16_t buffer, std::size_t bytes) noexcept {
+    layer::buffer plain;
+    beneath.decode(std::span(pool_.memory(buffer), bytes), plain);
+    pool_.give_back(buffer);
+    if (sealed())
+        target().bytes().discarded += plain.size();
+    else
+        keep_plain(plain);
+    if (end_ || !beneath.over()) return;
+    if (beneath.peer_said_goodbye()) target().note_end_seen();
+    end_ = beneath.error() ? beneath.error() : make_error_code(errc::end_of_stream);
+}
+
+void inbox::keep_plain(std::span<const std::byte> plain) noexcept {
+    while (!plain.empty()) {
+        const auto piece = plain.first(std::min(plain.size(), pool_.buffer_bytes()));
+        std::uint32_t copy = 0;
+        if (!pool_.copy(piece, copy)) {
+            end_ = std::make_error_code(std::errc::not_enough_memory);
+            return;
+        }
+        put(copy, piece.size());
+        plain = plain.subspan(piece.size());
+    }
 }
 
 void inbox::tell_reader() noexcept {
@@ -177,7 +226,7 @@ void inbox::tell_reader() noexcept {
 
 std::error_code inbox::tell_end() noexcept {
     const std::error_code why = end_;
-    if (why == errc::end_of_stream) target().note_end_told();
+    if (why == errc::end_of_stream || why == errc::truncated) target().note_end_told();
     return why;
 }
 

@@ -12,6 +12,8 @@
 
 namespace ringdown {
 
+class layered;
+
 /// What a connection has received into the loop's buffers and the application has not taken.
 ///
 /// One receive stays armed and completes many times. A reader that lags behind stops it after a
@@ -42,11 +44,15 @@ public:
     /// @}
 
     /// True when something has arrived that the application has not taken.
-    [[nodiscard]] bool holds_data() const noexcept { return queued_ > 0 || data_waits_; }
+    [[nodiscard]] bool holds_data() const noexcept;
     /// How many arrivals wait to be taken.
     [[nodiscard]] std::uint32_t queued() const noexcept { return queued_; }
     /// True while the application waits for bytes.
     [[nodiscard]] bool has_reader() const noexcept { return reader_ != nullptr; }
+
+    /// From now on all that comes goes through the connection's layer, and is received as it comes:
+    /// a layer has things to say to itself.
+    void begin_layer();
 
     /// Nobody receives any more: tells the reader, and drops everything from now on.
     void seal() noexcept;
@@ -60,6 +66,10 @@ private:
     void end(completion what) noexcept;
     void buffer_returned() noexcept;
     void received(std::uint16_t buffer, completion what) noexcept;
+    void decode(layered& beneath, std::uint16_t buffer, std::size_t bytes) noexcept;
+    void keep_plain(std::span<const std::byte> plain) noexcept;
+    /// Somebody waits for what comes: the application, or a layer.
+    [[nodiscard]] bool wants_more() const noexcept;
     void put(std::uint32_t buffer, std::size_t bytes) noexcept;
     std::uint32_t pop() noexcept;
     void tell_reader() noexcept;

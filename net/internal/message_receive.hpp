@@ -1,6 +1,5 @@
 #pragma once
 
-#include <coroutine>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -11,6 +10,7 @@
 #include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/internal/awaitable_operation.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>
 
 namespace ringdown {
@@ -46,19 +46,11 @@ int look_for_message(system_calls& calls, int fd) noexcept;
 ///
 /// Descriptors that a unix peer sends along are never taken.
 /// Source: recvmsg(2) with MSG_TRUNC, IORING_OP_RECVMSG (Linux 5.3).
-class message_receive : public connection_operation, public waiting {
+class message_receive : public connection_operation,
+                        public waiting,
+                        public awaitable_operation<message_receive> {
 public:
     message_receive(connection& connection, std::span<std::byte> into) noexcept;
-
-    bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!suspend(task, task.promise().governing())) {
-            error_ = canceled();
-            return false;
-        }
-        return begin();
-    }
 
 protected:
     message_receive(message_receive&&) noexcept = default;
@@ -71,7 +63,10 @@ protected:
     std::error_code error_;
 
 private:
+    friend awaitable_operation<message_receive>;
+
     bool begin();
+    void answer_canceled() noexcept { error_ = canceled(); }
     void took(std::size_t whole) noexcept;
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;

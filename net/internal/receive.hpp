@@ -1,6 +1,5 @@
 #pragma once
 
-#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -9,6 +8,7 @@
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/runtime/buffers.hpp>
 #include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/internal/awaitable_operation.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>
 
 namespace ringdown {
@@ -28,25 +28,21 @@ protected:
 };
 
 /// Receives into the caller's buffer. Made by `stream::recv`.
-class [[nodiscard]] recv_operation final : public connection_operation, public inbox_reader {
+class [[nodiscard]] recv_operation final : public connection_operation,
+                                           public inbox_reader,
+                                           public awaitable_operation<recv_operation> {
 public:
     recv_operation(connection& connection, std::span<std::byte> into) noexcept;
 
-    bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!suspend(task, task.promise().governing())) {
-            answer_ = std::unexpected(canceled());
-            return false;
-        }
-        return begin();
-    }
     result<std::size_t> await_resume() const noexcept { return answer_; }
 
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
 
 private:
+    friend awaitable_operation<recv_operation>;
+
     bool begin();
+    void answer_canceled() noexcept { answer_ = std::unexpected(canceled()); }
     void arrived() noexcept override;
     void fail(std::error_code why) noexcept override;
     void settled(completion what) noexcept override;
@@ -57,23 +53,18 @@ private:
 };
 
 /// Receives into a buffer of the loop. Made by `stream::recv_lease`.
-class [[nodiscard]] lease_operation final : public inbox_reader {
+class [[nodiscard]] lease_operation final : public inbox_reader,
+                                            public awaitable_operation<lease_operation> {
 public:
     explicit lease_operation(connection& connection) noexcept : from_(connection) {}
 
-    bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!suspend(task, task.promise().governing())) {
-            answer_ = std::unexpected(canceled());
-            return false;
-        }
-        return begin();
-    }
     result<lease> await_resume() noexcept { return std::move(answer_); }
 
 private:
+    friend awaitable_operation<lease_operation>;
+
     bool begin();
+    void answer_canceled() noexcept { answer_ = std::unexpected(canceled()); }
     void arrived() noexcept override;
     void fail(std::error_code why) noexcept override;
     void cancel(cancel_reason reason) noexcept override;

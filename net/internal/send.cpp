@@ -7,6 +7,7 @@
 
 #include <sys/socket.h>
 
+#include <ringdown/net/internal/layered.hpp>
 #include <ringdown/net/internal/tcp_state.hpp>
 #include <ringdown/runtime/loop.hpp>
 
@@ -23,14 +24,6 @@ std::size_t total(std::span<const iovec> parts) noexcept {
     return bytes;
 }
 
-// EPIPE tells of a peer that reset after it had finished; but also of a shutdown(2) that the
-// application made by itself, on a connection that is still there.
-bool refused_by_us(connection& connection, int result) noexcept {
-    return result == -EPIPE && connection.traits().counts_acknowledgements &&
-           connection.life() < life_phase::aborting &&
-           !tcp_info_of(connection.on().calls(), connection.descriptor()).gone();
-}
-
 // A zero-copy send pins its buffer, which counts against the user's limit on locked memory (ENOMEM,
 // ENOBUFS); and not every protocol that looks like TCP has it. What a plain send would be refused
 // for as well, it tells itself.
@@ -40,11 +33,18 @@ bool lacks_zero_copy(int result) noexcept {
 
 } // namespace
 
+// EPIPE tells of a peer that reset after it had finished as well.
+bool refused_by_us(connection& connection, int result) noexcept {
+    return result == -EPIPE && connection.traits().counts_acknowledgements &&
+           connection.life() < life_phase::aborting &&
+           !tcp_info_of(connection.on().calls(), connection.descriptor()).gone();
+}
+
 send_operation::send_operation(connection& connection, std::span<const std::byte> data,
                                form how) noexcept
     : queued_operation(connection, "send"), data_(data), form_(how) {
-    const bool possible =
-        connection.traits().sends_zero_copy && connection.on().has(capability::zero_copy_send);
+    const bool possible = connection.traits().sends_zero_copy && !connection.own_layer() &&
+                          connection.on().has(capability::zero_copy_send);
     if (form_ == form::zero_copy && !possible) form_ = form::plain;
 }
 
@@ -53,7 +53,7 @@ send_vectored_operation::send_vectored_operation(connection& connection,
     : send_operation(connection, "sendmsg", total(parts)), parts_(parts) {}
 
 // False when the answer is there already.
-bool send_operation::hand_over() {
+bool send_operation::begin() {
     connection& connection = target();
     const bool message = form_ == form::packet;
     const std::error_code refusal = connection.refuses_sending();
@@ -82,9 +82,7 @@ void send_operation::tell() noexcept {
     if (suspended()) wake();
 }
 
-void send_operation::prepare(io_uring_sqe& sqe) noexcept {
-    prepare_piece(sqe, data_.subspan(bytes_));
-}
+void send_operation::prepare(io_uring_sqe& sqe) noexcept { prepare_piece(sqe, rest()); }
 
 void send_vectored_operation::prepare(io_uring_sqe& sqe) noexcept {
     if (part_bytes_ == 0 && parts_.size() > 1) {
@@ -93,10 +91,13 @@ void send_vectored_operation::prepare(io_uring_sqe& sqe) noexcept {
         io_uring_prep_sendmsg(&sqe, target().descriptor(), &message_, MSG_NOSIGNAL);
         return;
     }
-    // One part, or one of which some was accepted.
+    prepare_piece(sqe, rest());
+}
+
+std::span<const std::byte> send_vectored_operation::rest() const noexcept {
     const iovec& first = parts_.front();
     const std::span part(static_cast<const std::byte*>(first.iov_base), first.iov_len);
-    prepare_piece(sqe, part.subspan(part_bytes_));
+    return part.subspan(part_bytes_);
 }
 
 void send_operation::prepare_piece(io_uring_sqe& sqe, std::span<const std::byte> piece) noexcept {
@@ -110,6 +111,41 @@ void send_operation::prepare_piece(io_uring_sqe& sqe, std::span<const std::byte>
         // MSG_MORE keeps the last segment back, so that FIN travels on it.
         io_uring_prep_send(&sqe, fd, piece.data(), bytes,
                            MSG_NOSIGNAL | (form_ == form::last ? MSG_MORE : 0));
+}
+
+void send_operation::start() noexcept {
+    if (layered* beneath = target().own_layer()) [[unlikely]]
+        give(*beneath);
+    else
+        launch_rest();
+}
+
+// What a layer was given is on its way, whatever becomes of the rest.
+void send_operation::give(layered& beneath) noexcept {
+    std::size_t room = target().sends_stopped() ? 0 : beneath.takes_at_once();
+    while (room > 0 && bytes_ < data_.size()) {
+        const std::span part = rest().first(std::min(rest().size(), room));
+        if (!beneath.encode(part)) break;
+        accepted(part.size());
+        room -= part.size();
+    }
+    beneath.send_for(*this);
+}
+
+void send_operation::layer_sent() noexcept {
+    if (bytes_ < data_.size()) {
+        give(*target().own_layer());
+        return;
+    }
+    conclude({});
+    tell();
+}
+
+void send_operation::layer_failed(int result) noexcept {
+    const auto lost = static_cast<std::size_t>(target().own_layer()->plain_unsent());
+    bytes_ -= std::min(bytes_, lost);
+    conclude(target().error_of(result));
+    tell();
 }
 
 void send_operation::launch_rest() {
@@ -211,6 +247,11 @@ void send_operation::cancel(cancel_reason reason) noexcept {
     } else if (linked()) {
         target().withdraw(*this);
         refuse();
+    } else if (layered* beneath = target().own_layer(); beneath && !concluded_) {
+        beneath->forget(*this);
+        const bool given = bytes_ == data_.size();
+        conclude(given ? std::error_code{} : canceled());
+        tell();
     }
 }
 

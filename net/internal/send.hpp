@@ -1,6 +1,5 @@
 #pragma once
 
-#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,11 +10,15 @@
 #include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/packed_error.hpp>
 #include <ringdown/net/internal/send_queue.hpp>
+#include <ringdown/runtime/internal/awaitable_operation.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>
 
 namespace ringdown {
 
-/// How much of a send the kernel accepted, and why not all of it.
+class layered;
+
+/// How much of a send the kernel accepted, and why not all of it. Above a layer: the layer, which
+/// sends what it has taken.
 struct [[nodiscard]] sent {
     std::size_t bytes = 0;
     std::error_code error; ///< Empty when everything was accepted.
@@ -25,7 +28,9 @@ struct [[nodiscard]] sent {
 
 /// A send on its way, or waiting for those before it. Made by the verbs of `stream`
 /// and `packet_stream`.
-class [[nodiscard]] send_operation : public queued_operation, public waiting {
+class [[nodiscard]] send_operation : public queued_operation,
+                                     public waiting,
+                                     public awaitable_operation<send_operation> {
 public:
     enum class form : std::uint8_t {
         plain,     ///< IORING_OP_SEND
@@ -36,15 +41,6 @@ public:
 
     send_operation(connection& connection, std::span<const std::byte> data, form how) noexcept;
 
-    bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!suspend(task, task.promise().governing())) {
-            error_ = canceled();
-            return false;
-        }
-        return hand_over();
-    }
     sent await_resume() const noexcept { return {bytes_, error_}; }
 
     [[nodiscard]] bool ends_with_reset() const noexcept override { return true; }
@@ -60,12 +56,19 @@ protected:
     void enqueue();
     /// Prepares the send of what is left.
     virtual void prepare(io_uring_sqe& sqe) noexcept;
-    /// The kernel has accepted some of it.
+    /// The kernel has accepted some of it, or a layer that will send it.
     virtual void accepted(std::size_t bytes) noexcept { bytes_ += bytes; }
+    /// What is left, or the first part of that.
+    [[nodiscard]] virtual std::span<const std::byte> rest() const noexcept {
+        return data_.subspan(bytes_);
+    }
     void prepare_piece(io_uring_sqe& sqe, std::span<const std::byte> piece) noexcept;
 
 private:
-    bool hand_over();
+    friend awaitable_operation<send_operation>;
+
+    bool begin();
+    void answer_canceled() noexcept { error_ = canceled(); }
     void launch_rest();
     void advance(int result) noexcept;
     void go_on_when_released() noexcept;
@@ -74,8 +77,11 @@ private:
     void note_failure() noexcept;
     void tell() noexcept;
 
-    void start() noexcept override { launch_rest(); }
+    void start() noexcept override;
     void refuse() noexcept override;
+    void layer_sent() noexcept override;
+    void layer_failed(int result) noexcept override;
+    void give(layered& beneath) noexcept;
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
 
@@ -91,6 +97,10 @@ private:
     bool awaits_notification_ : 1 = false;
 };
 
+/// Whether a refusal to send tells of a shutdown(2) that the application made by itself, on a
+/// connection that is still there.
+[[nodiscard]] bool refused_by_us(connection& connection, int result) noexcept;
+
 /// A send of several parts. Made by `stream::send_vectored`.
 class [[nodiscard]] send_vectored_operation final : public send_operation {
 public:
@@ -99,6 +109,7 @@ public:
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
     void accepted(std::size_t bytes) noexcept override;
+    [[nodiscard]] std::span<const std::byte> rest() const noexcept override;
 
     std::span<const iovec> parts_; // not accepted, or not whole
     std::size_t part_bytes_ = 0;   // of the first of them, accepted

@@ -13,6 +13,13 @@ class queued_operation : public connection_operation {
 public:
     [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
 
+    /// Above a layer, which sends for it: all that the layer had to say was sent; or the rest never
+    /// will be.
+    /// @{
+    virtual void layer_sent() noexcept = 0;
+    virtual void layer_failed(int result) noexcept = 0;
+    /// @}
+
 protected:
     using connection_operation::connection_operation;
     queued_operation(queued_operation&&) noexcept = default;

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cerrno>
-#include <coroutine>
 #include <optional>
 #include <utility>
 
 #include <ringdown/net/internal/connection.hpp>
 #include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/runtime/internal/awaitable_operation.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>
 #include <ringdown/runtime/operation.hpp>
 
@@ -16,18 +16,25 @@ namespace ringdown {
 ///
 /// Errors: `errc::ending` when the connection is being ended.
 template <operation_descriptor Descriptor>
-class [[nodiscard]] tracked_operation final : public connection_operation, public waiting {
+class [[nodiscard]] tracked_operation final
+    : public connection_operation,
+      public waiting,
+      public awaitable_operation<tracked_operation<Descriptor>> {
 public:
     tracked_operation(connection& connection, Descriptor descriptor) noexcept
         : connection_operation(connection, Descriptor::name), descriptor_(std::move(descriptor)) {}
 
-    bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!suspend(task, task.promise().governing())) {
-            last_ = {-ECANCELED, 0};
-            return false;
-        }
+    auto await_resume() -> decltype(std::declval<Descriptor&>().decode(completion{})) {
+        if (last_.result == -ESHUTDOWN) return std::unexpected(make_error_code(errc::ending));
+        if constexpr (requires { descriptor_.taken_error(); })
+            if (const int error = descriptor_.taken_error()) target().note_error(-error);
+        return descriptor_.decode(last_);
+    }
+
+private:
+    friend awaitable_operation<tracked_operation>;
+
+    bool begin() {
         if (target().life() != life_phase::open) return answer_at_once(-ESHUTDOWN);
         if constexpr (answers_in_place<Descriptor>) {
             if (const std::optional<int> answer = descriptor_.in_place(ring_loop()))
@@ -37,14 +44,7 @@ public:
         launch([this](io_uring_sqe& sqe) { descriptor_.prepare(sqe); });
         return true;
     }
-    auto await_resume() -> decltype(std::declval<Descriptor&>().decode(completion{})) {
-        if (last_.result == -ESHUTDOWN) return std::unexpected(make_error_code(errc::ending));
-        if constexpr (requires { descriptor_.taken_error(); })
-            if (const int error = descriptor_.taken_error()) target().note_error(-error);
-        return descriptor_.decode(last_);
-    }
-
-private:
+    void answer_canceled() noexcept { last_ = {-ECANCELED, 0}; }
     bool answer_at_once(int result) noexcept {
         stay();
         last_ = {result, 0};

@@ -15,10 +15,10 @@ using namespace std::chrono_literals;
 namespace {
 
 bool all_arrived(connection& connection, const delivery_sample& sample) noexcept {
-    if (!sample.taken || !connection.sends().empty()) return false;
+    if (!sample.taken || !connection.all_sent()) return false;
     if (!connection.traits().counts_acknowledgements) return sample.queued == 0;
     const bool fin_sent = connection.sending() >= sending_phase::fin_sent;
-    return sample.acknowledged >= connection.bytes().sent + (fin_sent ? 1 : 0);
+    return sample.acknowledged >= connection.wire_sent() + (fin_sent ? 1 : 0);
 }
 
 } // namespace

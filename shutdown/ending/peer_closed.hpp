@@ -1,12 +1,12 @@
 #pragma once
 
-#include <coroutine>
 #include <cstdint>
 #include <utility>
 
 #include <ringdown/net/internal/connection_operation.hpp>
 #include <ringdown/net/socket_handle.hpp>
 #include <ringdown/runtime/error.hpp>
+#include <ringdown/runtime/internal/awaitable_operation.hpp>
 #include <ringdown/runtime/internal/waiting.hpp>
 
 namespace ringdown {
@@ -20,6 +20,7 @@ enum class peer_end : unsigned char {
 /// Waits for the peer's end. Made by `peer_closed` and `peer_ended`.
 class [[nodiscard]] peer_closed_operation final : public connection_operation,
                                                   public waiting,
+                                                  public awaitable_operation<peer_closed_operation>,
                                                   private change_watcher {
 public:
     enum class told : std::uint8_t {
@@ -31,18 +32,9 @@ public:
     peer_closed_operation(connection& watched, told when) noexcept
         : connection_operation(watched, "poll"), when_(when) {}
     peer_closed_operation(peer_closed_operation&& other) noexcept
-        : connection_operation(std::move(other)), waiting(std::move(other)), change_watcher(),
-          when_(other.when_) {}
+        : connection_operation(std::move(other)), waiting(std::move(other)), awaitable_operation(),
+          change_watcher(), when_(other.when_) {}
 
-    bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> task) {
-        if (!suspend(task, task.promise().governing())) {
-            answer_ = std::unexpected(canceled());
-            return false;
-        }
-        return begin();
-    }
     result<peer_end> await_resume() const noexcept { return answer_; }
 
 private:
@@ -52,7 +44,10 @@ private:
         over,      ///< Answered; what is in flight is joined.
     };
 
+    friend awaitable_operation<peer_closed_operation>;
+
     bool begin();
+    void answer_canceled() noexcept { answer_ = std::unexpected(canceled()); }
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
     void look() noexcept override;

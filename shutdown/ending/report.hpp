@@ -20,16 +20,16 @@ enum class teardown_initiator : std::uint8_t {
 
 /// What asked for the ending, or what made it ungraceful, which overrides that.
 enum class teardown_cause : std::uint8_t {
-    application,     ///< A verb was called.
-    peer_finished,   ///< A verb was called after the peer's end of stream.
-    drain,           ///< The server was drained.
-    dropped,         ///< The stream was destroyed.
-    canceled,        ///< The scope was cancelled, or the loop ended.
-    peer_reset,      ///< The peer reset the connection.
-    deadline,        ///< The absolute deadline passed.
-    idle,            ///< No progress for the idle time.
-    discard_limit,   ///< The peer sent more than is discarded.
-    truncated,       ///< The peer's FIN came inside a message, or with answers due.
+    application,   ///< A verb was called.
+    peer_finished, ///< A verb was called after the peer's end of stream.
+    drain,         ///< The server was drained.
+    dropped,       ///< The stream was destroyed.
+    canceled,      ///< The scope was cancelled, or the loop ended.
+    peer_reset,    ///< The peer reset the connection.
+    deadline,      ///< The absolute deadline passed.
+    idle,          ///< No progress for the idle time.
+    discard_limit, ///< The peer sent more than is discarded.
+    truncated,     ///< The peer's FIN came inside a message, with answers due, or with no goodbye.
     network_timeout, ///< The kernel gave up on the network.
     error,           ///< Anything else; `error` names it.
 };
@@ -47,7 +47,8 @@ enum class requested_ending : std::uint8_t {
 /// What came of it.
 enum class actual_ending : std::uint8_t {
     graceful,  ///< FIN both ways, nothing left unacknowledged.
-    delivered, ///< A wait that ended with everything acknowledged, before the peer's FIN.
+    delivered, ///< Everything acknowledged, and FIN; the peer has not finished, or not in order:
+               ///< a wait asks for no more, or its layer has said no goodbye.
     degraded,  ///< Graceful, background or wait was asked for, and needed an abort.
     aborted,   ///< Reset by us without graceful having been asked for.
     reset,     ///< Reset by the peer.

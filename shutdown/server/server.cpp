@@ -150,6 +150,7 @@ void server::serve(stream accepted, loop::time_point at, scope& inside) {
         abort_one(here, teardown_cause::drain);
     } else {
         try {
+            if (options_.layer) (void)accepted.use_layer(options_.layer());
             auto handling = handler_(std::move(accepted));
             inside.spawn(std::move(handling), here);
             return;

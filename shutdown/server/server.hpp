@@ -27,6 +27,9 @@ namespace ringdown {
 struct server_options {
     /// Called with the report of each connection that was accepted; must not wait.
     std::function<void(const teardown_report&)> on_report{};
+    /// Makes the layer of each connection (`stream::use_layer`); empty: none. One that throws is
+    /// like a handler that does.
+    std::function<std::unique_ptr<ringdown::layer>()> layer{};
     /// A connection on which no byte is received, accepted by the kernel or acknowledged for this
     /// long is ended beside its handler, cause `idle`. Zero: never. `stream::set_idle` gives a
     /// connection a time of its own.

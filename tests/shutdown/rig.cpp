@@ -47,8 +47,12 @@ std::string contradictions_of_ending(const teardown_report& of) {
         if (of.error) return "graceful with an error; ";
         return {};
     case actual_ending::delivered:
-        if (of.requested != requested_ending::wait) return "delivered, not asked to wait; ";
-        if (of.peer_finished) return "delivered in spite of the peer's FIN; ";
+        // FIN without the goodbye of a layer is no end in order.
+        if (of.peer_finished && of.cause != teardown_cause::truncated &&
+            of.cause != teardown_cause::error)
+            return "delivered in spite of the peer's FIN; ";
+        if (of.requested != requested_ending::wait && !of.peer_finished)
+            return "delivered, not asked to wait; ";
         if (of.reset_sent || of.reset_received) return "delivered with a reset; ";
         return acknowledged ? "" : "delivered and not acknowledged; ";
     case actual_ending::degraded:
@@ -109,7 +113,8 @@ std::string contradictions(const teardown_report& of) {
     if (unix_stream && (of.reset_sent || of.ending == actual_ending::lost))
         found += "a unix socket with a reset or a network; ";
     if ((of.phase == teardown_phase::finished) !=
-            (of.peer_finished && of.ending == actual_ending::graceful) &&
+            (of.peer_finished &&
+             (of.ending == actual_ending::graceful || of.ending == actual_ending::delivered)) &&
         of.ending != actual_ending::reset && of.ending != actual_ending::degraded)
         found += "the phase disagrees with the ending; ";
     return found;

@@ -116,14 +116,14 @@ void acknowledgement::look(time_point now) noexcept {
         // What was accepted less what waits there changes with every byte written or read. What had
         // gone through before the first look has moved at an unknown time.
         const bool first = !through_;
-        note_through(connection_.bytes().sent - sample.queued, first ? moved_at_ : now);
+        note_through(connection_.wire_sent() - sample.queued, first ? moved_at_ : now);
         return;
     }
     // It came with the last acknowledgement at the latest. The first look only knows that age.
     note_through(sample.acknowledged,
                  now - std::chrono::milliseconds(sample.acknowledgement_age_ms));
     if (connection_.sending() == sending_phase::fin_sent &&
-        sample.acknowledged > connection_.bytes().sent)
+        sample.acknowledged > connection_.wire_sent())
         connection_.enter(sending_phase::fin_acknowledged);
 }
 

@@ -69,7 +69,7 @@ void closing::forget_linger() noexcept {
 void closing::close_in_place() noexcept {
     connection_.enter(life_phase::joined);
     const std::uint64_t bytes = unread_bytes(connection_);
-    connection_.bytes().discarded += bytes;
+    connection_.note_lost_unread(bytes);
     system_calls& calls = connection_.on().calls();
     reset_by_unread_ = bytes > 0 && !tcp_info_of(calls, connection_.descriptor()).gone();
     closed({calls.close(connection_.descriptor()), 0});
@@ -77,7 +77,7 @@ void closing::close_in_place() noexcept {
 
 void closing::count_unread() noexcept {
     const std::uint64_t bytes = unread_bytes(connection_);
-    connection_.bytes().discarded += bytes;
+    connection_.note_lost_unread(bytes);
     reset_by_unread_ = resets_ && bytes > 0;
 }
 

@@ -213,8 +213,7 @@ void ending::step() {
         return;
     }
     if (releases()) {
-        if (connection_.sends().empty() && !connection_.pins_buffers())
-            decide(take_sample(connection_));
+        if (connection_.all_sent() && !connection_.pins_buffers()) decide(take_sample(connection_));
         return;
     }
     if (error()) abort(teardown_cause::error);

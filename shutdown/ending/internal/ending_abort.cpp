@@ -34,7 +34,7 @@ void ending::abort(teardown_cause why) noexcept {
 void ending::reset(const delivery_sample& sample) noexcept {
     const std::uint64_t unread = unread_before_reset(sample);
     if (closing_.reset()) {
-        connection_.bytes().discarded += unread;
+        connection_.note_lost_unread(unread);
         connection_.enter(life_phase::aborting);
     } else if (connection_.life() == life_phase::open) {
         connection_.enter(life_phase::ending);
@@ -48,7 +48,7 @@ std::uint64_t ending::unread_before_reset(const delivery_sample& sample) noexcep
     const bool may_run = !connection_.on().has(capability::defer_taskrun) &&
                          (connection_.receives() || (discarding && discarding->in_flight()) ||
                           connection_.cancels_in_flight());
-    const std::uint64_t taken = connection_.bytes().received + connection_.bytes().discarded;
+    const std::uint64_t taken = connection_.wire_received();
     if (may_run || sample.received <= taken + (sample.peer_finished ? 1 : 0)) return 0;
     return unread_bytes(connection_);
 }

@@ -16,7 +16,7 @@ constexpr int drops_at_the_close = 16; // of what a peer sends that never pauses
 // that was cut short has swallowed the error of a reset.
 void ending::settle_gone() noexcept {
     if (!decided_->gone || connection_.end_errno() != 0) return;
-    const bool fin_acknowledged = decided_->acknowledged > connection_.bytes().sent;
+    const bool fin_acknowledged = decided_->acknowledged > connection_.wire_sent();
     // FIN may have been the application's own, by shutdown(2).
     if (fin_acknowledged && connection_.sending() == sending_phase::flushing)
         connection_.enter(sending_phase::fin_sent);
@@ -44,8 +44,7 @@ bool ending::may_hold_unread() const noexcept {
         return connection_.receiving() != receiving_phase::finished;
     if (connection_.life() != life_phase::ending) return false;
     if (!decided_->taken) return connection_.receiving() != receiving_phase::finished;
-    const byte_counts& bytes = connection_.bytes();
-    return decided_->received > bytes.received + bytes.discarded;
+    return decided_->received > connection_.wire_received();
 }
 
 void ending::close() {

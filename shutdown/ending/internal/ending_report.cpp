@@ -13,6 +13,8 @@ std::error_code ending::error() const noexcept {
 }
 
 ending_facts ending::facts() const noexcept {
+    delivery_sample sample = *decided_;
+    sample.acknowledged = connection_.acknowledged(sample.acknowledged);
     return {
         .traits = connection_.traits(),
         .plan = request_.requested,
@@ -23,10 +25,12 @@ ending_facts ending::facts() const noexcept {
         .ended_first = connection_.ended_first(),
         .fins_crossed = acknowledgement_.fins_crossed(),
         .truncated = connection_.truncated(),
+        .goodbye_missing = connection_.goodbye_missing(),
+        .misunderstood = static_cast<bool>(connection_.layer_error()),
         .lost = connection_.end_errno() != 0,
         .reset = connection_.was_reset(),
         .reset_by_close = closing_.reset_by_unread(),
-        .sample = *decided_,
+        .sample = sample,
         .bytes = connection_.bytes(),
     };
 }
@@ -51,6 +55,7 @@ void ending::complete_report(const ending_facts& facts) noexcept {
     report.reset_received = facts.reset;
     report.phase = judged.phase;
     report.error = facts.lost ? system_error(-connection_.end_errno()) : error();
+    if (!report.error) report.error = connection_.layer_error();
     report.microseconds.total = std::chrono::duration_cast<teardown_report::times::duration>(
         connection_.on().seen_at() - asked_at_);
 }

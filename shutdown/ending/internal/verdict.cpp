@@ -9,13 +9,14 @@ actual_ending ending_of(const ending_facts& facts) noexcept {
     if (facts.aborted_by)
         return facts.plan.says_fin ? actual_ending::degraded : actual_ending::aborted;
     if (facts.plan.releases() && !facts.sample.gone) return actual_ending::released;
-    return facts.receiving == receiving_phase::finished ? actual_ending::graceful
-                                                        : actual_ending::delivered;
+    const bool in_order = facts.receiving == receiving_phase::finished && !facts.goodbye_missing;
+    return in_order ? actual_ending::graceful : actual_ending::delivered;
 }
 
 teardown_cause cause_of(const ending_facts& facts) noexcept {
     if (facts.lost)
         return facts.reset ? teardown_cause::peer_reset : teardown_cause::network_timeout;
+    if (facts.misunderstood && !facts.aborted_by) return teardown_cause::error;
     if (facts.truncated && !facts.aborted_by) return teardown_cause::truncated;
     return facts.aborted_by.value_or(facts.asked_for);
 }

@@ -21,11 +21,13 @@ struct ending_facts {
     receiving_phase receiving = receiving_phase::open;
     first_end ended_first = first_end::none;
     bool fins_crossed = false;
-    bool truncated = false;      ///< The peer's end came while the application expected more.
-    bool lost = false;           ///< An error has ended it: a reset by the peer or, without
-    bool reset = false;          ///< this, the network.
-    bool reset_by_close = false; ///< Our close has met bytes that nobody had received.
-    delivery_sample sample;      ///< Not taken where an empty queue has told everything.
+    bool truncated = false;       ///< The peer's end came while the application expected more.
+    bool goodbye_missing = false; ///< The peer's layer has not said its own.
+    bool misunderstood = false;   ///< A layer could not go on with what the peer sent.
+    bool lost = false;            ///< An error has ended it: a reset by the peer or, without
+    bool reset = false;           ///< this, the network.
+    bool reset_by_close = false;  ///< Our close has met bytes that nobody had received.
+    delivery_sample sample;       ///< Not taken where an empty queue has told everything.
     byte_counts bytes;
 
     /// Payload, and one more for FIN, that the peer's kernel has as far as is known.

@@ -55,15 +55,14 @@ void idle_limit::expired() noexcept {
 bool idle_limit::moved() noexcept {
     connection& connection = watched_;
     std::uint64_t queued = 0; // unix: as memory
-    if (acknowledged_ < connection.bytes().sent || !connection.sends().empty()) {
+    const std::uint64_t sent = connection.wire_sent();
+    if (acknowledged_ < sent || !connection.all_sent()) {
         const delivery_sample sample = take_sample(connection);
         queued = sample.queued;
-        acknowledged_ = connection.traits().counts_acknowledgements
-                            ? sample.acknowledged
-                            : connection.bytes().sent - (queued > 0);
+        acknowledged_ =
+            connection.traits().counts_acknowledgements ? sample.acknowledged : sent - (queued > 0);
     }
-    const std::uint64_t through = connection.bytes().received + connection.bytes().discarded +
-                                  connection.bytes().sent + acknowledged_ - queued;
+    const std::uint64_t through = connection.wire_received() + sent + acknowledged_ - queued;
     // While nothing receives, what arrives is seen in the kernel only.
     unread_ = 0;
     if (!connection.receives())
@@ -91,7 +90,7 @@ bool idle_limit::is_idle() noexcept {
     connection& connection = watched_;
     const bool arrived =
         unread_ > 0 || (connection.own_inbox() && connection.own_inbox()->holds_data());
-    if (arrived || !connection.sends().empty() || connection.cut_short()) return false;
+    if (arrived || !connection.all_sent() || connection.cut_short()) return false;
     const byte_counts& bytes = connection.bytes();
     if (mark_.idle(bytes)) return true;
     return bytes.received == 0 && bytes.discarded == 0 && bytes.handed == 0;

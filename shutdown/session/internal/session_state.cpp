@@ -213,7 +213,7 @@ void session_state::dispose() noexcept {
 
 void session_state::note_end(std::error_code why) noexcept {
     connection& connection = *connection_;
-    const bool finished = why == errc::end_of_stream;
+    const bool finished = why == errc::end_of_stream || why == errc::truncated;
     if (phase_ == session_phase::completed || (!finished && connection.end_errno() == 0)) return;
     const session_ref kept(*this);
     if (!finished)

@@ -11,10 +11,12 @@
 #include <ringdown/runtime/internal/frame_pool.hpp>
 
 #include "any_schedule.hpp"
+#include "layered_peer.hpp"
 #include "schedule_actor.hpp"
 #include "schedule_descriptor.hpp"
 #include "schedule_truth.hpp"
 #include "session_schedule.hpp"
+#include "support/framing_layer.hpp"
 #include "support/sim_kernel.hpp"
 
 namespace schedules {
@@ -144,6 +146,10 @@ task<void> run_to_report(loop& on, int fd, const options& what, traffic& seen,
         on.calls().close(fd); // it stayed the caller's
         co_return;
     }
+    if (seen.layered) {
+        auto beneath = std::make_unique<ringdown::testing::framing_layer>(what.handshake());
+        (void)adopted->use_layer(std::move(beneath));
+    }
     const connection_ref kept(state_of(*adopted));
     seen.number = kept->number();
     if (what.how == way::session_server || what.how == way::session_client) {
@@ -165,7 +171,7 @@ task<void> connect_and_run(loop& on, const peer_script& script, const options& w
                            sim_kernel& kernel, std::mt19937_64& dice) {
     seen.connection = kernel.connections();
     const int fd = kernel.adopt_peer(script);
-    if (dice() % 4 == 0) {
+    if (!what.layered && dice() % 4 == 0) {
         seen.sent_before = std::array<std::uint64_t, 3>{1, 900, 5'000}[dice() % 3];
         kernel.send_before(fd, seen.sent_before);
     }
@@ -233,10 +239,16 @@ outcome run(const options& what) {
         for (peer_script& each : scripts)
             each.fast_open = dice() % 8 == 0;
     }
+    std::vector<traffic> seen(scripts.size());
+    for (std::size_t i = 0; what.layered && i < seen.size(); ++i) {
+        layered_peer spoken = speak_layer(scripts[i], dice(), what.handshake());
+        scripts[i] = std::move(spoken.script);
+        seen[i].layered = true;
+        seen[i].peer_wire = std::move(spoken.wire);
+    }
     outcome result;
     for (const peer_script& each : scripts)
         result.peer += each.describe() + "\n";
-    std::vector<traffic> seen(scripts.size());
     const sim_options options_of_kernel = kernel_of(what, dice);
     sim_kernel kernel(options_of_kernel);
     {

@@ -33,10 +33,13 @@ std::uint64_t of_each();
 struct options {
     way how = way::graceful;
     std::uint64_t seed = 1;
+    bool layered = false;              ///< Above a layer, which the peers speak as well.
     std::uint64_t drop_completion = 0; ///< A mutation: this one never comes.
-    int close_error = 0;               ///< What the close of the connection answers.
-    int connect_error = 0;             ///< What connect(2), which is to reset, answers.
-    int setsockopt_error = 0;          ///< What setsockopt(2) answers.
+    /// Of a layer: it sends nothing before its peer has said hello.
+    [[nodiscard]] bool handshake() const { return layered && seed % 4 == 0; }
+    int close_error = 0;      ///< What the close of the connection answers.
+    int connect_error = 0;    ///< What connect(2), which is to reset, answers.
+    int setsockopt_error = 0; ///< What setsockopt(2) answers.
 };
 
 struct outcome {

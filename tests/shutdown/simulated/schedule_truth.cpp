@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "support/framing_layer.hpp"
+
 namespace schedules {
 namespace {
 
@@ -118,8 +120,38 @@ void traffic::received(std::span<const std::byte> bytes) {
 
 namespace {
 
-void compare_stream(judge& claim, const traffic& seen, const sim_kernel& kernel) {
-    const std::string_view arrived = kernel.arrived(seen.connection);
+using ringdown::testing::unframe;
+using ringdown::testing::unframed;
+
+// What the kernel knows of, in bytes of the application. Of what has left and not arrived it does
+// not tell which records it was; of what was dropped unread nobody knows.
+sim_truth above_layer(const sim_truth& truth, const teardown_report& report, const traffic& seen,
+                      const unframed& arrived) {
+    sim_truth plain = truth;
+    plain.arrived = arrived.plain.size();
+    plain.accepted = truth.accepted == truth.arrived ? plain.arrived : report.sent_bytes;
+    plain.taken = unframe(std::string_view(seen.peer_wire).substr(0, truth.taken)).plain.size();
+    plain.dropped = 0;
+    return plain;
+}
+
+void compare_goodbyes(judge& claim, const teardown_report& report, const sim_truth& truth,
+                      const traffic& seen, const unframed& arrived) {
+    claim.must(arrived.sound, "the peer got a record that is wrong");
+    claim.must(!truth.fin_arrived || arrived.goodbye, "FIN without a goodbye");
+    claim.must(arrived.plain.size() <= report.sent_bytes, "the peer got more than was sent");
+    const unframed came = unframe(std::string_view(seen.peer_wire).substr(0, truth.taken));
+    claim.must(report.ending != actual_ending::graceful || came.goodbye,
+               "called graceful without the peer's goodbye");
+    if (report.ending == actual_ending::delivered && report.peer_finished)
+        claim.must(report.cause == teardown_cause::truncated ||
+                       (!came.sound && report.cause == teardown_cause::error),
+                   "FIN without the peer's goodbye is called whole");
+    claim.must(report.cause != teardown_cause::error || report.error || !came.sound,
+               "an error without a name");
+}
+
+void compare_stream(judge& claim, const traffic& seen, std::string_view arrived) {
     std::size_t at = seen.sent_before;
     for (const traffic::handed& each : seen.handed_over) {
         const std::string_view sent(reinterpret_cast<const char*>(each.data.data()), each.accepted);
@@ -146,9 +178,18 @@ void compare_connection(outcome& result, const traffic& seen, const sim_kernel& 
     const auto report = std::ranges::find_if(result.reports, mine);
     if (report == result.reports.end()) return;
 
-    compare_stream(claim, seen, kernel);
     const sim_truth& judged = seen.left ? *seen.left : truth;
-    compare_bytes(claim, *report, seen, judged, result.exact);
+    const std::string_view arrived = kernel.arrived(seen.connection);
+    if (seen.layered) {
+        const unframed records = unframe(arrived.substr(0, judged.arrived));
+        compare_stream(claim, seen, records.plain);
+        compare_goodbyes(claim, *report, judged, seen, records);
+        compare_bytes(claim, *report, seen, above_layer(judged, *report, seen, records),
+                      result.exact);
+    } else {
+        compare_stream(claim, seen, arrived);
+        compare_bytes(claim, *report, seen, judged, result.exact);
+    }
     compare_ends(claim, *report, judged);
     compare_descriptor(claim, *report, seen, truth);
     claim.must(report->microseconds.total <= std::chrono::milliseconds(520),

@@ -32,6 +32,8 @@ struct traffic {
     std::list<handed> handed_over; // in order; references stay valid
     std::uint64_t received_bytes = 0;
     ringdown::byte_counts counted;
+    bool layered = false; ///< Above a layer, and this is all that the peer's says.
+    std::string peer_wire;
     bool fin_asked = false;                  ///< By the application itself.
     std::optional<ringdown::sim_truth> left; ///< When the descriptor was handed out, if it was.
     std::error_code refused;                 ///< Why the connection was not adopted, if it was not.

@@ -5,8 +5,10 @@
 
 #include <ringdown/runtime/internal/frame_pool.hpp>
 
+#include "layered_peer.hpp"
 #include "schedule.hpp"
 #include "sim_rig.hpp"
+#include "support/framing_layer.hpp"
 
 using namespace ringdown;
 using namespace ringdown::testing;
@@ -19,7 +21,9 @@ namespace {
 
 class serving_schedule {
 public:
-    explicit serving_schedule(std::uint64_t seed) : dice_(seed), at_(kernel_of(seed)) {}
+    serving_schedule(std::uint64_t seed, bool layered)
+        : dice_(seed), at_(kernel_of(seed)), layered_(layered),
+          handshake_(layered && seed % 3 == 0) {}
 
     void run() {
         at_.run([this]() -> task<void> {
@@ -28,7 +32,7 @@ public:
                                                          listen_options{}, at_.kernel);
             const int fd = socket_->descriptor();
             for (auto left = peers_ = below(6); left > 0; --left)
-                at_.kernel.after(pause(), [this, fd, script = peer_script::random(dice_())] {
+                at_.kernel.after(pause(), [this, fd, script = some_peer()] {
                     at_.kernel.connect_peer(fd, script);
                 });
             if (below(4) == 0) at_.kernel.fail_accepts(EMFILE, 1 + static_cast<int>(below(2)));
@@ -59,8 +63,15 @@ private:
         return std::array<std::chrono::nanoseconds, 5>{0ns, 20us, 300us, 5ms, 120ms}[below(5)];
     }
 
+    peer_script some_peer() {
+        const peer_script plain = peer_script::random(dice_());
+        if (!layered_) return plain;
+        return schedules::speak_layer(plain, dice_(), handshake_).script;
+    }
+
     server_options options() {
         server_options made;
+        if (layered_) made.layer = [this] { return std::make_unique<framing_layer>(handshake_); };
         made.connections_max = below(3);
         if (below(3) == 0) made.idle = 20ms;
         if (below(3) == 0)
@@ -129,30 +140,49 @@ private:
         CHECK(serving.accepts() <= peers_);
         REQUIRE(at_.reports.size() == serving.accepts());
         for (std::size_t i = 0; i < at_.kernel.connections(); ++i)
-            CHECK(at_.kernel.truth(i).closed);
+            check_connection(i);
         CHECK(socket_.use_count() == 1); // nothing accepts any more
         CHECK((hands_over_ || socket_->descriptor() < 0));
     }
 
+    void check_connection(std::size_t which) {
+        const sim_truth& truth = at_.kernel.truth(which);
+        CHECK(truth.closed);
+        if (!layered_) return;
+        const unframed arrived = unframe(at_.kernel.arrived(which));
+        CHECK(arrived.sound);
+        CHECK((arrived.goodbye || !truth.fin_arrived));
+    }
+
     std::mt19937_64 dice_;
     sim_rig at_;
+    bool layered_;
+    bool handshake_;
     std::shared_ptr<listening_socket> socket_;
     std::uint64_t peers_ = 0;
     bool hands_over_ = false;
 };
 
-} // namespace
-
-TEST_CASE(
-    "server schedules: a drain reports whomever was accepted, in time, in any order of events") {
+void drive(bool layered) {
     const std::uint64_t count = std::min<std::uint64_t>(schedules::of_each(), 4'000);
     for (std::uint64_t seed = 1; seed <= count; ++seed) {
         CAPTURE(seed);
         const auto frames = frame_pool::statistics().live;
         {
-            serving_schedule schedule(seed);
+            serving_schedule schedule(seed, layered);
             schedule.run();
         }
         REQUIRE(frame_pool::statistics().live == frames);
     }
+}
+
+} // namespace
+
+TEST_CASE(
+    "server schedules: a drain reports whomever was accepted, in time, in any order of events") {
+    drive(false);
+}
+
+TEST_CASE("server schedules: so it does above a layer, whose goodbye is ahead of every FIN") {
+    drive(true);
 }

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "support/framing_layer.hpp"
+
 namespace schedules {
 namespace {
 
@@ -131,7 +133,8 @@ private:
                     received(inside, std::span(into).first(*got));
             }
         }
-        if (end == errc::end_of_stream) end_of_stream();
+        if (end == errc::end_of_stream || end == errc::truncated)
+            end_of_stream(end == errc::truncated);
     }
 
     void received(scope& inside, std::span<const std::byte> bytes) {
@@ -150,10 +153,10 @@ private:
     }
 
     // What was due, or missing, counts at this moment and not later.
-    void end_of_stream() {
+    void end_of_stream(bool without_goodbye) {
         told_ = true;
-        cut_ = inside_ || (!server_ && next_due_ < requests_.size());
-        if (!server_ && seen_.received_bytes != kernel_.truth(0).from_peer)
+        cut_ = without_goodbye || inside_ || (!server_ && next_due_ < requests_.size());
+        if (!server_ && !seen_.layered && seen_.received_bytes != kernel_.truth(0).from_peer)
             complain("end of stream before all of it was received");
         session_.inside_message(false);
         if (server_) return;
@@ -181,19 +184,26 @@ private:
             complain("the peer's end was called something else");
         // Of an end that nobody received, only what is missing for certain counts.
         const bool unanswered = !server_ && done.canceled > 0;
-        if (!told_ && done.peer == truncated && !inside_ && !unanswered)
-            complain("truncated without reason");
+        const bool missing = inside_ || unanswered || goodbye_missing();
+        if (!told_ && done.peer == truncated && !missing) complain("truncated without reason");
         if (session_.pending() != 0) complain("requests in progress of what is over");
         const bool ended_right = done.connection.cause == teardown_cause::truncated;
-        if (ended_right && !(told_ ? cut_ : inside_ || unanswered))
+        if (ended_right && !(told_ ? cut_ : missing))
             complain("the cause is truncated without reason");
+    }
+
+    // Of a layer, in what was taken from the kernel.
+    bool goodbye_missing() const {
+        const std::string_view wire(seen_.peer_wire);
+        const auto taken = kernel_.truth(seen_.connection).taken;
+        return seen_.layered && !ringdown::testing::unframe(wire.substr(0, taken)).goodbye;
     }
 
     void compare_events() {
         using enum session_peer_end;
         const std::string last = "shutdown_completed ";
         // A FIN that nobody received, and perhaps a reset behind it.
-        const bool missing = inside_ || (!server_ && report_.canceled > 0);
+        const bool missing = inside_ || (!server_ && report_.canceled > 0) || goodbye_missing();
         const bool cut = told_ ? cut_ : missing && events_.starts_with("peer_truncated ");
         const std::string one = cut ? "peer_truncated " : "peer_shutdown ";
         bool right = false;
