@@ -14,7 +14,9 @@ namespace ringdown {
 /// Verbs, sessions, servers and drains work above it unchanged; counts and reports are of the
 /// application's bytes. The peer's FIN without its goodbye is `errc::truncated`.
 /// A layer waits for nothing and knows no socket: what it has to say it appends to the buffers that
-/// it is given. Its errors are of the generic, the system or this library's category.
+/// it is given. While much of that waits to be sent, nothing more is decoded.
+/// Its errors are of the generic, the system or this library's category. One that throws has failed
+/// for good, with `not_enough_memory` or else `state_not_recoverable`.
 class layer {
 public:
     using buffer = std::vector<std::byte>;
@@ -45,8 +47,9 @@ public:
     /// True while the first part of a record has come, and its rest not yet.
     [[nodiscard]] virtual bool inside_record() const noexcept { return false; }
 
-    /// Appends the goodbye to `wire`. Called once, ahead of FIN and behind every byte that was
-    /// sent; not by an abort.
+    /// Appends the goodbye to `wire`, or nothing where there is none to be said, as in the middle
+    /// of a handshake or after an error. Called once, ahead of FIN and behind every byte that was
+    /// sent; not by an abort. Nothing of the layer is sent behind it.
     virtual void say_goodbye(buffer& wire) = 0;
     [[nodiscard]] virtual bool peer_said_goodbye() const noexcept = 0;
 

@@ -14,9 +14,9 @@ class [[nodiscard]] recv_packet_operation final : public message_receive {
 public:
     using message_receive::message_receive;
 
-    result<std::optional<packet>> await_resume() const noexcept {
-        if (error_) return std::unexpected(error_);
-        return received_;
+    result<packet> await_resume() const noexcept {
+        if (!received_) return std::unexpected(error_);
+        return *received_;
     }
 };
 
@@ -32,12 +32,12 @@ public:
     /// Takes over a handle to a connection of this kind.
     explicit packet_stream(connected_socket&& socket) noexcept;
 
-    /// Receives the next message into `into`; nothing after the last one before the peer's end.
+    /// Receives the next message into `into`; an empty one is a `packet` of 0 bytes.
     ///
-    /// An empty message is a `packet` of 0 bytes, and so distinct from the end. Of a message that
-    /// is larger than `into` the rest is dropped; `packet::whole` tells how large it was. One
-    /// receive at a time.
-    /// Errors: `connection_reset` when the peer closed with messages of ours unread; those that it
+    /// Of a message that is larger than `into` the rest is dropped; `packet::whole` tells how large
+    /// it was. One receive at a time.
+    /// Errors: `errc::end_of_stream` after the last message before the peer's end;
+    /// `connection_reset` when the peer closed with messages of ours unread; those that it
     /// had sent can be received after that. (Where a single empty message was all it left unread,
     /// Linux 6.18 tells no reset.) `errc::ending` when the connection is being ended.
     /// Lifetime: `into` stays until the operation has ended.

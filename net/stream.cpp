@@ -19,8 +19,10 @@ task<result<void>> stream::shutdown_both(std::uint64_t discard_bytes_max) {
 
 result<void> stream::use_layer(std::unique_ptr<layer> beneath) {
     connection& connection = state();
-    if (connection.life() != life_phase::open)
+    if (connection.life() != life_phase::open || !connection.accepts_receives())
         return std::unexpected(make_error_code(errc::ending));
+    if (connection.sending() != sending_phase::open || connection.cut_short())
+        return std::unexpected(std::make_error_code(std::errc::broken_pipe));
     connection.use_layer(std::move(beneath));
     return {};
 }

@@ -98,8 +98,9 @@ public:
 
     /// Sends all of `data` and FIN behind it, on the same segment where they fit.
     ///
-    /// Answers when the kernel has accepted the data and FIN was asked for. Reading goes on; end
-    /// the connection with `graceful_close`, whose report tells what arrived.
+    /// Answers when the kernel has accepted the data and FIN was asked for; at once, without a
+    /// turn of the loop, where that takes 64 KiB at most and nothing waits before it. Reading goes
+    /// on; end the connection with `graceful_close`, whose report tells what arrived.
     /// Errors, lifetime, cancellation: as `send`; no FIN follows data that was cut short. Empty
     /// `data` behind a send that was cut short is `operation_canceled`: it would be no rest of it.
     /// Source: MSG_MORE in send(2), shutdown(2).
@@ -153,9 +154,11 @@ public:
     /// Puts a layer between this stream and its socket: from now on what is sent goes through it,
     /// and what is received comes out of it (`layer`).
     ///
-    /// Nothing may be under way on the stream, nor received and not taken (assertions). A
-    /// `release` hands out the socket without the layer: what it has received and not given to the
-    /// application is lost. Errors: `errc::ending` when the connection is being ended.
+    /// What was received and not taken yet is the first that the layer gets. Nothing may be under
+    /// way on the stream (an assertion). A `release` hands out the socket without the layer: what
+    /// that has received and not given to the application is lost.
+    /// Errors: `errc::ending` when the connection is being ended, or receiving was shut down;
+    /// `broken_pipe` behind `shutdown_send`, or a send that was cut short.
     result<void> use_layer(std::unique_ptr<layer> beneath);
 
 private:

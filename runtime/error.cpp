@@ -18,8 +18,6 @@ public:
             return "deadline passed";
         case errc::connection_limit:
             return "the limit of connections is reached";
-        case errc::no_disconnect_data:
-            return "the transport carries no disconnect data";
         case errc::truncated:
             return "the stream was cut: its end came without a goodbye";
         }

@@ -15,12 +15,11 @@ using result = std::expected<T, std::error_code>;
 /// Everything else is a `std::errc`: `connection_reset` when the peer reset the connection,
 /// `operation_canceled` when the operation was cancelled before it did anything.
 enum class errc {
-    end_of_stream = 1,  ///< The peer finished sending; every byte before its FIN was received.
-    ending,             ///< The connection is being ended; nothing new is started on it.
-    deadline_passed,    ///< The time given to the operation is over.
-    connection_limit,   ///< As many connections are open as are allowed at a time.
-    no_disconnect_data, ///< Neither TCP nor unix streams carry data with a disconnect.
-    truncated,          ///< The peer's FIN came without the goodbye of its layer.
+    end_of_stream = 1, ///< The peer finished sending; every byte before its FIN was received.
+    ending,            ///< The connection is being ended; nothing new is started on it.
+    deadline_passed,   ///< The time given to the operation is over.
+    connection_limit,  ///< As many connections are open as are allowed at a time.
+    truncated,         ///< The peer's FIN came without the goodbye of its layer.
 };
 
 const std::error_category& error_category() noexcept;

@@ -57,6 +57,7 @@ public:
                            socklen_t bytes) noexcept = 0;
     /// ioctl(2) for the requests that answer with one int (SIOCOUTQ, SIOCINQ).
     virtual int ioctl(int fd, unsigned long request, int& answer) noexcept = 0;
+    virtual int send(int fd, const void* data, std::size_t bytes, int flags) noexcept = 0;
     virtual int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept = 0;
     virtual int recvmsg(int fd, msghdr& message, int flags) noexcept = 0;
     /// Sets or clears O_NONBLOCK.

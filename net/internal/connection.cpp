@@ -147,6 +147,7 @@ void connection::note_error(int negated_errno) noexcept {
     note_first(first_end::peer);
     if (receiving_ == receiving_phase::open || receiving_ == receiving_phase::discarding)
         enter(receiving_phase::reset);
+    if (layered* beneath = own_layer()) beneath->wake_turn();
 }
 
 void connection::note_end_of_stream() noexcept {
@@ -154,6 +155,7 @@ void connection::note_end_of_stream() noexcept {
     note_first(first_end::peer);
     if (receiving_ == receiving_phase::open || receiving_ == receiving_phase::discarding)
         enter(receiving_phase::finished);
+    if (layered* beneath = own_layer()) beneath->wake_turn();
 }
 
 void connection::note_nothing_received(completion what) noexcept {
@@ -198,7 +200,7 @@ void connection::note_fin_refused() noexcept {
 void connection::stop_sends() noexcept {
     sends_stopped_ = true;
     sends_.refuse_waiting();
-    if (layered* beneath = own_layer()) beneath->stop();
+    if (layered* beneath = own_layer()) beneath->wake_turn();
 }
 
 bool connection::note_continued() noexcept {
@@ -279,6 +281,8 @@ void connection::use_layer(std::unique_ptr<layer> beneath) {
     require(!has_layer_, "a stream was given a second layer");
     require(all_sent(), "a stream was given a layer while it sent; await its sends first");
     inbox& through = make_inbox();
+    require(!through.has_reader(),
+            "a stream was given a layer while it received; await its receive first");
     need_extras().beneath = new layered(*this, std::move(beneath));
     has_layer_ = true;
     extras_->beneath->begin();
@@ -339,11 +343,17 @@ bool connection::receives() const noexcept {
     return through_inbox_ ? inbox_->in_flight() : receive_ != nullptr;
 }
 
+int connection::waits_in_kernel() noexcept {
+    if (has_layer_ && extras_->beneath->over()) return 0;
+    int unread = 0;
+    loop_.calls().ioctl(fd_, SIOCINQ, unread); // refused: none
+    return unread;
+}
+
 bool connection::has_unread() noexcept {
     if (receives() || (through_inbox_ && inbox_->holds_data())) return true;
-    int unread = 0;
-    loop_.calls().ioctl(fd_, SIOCINQ, unread);
-    if (unread > 0 || !traits_.keeps_messages) return unread > 0;
+    const bool unread = waits_in_kernel() > 0;
+    if (unread || !traits_.keeps_messages) return unread;
     // An empty message counts no bytes. Looking for one tells an error that is due, once, ahead of
     // the messages that came before it.
     int waits = look_for_message(loop_.calls(), fd_);
@@ -352,6 +362,12 @@ bool connection::has_unread() noexcept {
         waits = look_for_message(loop_.calls(), fd_);
     }
     return waits > 0;
+}
+
+peer_watch& connection::make_peer_watch() {
+    auto& made = need_extras().peer_end;
+    if (!made) made = std::make_unique<peer_watch>(*this);
+    return *made;
 }
 
 void connection::set_at_peer_end(std::unique_ptr<change_watcher> watcher) noexcept {

@@ -16,6 +16,7 @@
 #include <ringdown/net/internal/farewell.hpp>
 #include <ringdown/net/internal/fin.hpp>
 #include <ringdown/net/internal/peer_record.hpp>
+#include <ringdown/net/internal/peer_watch.hpp>
 #include <ringdown/net/internal/phases.hpp>
 #include <ringdown/net/internal/send_queue.hpp>
 #include <ringdown/net/transport.hpp>
@@ -232,8 +233,16 @@ public:
     [[nodiscard]] bool accepts_receives() const noexcept {
         return !sealed(allowance::receiving) && !stopped_receiving_;
     }
+    /// Bytes in the kernel that are the application's to receive. Behind a layer's last none are.
+    [[nodiscard]] int waits_in_kernel() noexcept;
     /// True while the application has bytes to receive, in the kernel, on the way or in the inbox.
     [[nodiscard]] bool has_unread() noexcept;
+
+    /// Looks out for the peer's end, for all who want to know; made when it is first needed.
+    peer_watch& make_peer_watch();
+    [[nodiscard]] peer_watch* own_peer_watch() const noexcept {
+        return extras_ ? extras_->peer_end.get() : nullptr;
+    }
 
     /// While the connection is open, `watcher` looks at every change; it may unlink itself.
     void watch_changes(change_watcher& watcher) noexcept {
@@ -246,8 +255,9 @@ public:
     }
     void set_at_peer_end(std::unique_ptr<change_watcher> watcher) noexcept;
     /// @}
-    /// Received bytes were taken out of the inbox.
-    void note_taken() noexcept {
+    /// Something has changed by itself, without a completion: bytes were taken out of the inbox, or
+    /// a call has told of an error.
+    void note_change() noexcept {
         if (!ending()) changed();
     }
 
@@ -310,6 +320,7 @@ private:
         operations_at_end* at_end = nullptr;
         intrusive_list<change_watcher, change_watcher> looking;
         std::unique_ptr<change_watcher> at_peer_end;
+        std::unique_ptr<peer_watch> peer_end;
         std::unique_ptr<farewell> last_words;
         layered* beneath = nullptr;
         drop_policy dropped;

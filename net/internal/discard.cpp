@@ -92,7 +92,8 @@ void discarder::dropped(std::uint64_t bytes) noexcept {
 
 void discarder::count(std::uint64_t bytes) noexcept {
     target().bytes().discarded += bytes;
-    dropped_any_ = true;
+    // An empty message counts, and a layer's record without bytes of the application does not.
+    dropped_any_ = dropped_any_ || bytes > 0 || message_;
     dropped_at_ = ring_loop().seen_at();
 }
 

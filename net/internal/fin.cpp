@@ -14,8 +14,8 @@ fin_operation::fin_operation(connection& connection) noexcept
 
 void fin_operation::start() noexcept {
     connection& connection = target();
-    connection.note_fin_issued();
     if (layered* beneath = connection.own_layer(); beneath && !beneath->goes_before(*this)) return;
+    connection.note_fin_issued();
     if (connection.on().fin() == fin_method::system_call) {
         conclude(connection.on().calls().shutdown(connection.descriptor(), SHUT_WR));
         return;

@@ -26,7 +26,7 @@ private:
     void start() noexcept override;
     void refuse() noexcept override;
     void layer_sent() noexcept override { start(); }
-    void layer_failed(int) noexcept override { conclude(-ECANCELED); }
+    void layer_failed(std::error_code) noexcept override { conclude(-ECANCELED); }
     void settled(completion what) noexcept override;
     void conclude(int result) noexcept;
 

@@ -48,19 +48,22 @@ bool inbox::sealed() const noexcept { return !target().accepts_receives(); }
 bool inbox::holds_data() const noexcept {
     if (queued_ > 0 || data_waits_) return true;
     const layered* beneath = target().own_layer();
-    return beneath && !end_ && beneath->inside_record();
+    const bool receives = !sealed() && target().receiving() == receiving_phase::open;
+    return beneath && receives && beneath->inside_record();
 }
 
 bool inbox::wants_more() const noexcept {
     if (sealed() || end_) return false;
-    return reader_ || (target().own_layer() && queued_ < queued_max(pool_));
+    const layered* beneath = target().own_layer();
+    if (beneath) return beneath->hears() && (reader_ || queued_ < queued_max(pool_));
+    return reader_ != nullptr;
 }
 
 bool inbox::wait(inbox_reader& reader) {
     require(!reader_, "two receives at once on one stream; await one before the next");
     if (has_bytes() || end_) return false;
     reader_ = &reader;
-    arm();
+    if (wants_more()) arm();
     return true;
 }
 
@@ -98,8 +101,8 @@ void inbox::peek() noexcept {
 }
 
 void inbox::peeked(completion what) noexcept {
-    data_waits_ = what.result > 0;
-    if (!data_waits_ && what.result != -ECANCELED) end(what);
+    data_waits_ = what.result > 0 && !sealed();
+    if (what.result <= 0 && what.result != -ECANCELED) end(what);
     if (wants_more()) arm();
 }
 
@@ -169,7 +172,7 @@ void inbox::received(std::uint16_t buffer, completion what) noexcept {
     else if (small_in_a_row_ < small_enough)
         ++small_in_a_row_;
     if (layered* beneath = target().own_layer()) [[unlikely]] {
-        decode(*beneath, buffer, bytes);
+        decode(*beneath, buffer, 0, bytes);
     } else if (sealed()) {
         target().bytes().discarded += bytes;
         pool_.give_back(buffer);
@@ -181,28 +184,43 @@ void inbox::received(std::uint16_t buffer, completion what) noexcept {
         tell_reader();
     else if (queued_ >= queued_max(pool_))
         request_cancel();
+    if (const layered* beneath = target().own_layer(); beneath && !beneath->hears())
+        request_cancel();
 }
 
 void inbox::begin_layer() {
-    require(!has_bytes(), "a stream was given a layer while it held bytes; receive them first");
-    if (wants_more()) arm();
+    // What came ahead of the layer is the first that it gets.
+    layered& beneath = *target().own_layer();
+    for (auto left = queued_; left > 0; --left) {
+        const std::uint32_t taken_before = offset_;
+        const std::uint32_t buffer = pop();
+        decode(beneath, buffer, taken_before, pool_.link(buffer).bytes);
+    }
+    layer_hears();
+}
+
+void inbox::layer_hears() noexcept {
+    if (!in_flight() && wants_more()) arm();
 }
 
 // The layer makes what it will of the buffer, which goes back at once.
-void inbox::decode(layered& beneath, std::uint16_t buffer, std::size_t bytes) noexcept {
+void inbox::decode(layered& beneath, std::uint32_t buffer, std::size_t begin,
+                   std::size_t end) noexcept {
     layer::buffer plain;
-    beneath.decode(std::span(pool_.memory(buffer), bytes), plain);
+    beneath.decode(std::span(pool_.memory(buffer), end).subspan(begin), plain);
     pool_.give_back(buffer);
     if (sealed())
         target().bytes().discarded += plain.size();
     else
         keep_plain(plain);
     if (end_ || !beneath.over()) return;
-    if (beneath.peer_said_goodbye()) target().note_end_seen();
     end_ = beneath.error() ? beneath.error() : make_error_code(errc::end_of_stream);
 }
 
 void inbox::keep_plain(std::span<const std::byte> plain) noexcept {
+    // Nothing follows a hole that a want of memory has left.
+    if (end_) target().bytes().discarded += plain.size();
+    if (end_) return;
     while (!plain.empty()) {
         const auto piece = plain.first(std::min(plain.size(), pool_.buffer_bytes()));
         std::uint32_t copy = 0;
@@ -252,6 +270,7 @@ lease inbox::take() noexcept {
     const std::uint32_t buffer = pop();
     const std::size_t bytes = pool_.link(buffer).bytes;
     target().bytes().received += bytes - taken_before;
+    if (target().own_layer()) layer_hears();
     return pool_.make_lease(buffer, taken_before, bytes);
 }
 
@@ -264,12 +283,14 @@ std::size_t inbox::copy_out(std::span<std::byte> into) noexcept {
     else
         offset_ += static_cast<std::uint32_t>(bytes);
     target().bytes().received += bytes;
+    if (target().own_layer()) layer_hears();
     return bytes;
 }
 
 void inbox::seal() noexcept {
     if (shortage_) {
         shortage_->unlink();
+        data_waits_ = false;
         shortage_->peek.request_cancel();
     }
     while (queued_ > 0) {

@@ -53,6 +53,8 @@ public:
     /// From now on all that comes goes through the connection's layer, and is received as it comes:
     /// a layer has things to say to itself.
     void begin_layer();
+    /// The layer may take in more than before.
+    void layer_hears() noexcept;
 
     /// Nobody receives any more: tells the reader, and drops everything from now on.
     void seal() noexcept;
@@ -66,7 +68,8 @@ private:
     void end(completion what) noexcept;
     void buffer_returned() noexcept;
     void received(std::uint16_t buffer, completion what) noexcept;
-    void decode(layered& beneath, std::uint16_t buffer, std::size_t bytes) noexcept;
+    void decode(layered& beneath, std::uint32_t buffer, std::size_t begin,
+                std::size_t end) noexcept;
     void keep_plain(std::span<const std::byte> plain) noexcept;
     /// Somebody waits for what comes: the application, or a layer.
     [[nodiscard]] bool wants_more() const noexcept;

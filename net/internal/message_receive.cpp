@@ -63,7 +63,8 @@ void message_receive::settled(completion what) noexcept {
             connection.note_error(what.result);
         const bool ended = what.result == 0 && connection.end_errno() == 0 &&
                            connection.life() < life_phase::aborting;
-        if (!ended) error_ = connection.error_of(what.result);
+        if (ended) connection.note_end_told();
+        error_ = ended ? make_error_code(errc::end_of_stream) : connection.error_of(what.result);
     }
     wake();
 }

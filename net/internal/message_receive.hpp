@@ -59,7 +59,7 @@ protected:
     /// Where the sender's address goes.
     address* sender_ = nullptr;
 
-    std::optional<packet> received_; ///< Absent on errors, and at the end of the stream.
+    std::optional<packet> received_; ///< Absent on errors, of which the end of the stream is one.
     std::error_code error_;
 
 private:

@@ -30,7 +30,7 @@ bool recv_operation::begin() {
         if (through->wait(*this)) return true;
         if (through->has_bytes()) {
             answer_ = through->copy_out(into_);
-            connection.note_taken();
+            connection.note_change();
         } else {
             answer_ = std::unexpected(through->tell_end());
         }
@@ -50,7 +50,7 @@ bool recv_operation::begin() {
 void recv_operation::arrived() noexcept {
     answer_ = target().own_inbox()->copy_out(into_);
     wake();
-    target().note_taken(); // behind the reader: who waits for the end goes on after it
+    target().note_change(); // behind the reader: who waits for the end goes on after it
 }
 
 void recv_operation::fail(std::error_code why) noexcept {
@@ -94,7 +94,7 @@ bool lease_operation::begin() {
         if (through.wait(*this)) return true;
         if (through.has_bytes()) {
             answer_ = through.take();
-            from_.note_taken();
+            from_.note_change();
         } else {
             answer_ = std::unexpected(through.tell_end());
         }
@@ -106,7 +106,7 @@ bool lease_operation::begin() {
 void lease_operation::arrived() noexcept {
     answer_ = from_.own_inbox()->take();
     wake();
-    from_.note_taken(); // behind the reader: who waits for the end goes on after it
+    from_.note_change(); // behind the reader: who waits for the end goes on after it
 }
 
 void lease_operation::fail(std::error_code why) noexcept {

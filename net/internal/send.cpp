@@ -16,6 +16,8 @@ namespace {
 
 // One system call moves less than 2 GiB; larger sends go in several.
 constexpr std::size_t bytes_at_once = std::size_t{1} << 30;
+// So much of a last answer goes in place.
+constexpr std::size_t in_place_max = 64 * 1024;
 
 std::size_t total(std::span<const iovec> parts) noexcept {
     std::size_t bytes = 0;
@@ -64,8 +66,41 @@ bool send_operation::begin() {
         return false;
     }
     connection.note_in_use();
+    if (form_ == form::last && sent_at_once()) {
+        stay();
+        return false;
+    }
     continues_ = connection.note_continued();
     enqueue();
+    return true;
+}
+
+// FIN goes in place as well, so an answer that the kernel takes whole leaves with it: one call
+// instead of an operation, its completion and a turn. What the kernel does not take goes by the
+// ring; an error is told only once, so it is taken in here.
+bool send_operation::sent_at_once() noexcept {
+    connection& connection = target();
+    const bool possible = connection.sends().empty() && !connection.cut_short() &&
+                          !connection.own_layer() && data_.size() <= in_place_max &&
+                          connection.on().fin() == fin_method::system_call;
+    if (!possible) return false;
+    const int result =
+        connection.on().calls().send(connection.descriptor(), data_.data(), data_.size(),
+                                     MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
+    if (result == -EAGAIN || result == -EINTR || result == -ENOBUFS) return false;
+    if (result < 0) {
+        connection.bytes().handed += data_.size();
+        if (!refused_by_us(connection, result)) connection.note_error(result);
+        error_ = connection.error_of(result);
+        note_failure();
+        connection.note_change();
+        return true;
+    }
+    bytes_ = static_cast<std::size_t>(result);
+    connection.bytes().sent += bytes_;
+    if (bytes_ < data_.size()) return false;
+    connection.bytes().handed += bytes_;
+    connection.request_fin();
     return true;
 }
 
@@ -122,7 +157,7 @@ void send_operation::start() noexcept {
 
 // What a layer was given is on its way, whatever becomes of the rest.
 void send_operation::give(layered& beneath) noexcept {
-    std::size_t room = target().sends_stopped() ? 0 : beneath.takes_at_once();
+    std::size_t room = beneath.takes_at_once();
     while (room > 0 && bytes_ < data_.size()) {
         const std::span part = rest().first(std::min(rest().size(), room));
         if (!beneath.encode(part)) break;
@@ -141,10 +176,10 @@ void send_operation::layer_sent() noexcept {
     tell();
 }
 
-void send_operation::layer_failed(int result) noexcept {
+void send_operation::layer_failed(std::error_code why) noexcept {
     const auto lost = static_cast<std::size_t>(target().own_layer()->plain_unsent());
     bytes_ -= std::min(bytes_, lost);
-    conclude(target().error_of(result));
+    conclude(bytes_ == data_.size() ? std::error_code{} : why);
     tell();
 }
 

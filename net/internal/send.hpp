@@ -68,6 +68,7 @@ private:
     friend awaitable_operation<send_operation>;
 
     bool begin();
+    bool sent_at_once() noexcept;
     void answer_canceled() noexcept { error_ = canceled(); }
     void launch_rest();
     void advance(int result) noexcept;
@@ -80,7 +81,7 @@ private:
     void start() noexcept override;
     void refuse() noexcept override;
     void layer_sent() noexcept override;
-    void layer_failed(int result) noexcept override;
+    void layer_failed(std::error_code why) noexcept override;
     void give(layered& beneath) noexcept;
     void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;

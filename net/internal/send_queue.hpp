@@ -1,5 +1,7 @@
 #pragma once
 
+#include <system_error>
+
 #include <ringdown/net/internal/connection_operation.hpp>
 
 namespace ringdown {
@@ -13,11 +15,11 @@ class queued_operation : public connection_operation {
 public:
     [[nodiscard]] at_ending when_ending() const noexcept override { return at_ending::keep; }
 
-    /// Above a layer, which sends for it: all that the layer had to say was sent; or the rest never
-    /// will be.
+    /// Above a layer, which sends for it: all that it gave was sent, and the layer takes more; or
+    /// the rest never will be.
     /// @{
     virtual void layer_sent() noexcept = 0;
-    virtual void layer_failed(int result) noexcept = 0;
+    virtual void layer_failed(std::error_code why) noexcept = 0;
     /// @}
 
 protected:

@@ -19,10 +19,8 @@ task<left_open> leave(stream& ended, ending_request request) {
 
 } // namespace
 
-task<result<left_open>> disconnect(stream& ended, ending_policy policy,
-                                   std::span<const std::byte> data) {
-    if (!data.empty()) co_return std::unexpected(make_error_code(errc::no_disconnect_data));
-    co_return co_await leave(ended, {plans::disconnect, teardown_cause::application, policy});
+task<left_open> disconnect(stream& ended, ending_policy policy) {
+    return leave(ended, {plans::disconnect, teardown_cause::application, policy});
 }
 
 task<left_open> abort_disconnect(stream& ended) {
@@ -37,8 +35,7 @@ task<left_open> release(stream& ended, std::chrono::nanoseconds within) {
     return leave(ended, request);
 }
 
-task<result<peer_end>> recv_disconnect(stream& stream, std::span<std::byte> into) {
-    if (!into.empty()) co_return std::unexpected(make_error_code(errc::no_disconnect_data));
+task<result<peer_end>> recv_disconnect(stream& stream) {
     const connection_ref kept(state_of(stream));
     const auto stopped = co_await stream.shutdown_receive();
     if (!stopped) co_return std::unexpected(stopped.error());

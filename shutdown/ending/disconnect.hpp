@@ -27,12 +27,10 @@ struct left_open {
 /// `shutdown_send`, reads to the end of the stream, and then this. Past the policy's limits it
 /// aborts, and the report says `degraded`; the descriptor is left then too, without a connection.
 /// `connect` can use it again.
-/// Errors: `errc::no_disconnect_data` when `data` is not empty, and nothing has begun: TCP and unix
-/// streams carry none.
+/// Neither TCP nor a unix stream carries data with it: send that before.
 /// Cancellation: as `graceful_close`; descriptor and report are still answered.
 /// Source: RFC 9293 section 3.6; `ending`.
-task<result<left_open>> disconnect(stream& ended, ending_policy policy = {},
-                                   std::span<const std::byte> data = {});
+task<left_open> disconnect(stream& ended, ending_policy policy = {});
 
 /// Ends a connection by RST, as `abort_close` does, and leaves the descriptor open, without a
 /// connection and with nothing in TIME_WAIT: `connect` can use it again at once.
@@ -61,8 +59,7 @@ task<left_open> release(stream& ended, std::chrono::nanoseconds within = std::ch
 ///
 /// An application that wants that data reads to the end of the stream instead, or awaits
 /// `peer_ended` beside its receives.
-/// Errors: `errc::no_disconnect_data` when `into` is not empty, and nothing has begun; those of
-/// `peer_ended`. Cancellation: ends the wait; receiving stays ended.
-task<result<peer_end>> recv_disconnect(stream& stream, std::span<std::byte> into = {});
+/// Errors: those of `peer_ended`. Cancellation: ends the wait; receiving stays ended.
+task<result<peer_end>> recv_disconnect(stream& stream);
 
 } // namespace ringdown

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <utility>
 
-#include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/net/internal/connection_follower.hpp>
 #include <ringdown/net/socket_handle.hpp>
 #include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/internal/awaitable_operation.hpp>
@@ -17,9 +17,9 @@ enum class peer_end : unsigned char {
     reset,    ///< RST.
 };
 
-/// Waits for the peer's end. Made by `peer_closed` and `peer_ended`.
-class [[nodiscard]] peer_closed_operation final : public connection_operation,
-                                                  public waiting,
+/// Waits for the peer's end, which the connection's `peer_watch` sees. Made by `peer_closed` and
+/// `peer_ended`.
+class [[nodiscard]] peer_closed_operation final : public waiting,
                                                   public awaitable_operation<peer_closed_operation>,
                                                   private change_watcher {
 public:
@@ -30,36 +30,28 @@ public:
     };
 
     peer_closed_operation(connection& watched, told when) noexcept
-        : connection_operation(watched, "poll"), when_(when) {}
+        : watched_(watched), when_(when) {}
     peer_closed_operation(peer_closed_operation&& other) noexcept
-        : connection_operation(std::move(other)), waiting(std::move(other)), awaitable_operation(),
-          change_watcher(), when_(other.when_) {}
+        : waiting(std::move(other)), awaitable_operation(), change_watcher(),
+          watched_(other.watched_), when_(other.when_) {}
 
     result<peer_end> await_resume() const noexcept { return answer_; }
 
 private:
-    enum class watching : std::uint8_t {
-        for_end,
-        for_reset, ///< Behind a FIN whose data is unread.
-        over,      ///< Answered; what is in flight is joined.
-    };
-
     friend awaitable_operation<peer_closed_operation>;
 
     bool begin();
     void answer_canceled() noexcept { answer_ = std::unexpected(canceled()); }
-    void settled(completion what) noexcept override;
     void cancel(cancel_reason reason) noexcept override;
     void look() noexcept override;
     void connection_ends() noexcept override;
+    void wait_on();
     [[nodiscard]] bool waits_for_reading() noexcept;
-    void watch_for_reset();
     void conclude(const result<peer_end>& answer) noexcept;
 
+    connection& watched_;
     told when_;
-    watching phase_ = watching::for_end;
-    bool error_due_ = false;
-    bool canceled_ = false;
+    bool canceled_ = false; // and waits for the poll, which may have seen the end
     result<peer_end> answer_;
 };
 

@@ -231,11 +231,11 @@ TEST_CASE("packets: a receive past its deadline loses no message, not even an em
     test_loop on;
     on.run([&]() -> task<void> {
         auto [here, there] = over_packets(on.loop);
-        const auto late = co_await with_deadline(
-            on.loop.now() + 5ms, [](packet_stream& from) -> task<result<std::optional<packet>>> {
-                std::array<std::byte, 8> into;
-                co_return co_await from.recv(into);
-            }(here));
+        const auto late = co_await with_deadline(on.loop.now() + 5ms,
+                                                 [](packet_stream& from) -> task<result<packet>> {
+                                                     std::array<std::byte, 8> into;
+                                                     co_return co_await from.recv(into);
+                                                 }(here));
         CHECK(late.error() == errc::deadline_passed);
         there.send("");
         CHECK(co_await next(here) == "''");

@@ -81,6 +81,9 @@ public:
     int ioctl(int fd, unsigned long request, int& answer) noexcept override {
         return count("ioctl"), behind_.ioctl(fd, request, answer);
     }
+    int send(int fd, const void* data, std::size_t bytes, int flags) noexcept override {
+        return count("send"), behind_.send(fd, data, bytes, flags);
+    }
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override {
         return count("recv"), behind_.recv(fd, buffer, bytes, flags);
     }

@@ -65,9 +65,9 @@ task<std::string> read_all(stream& from) {
 task<std::string> next(packet_stream& from, std::size_t most) {
     std::vector<std::byte> into(most);
     const auto got = co_await from.recv(into);
+    if (!got && got.error() == errc::end_of_stream) co_return "end";
     if (!got) co_return got.error().message();
-    if (!*got) co_return "end";
-    co_return quoted(into, **got);
+    co_return quoted(into, *got);
 }
 
 task<std::string> next(datagram_socket& from, std::size_t most) {

@@ -51,6 +51,9 @@ public:
     int ioctl(int fd, unsigned long request, int& answer) noexcept override {
         return linux_.ioctl(fd, request, answer);
     }
+    int send(int fd, const void* data, std::size_t bytes, int flags) noexcept override {
+        return linux_.send(fd, data, bytes, flags);
+    }
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override {
         return linux_.recv(fd, buffer, bytes, flags);
     }

@@ -13,7 +13,7 @@ namespace ringdown::testing {
 
 /// A layer of the tests: records with a length and a checksum, and a goodbye of its own. Peers that
 /// are no part of the library speak it by the functions below.
-class framing_layer final : public layer {
+class framing_layer : public layer {
 public:
     /// With a handshake, nothing is sent before the peer has said hello, which we answer.
     explicit framing_layer(bool handshake = false, std::size_t record_max = 1000)

@@ -283,6 +283,17 @@ int sim_kernel::ioctl(int fd, unsigned long request, int& answer) noexcept {
     });
 }
 
+int sim_kernel::send(int fd, const void* data, std::size_t bytes, int flags) noexcept {
+    return on_socket(fd, [&](tcp_socket& on) {
+        if (!(flags & MSG_DONTWAIT)) world_.violation("send(2) without MSG_DONTWAIT may block");
+        for (const sim::operation* each : on.watchers())
+            if (each->is_send() && each->stage == sim::operation::phase::waiting)
+                world_.violation("send(2) beside a send on the ring");
+        const std::size_t some = bytes > 0 && world_.one_in(4) ? 1 + world_.below(bytes) : bytes;
+        return on.send(static_cast<const char*>(data), some, flags & MSG_MORE);
+    });
+}
+
 int sim_kernel::recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept {
     return on_socket(fd, [&](tcp_socket& on) {
         if (!(flags & MSG_DONTWAIT)) world_.violation("recv(2) without MSG_DONTWAIT may block");

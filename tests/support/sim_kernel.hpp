@@ -128,6 +128,7 @@ public:
     int setsockopt(int fd, int level, int name, const void* value,
                    socklen_t bytes) noexcept override;
     int ioctl(int fd, unsigned long request, int& answer) noexcept override;
+    int send(int fd, const void* data, std::size_t bytes, int flags) noexcept override;
     int recv(int fd, void* buffer, std::size_t bytes, int flags) noexcept override;
     int recvmsg(int fd, msghdr& message, int flags) noexcept override;
     int set_nonblocking(int fd, bool on) noexcept override;

@@ -71,7 +71,7 @@ void ending::start() {
         request_.cause == teardown_cause::application)
         request_.cause = teardown_cause::peer_finished;
     if (connection_.cut_short() && !releases()) {
-        abort(teardown_cause::canceled);
+        abort(connection_.layer_error() ? teardown_cause::error : teardown_cause::canceled);
         return;
     }
     connection_.enter(life_phase::ending);
@@ -238,8 +238,7 @@ void ending::step_watching() {
     if (connection_.allowed() != allowance::answers || !connection_.traits().tells_by_poll ||
         connection_.receiving() != receiving_phase::finished)
         return;
-    if (!loss_) loss_ = std::make_unique<loss_watch>(connection_);
-    loss_->step();
+    connection_.make_peer_watch().look_for_reset(at_ending::keep);
 }
 
 bool ending::over_discard_limit() const noexcept {
@@ -276,7 +275,7 @@ void ending::decide(const delivery_sample& sample) noexcept {
     acknowledgement_.stop();
     connection_.say_farewell(false);
     if (farewell_.runs()) farewell_.cancel();
-    if (loss_) loss_->stop();
+    if (peer_watch* watch = connection_.own_peer_watch()) watch->stop();
     if (discarder* discarding = connection_.own_discarder()) discarding->stop();
     connection_.allow(allowance::nothing);
     if (inbox* dropped = connection_.own_inbox()) dropped->seal();

@@ -13,7 +13,6 @@
 #include <ringdown/shutdown/ending/internal/acknowledgement.hpp>
 #include <ringdown/shutdown/ending/internal/closing.hpp>
 #include <ringdown/shutdown/ending/internal/farewell_task.hpp>
-#include <ringdown/shutdown/ending/internal/loss_watch.hpp>
 #include <ringdown/shutdown/ending/internal/patience.hpp>
 #include <ringdown/shutdown/ending/internal/verdict.hpp>
 #include <ringdown/shutdown/ending/policy.hpp>
@@ -113,7 +112,6 @@ private:
     acknowledgement acknowledgement_;
     std::unique_ptr<unawaited_send> last_bytes_; // of the farewell
     farewell_task farewell_;
-    std::unique_ptr<loss_watch> loss_; // while answers are owed to a peer that has finished
     closing closing_;
 
     // Absent while the ending may still take another turn.

@@ -1,7 +1,6 @@
 #include <ringdown/shutdown/ending/internal/sampling.hpp>
 
 #include <algorithm>
-#include <cerrno>
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -68,14 +67,6 @@ bool queue_is_counted(connection& connection) noexcept {
     // The peer's FIN is taken by no state of the handshake.
     if (connection.receiving() == receiving_phase::finished) return true;
     return tcp_info_of(connection.on().calls(), connection.descriptor()).counts_queues();
-}
-
-bool error_is_known(connection& connection) noexcept {
-    if (connection.end_errno() == 0) take_sample(connection);
-    if (connection.end_errno() != 0) return true;
-    if (!connection.idle()) return false;
-    connection.note_error(-ECONNRESET); // nobody of ours was told
-    return true;
 }
 
 } // namespace ringdown

@@ -16,10 +16,4 @@ delivery_sample take_sample(connection& connection) noexcept;
 /// acknowledged. During a handshake, which TCP_FASTOPEN lets go on behind the accept, it does not.
 bool queue_is_counted(connection& connection) noexcept;
 
-/// After a poll has told of an error: true once the connection knows which.
-///
-/// The kernel tells it once, and may have told it to an operation whose completion is still on its
-/// way; ask again when that has come.
-bool error_is_known(connection& connection) noexcept;
-
 } // namespace ringdown

@@ -9,7 +9,8 @@ actual_ending ending_of(const ending_facts& facts) noexcept {
     if (facts.aborted_by)
         return facts.plan.says_fin ? actual_ending::degraded : actual_ending::aborted;
     if (facts.plan.releases() && !facts.sample.gone) return actual_ending::released;
-    const bool in_order = facts.receiving == receiving_phase::finished && !facts.goodbye_missing;
+    const bool in_order = facts.receiving == receiving_phase::finished && !facts.goodbye_missing &&
+                          !facts.misunderstood;
     return in_order ? actual_ending::graceful : actual_ending::delivered;
 }
 

@@ -64,9 +64,7 @@ bool idle_limit::moved() noexcept {
     }
     const std::uint64_t through = connection.wire_received() + sent + acknowledged_ - queued;
     // While nothing receives, what arrives is seen in the kernel only.
-    unread_ = 0;
-    if (!connection.receives())
-        connection.on().calls().ioctl(connection.descriptor(), SIOCINQ, unread_);
+    unread_ = connection.receives() ? 0 : connection.waits_in_kernel();
     auto waiting = static_cast<std::uint64_t>(unread_);
     if (const inbox* arrived = connection.own_inbox()) waiting += arrived->queued();
     const auto low_half = static_cast<std::uint32_t>(through + waiting * unlike_bytes);
@@ -77,8 +75,7 @@ bool idle_limit::moved() noexcept {
 // when there are more than before.
 bool idle_limit::arrives() noexcept {
     loop& loop = watched_.on();
-    int unread = 0;
-    loop.calls().ioctl(watched_.descriptor(), SIOCINQ, unread);
+    const int unread = watched_.waits_in_kernel();
     const bool more = unread != std::exchange(unread_, unread);
     if (loop.own_ring().has_completions()) loop.reap();
     return watched_.life() == life_phase::open && (more || moved());

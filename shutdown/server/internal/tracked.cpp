@@ -1,8 +1,5 @@
 #include <ringdown/shutdown/server/internal/tracked.hpp>
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include <ringdown/net/internal/inbox.hpp>
 #include <ringdown/shutdown/ending/internal/ending.hpp>
 #include <ringdown/shutdown/server/internal/drain_run.hpp>
@@ -61,9 +58,7 @@ server::tracked::idleness server::tracked::look(loop::time_point grown_up_at) no
     connection& connection = *served_;
     loop& loop = connection.on();
     if (connection.life() != life_phase::open || !marked_idle()) return idleness::busy;
-    int arrived = 0;
-    if (loop.calls().ioctl(connection.descriptor(), SIOCINQ, arrived) >= 0 && arrived > 0)
-        return idleness::busy;
+    if (connection.waits_in_kernel() > 0) return idleness::busy;
     if (loop.own_ring().has_completions()) loop.reap();
     if (connection.life() != life_phase::open || !marked_idle()) return idleness::busy;
     if (connection.own_inbox() && connection.own_inbox()->holds_data()) return idleness::busy;

@@ -171,8 +171,7 @@ void session_state::begin_ending(session_starter who, ending_request how) {
     counts_.began = who;
     connection& connection = *connection_;
     const bool waits = pending() > 0 && how.requested.says_fin;
-    const bool awaits_answers =
-        connection.receiving() == receiving_phase::open || !connection.end_told();
+    const bool awaits_answers = !connection.end_told();
     if (waits && connection.end_errno() == 0) {
         if (role_ == session_role::server)
             how.allowed = allowance::answers;

@@ -317,3 +317,61 @@ TEST_CASE("layer: half a record that has come is no idleness") {
         CHECK(heard.goodbye);
     });
 }
+
+namespace {
+
+// One that answers each record that comes, as a layer may have to.
+class talkative_layer final : public framing_layer {
+public:
+    explicit talkative_layer(std::size_t& said) : said_(said) {}
+
+    std::error_code decode(std::span<const std::byte> wire, buffer& plain,
+                           buffer& answer) override {
+        const std::error_code error = framing_layer::decode(wire, plain, answer);
+        const std::string words = framed(std::string(plain.size(), 'w'));
+        const auto bytes = std::as_bytes(std::span(words));
+        answer.insert(answer.end(), bytes.begin(), bytes.end());
+        said_ += words.size();
+        return error;
+    }
+
+private:
+    std::size_t& said_;
+};
+
+} // namespace
+
+TEST_CASE("layer: a peer that makes it speak and does not read is not heard any more") {
+    run([](rig& here) -> task<void> {
+        std::size_t said = 0;
+        auto [ours, theirs] =
+            connect_layered(here, {.our_send_buffer = 4096, .their_receive_buffer = 4096},
+                            std::make_unique<talkative_layer>(said));
+        const std::string much = framed(std::string(16 << 20, 'x'));
+        unframed heard;
+        std::uint64_t taken = 0;
+        std::uint64_t received = 0;
+        co_await with_scope([&](scope& inside) -> task<void> {
+            inside.spawn([](stream& from, std::uint64_t& bytes) -> task<void> {
+                for (bool more = true; more;) {
+                    const auto got = co_await from.recv_lease();
+                    more = got.has_value();
+                    if (got) bytes += got->size();
+                }
+            }(ours, received));
+            ::fcntl(theirs.descriptor(), F_SETFL, O_NONBLOCK);
+            // Until nothing has moved for a while.
+            for (std::uint64_t before = 1; before != taken;) {
+                before = taken;
+                for (int round = 0; round < 20; ++round) {
+                    taken += theirs.write(std::string_view(much).substr(taken));
+                    co_await sleep_for(2ms);
+                }
+            }
+            CHECK(taken < much.size());
+            CHECK(said < 1 << 20);
+            inside.cancel();
+        });
+        co_await abort_close(ours);
+    });
+}

@@ -250,17 +250,3 @@ TEST_CASE("recv_disconnect: waits for the peer's end, graceful or abortive, and 
         });
     }
 }
-
-TEST_CASE("recv_disconnect: asking for disconnect data is refused by name, and nothing has begun") {
-    run([](rig& at) -> task<void> {
-        auto [ours, theirs] = at.connect();
-        std::byte into[8];
-        const auto end = co_await recv_disconnect(ours, into);
-        CHECK(end.error() == errc::no_disconnect_data);
-        theirs.write("still");
-        const auto got = co_await ours.recv(into);
-        CHECK(got == 5);
-        theirs.finish();
-        co_await graceful_close(ours);
-    });
-}

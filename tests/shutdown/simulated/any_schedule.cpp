@@ -85,8 +85,7 @@ private:
         switch (below(3)) {
         case 0: {
             auto leaving = disconnect(peer_, limits());
-            auto answer = co_await leaving;
-            left = std::move(*answer);
+            left = co_await leaving;
             break;
         }
         case 1: {

@@ -162,7 +162,7 @@ TEST_CASE("punctual: abort_close ends at once, whatever is under way") {
 TEST_CASE("punctual: disconnect resets at its deadline, release ends its flush at its time") {
     const auto left = end(silent(), false, [](stream& ours) -> task<teardown_report> {
         auto what = co_await disconnect(ours, {.within = 100ms});
-        co_return what->report;
+        co_return what.report;
     });
     CHECK(left.ending == actual_ending::degraded);
     check_exact(left.microseconds.total, 100ms);

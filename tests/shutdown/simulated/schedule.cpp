@@ -85,7 +85,7 @@ private:
             ours_ = !state_of(peer_).ending();
             auto leaving = disconnect(peer_, policy);
             auto left = co_await leaving;
-            if (left) co_await hold(std::move(*left));
+            co_await hold(std::move(left));
             break;
         }
         case way::release: {

@@ -219,7 +219,9 @@ private:
             right = events_ == last;
             break;
         }
-        if (!right) complain("events " + events_);
+        if (!right)
+            complain("events " + events_ + (told_ ? "after an end " : "without an end ") +
+                     (cut ? "that was cut" : "in order"));
     }
 
     loop& on_;
