@@ -58,6 +58,7 @@ void discarder::step() {
     // What a receive of the application still brings is older than what is dropped.
     if (in_flight() || target().receives() || target().receiving() != receiving_phase::discarding)
         return;
+    if (const layered* beneath = target().own_layer(); beneath && !beneath->hears()) return;
     launch([this](io_uring_sqe& sqe) { prepare(sqe); });
 }
 

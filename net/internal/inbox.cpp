@@ -139,6 +139,7 @@ void inbox::prepare(io_uring_sqe& sqe) noexcept {
 
 void inbox::settled(completion what) noexcept {
     const bool filled = what.result > 0;
+    data_waits_ = false;
     if (picked_in_flight_) {
         picked_in_flight_ = false;
         if (filled)
@@ -154,7 +155,6 @@ void inbox::settled(completion what) noexcept {
             pool_.give_back(buffer);
     }
 
-    data_waits_ = false;
     if (what.result <= 0 && what.result != -ENOBUFS && what.result != -ECANCELED) end(what);
     if (!in_flight() && wants_more()) arm();
 }
@@ -179,22 +179,27 @@ void inbox::received(std::uint16_t buffer, completion what) noexcept {
     } else {
         put(pool_.keep(buffer, bytes), bytes);
     }
+    if (const layered* beneath = target().own_layer(); beneath && !beneath->hears())
+        request_cancel();
     if (sealed()) return;
     if (reader_ && (has_bytes() || end_))
         tell_reader();
     else if (queued_ >= queued_max(pool_))
-        request_cancel();
-    if (const layered* beneath = target().own_layer(); beneath && !beneath->hears())
         request_cancel();
 }
 
 void inbox::begin_layer() {
     // What came ahead of the layer is the first that it gets.
     layered& beneath = *target().own_layer();
+    const std::error_code ended = std::exchange(end_, packed_error());
     for (auto left = queued_; left > 0; --left) {
         const std::uint32_t taken_before = offset_;
         const std::uint32_t buffer = pop();
         decode(beneath, buffer, taken_before, pool_.link(buffer).bytes);
+    }
+    if (ended && !end_) {
+        const bool cut = ended == errc::end_of_stream;
+        end_ = cut ? make_error_code(errc::truncated) : ended;
     }
     layer_hears();
 }
@@ -213,8 +218,18 @@ void inbox::decode(layered& beneath, std::uint32_t buffer, std::size_t begin,
         target().bytes().discarded += plain.size();
     else
         keep_plain(plain);
+    note_layer_end();
+}
+
+void inbox::note_layer_end() noexcept {
+    const layered& beneath = *target().own_layer();
     if (end_ || !beneath.over()) return;
     end_ = beneath.error() ? beneath.error() : make_error_code(errc::end_of_stream);
+}
+
+void inbox::layer_failed() noexcept {
+    note_layer_end();
+    if (!sealed() && queued_ == 0 && end_) tell_reader();
 }
 
 void inbox::keep_plain(std::span<const std::byte> plain) noexcept {

@@ -55,6 +55,8 @@ public:
     void begin_layer();
     /// The layer may take in more than before.
     void layer_hears() noexcept;
+    /// The layer cannot go on, by something that it was not given from here.
+    void layer_failed() noexcept;
 
     /// Nobody receives any more: tells the reader, and drops everything from now on.
     void seal() noexcept;
@@ -70,6 +72,7 @@ private:
     void received(std::uint16_t buffer, completion what) noexcept;
     void decode(layered& beneath, std::uint32_t buffer, std::size_t begin,
                 std::size_t end) noexcept;
+    void note_layer_end() noexcept;
     void keep_plain(std::span<const std::byte> plain) noexcept;
     /// Somebody waits for what comes: the application, or a layer.
     [[nodiscard]] bool wants_more() const noexcept;

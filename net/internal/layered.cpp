@@ -19,7 +19,7 @@ namespace {
 // Enough for a few records, so that a bulk send is one system call for all of them.
 constexpr std::size_t sends_at_once = 64 * 1024;
 // A layer that has so much to say by itself hears no more of its peer, who does not read it.
-constexpr std::size_t unsent_max = 64 * 1024;
+constexpr std::size_t unsent_max = 256 * 1024;
 constexpr std::size_t drops_at_once = 16 * 1024;
 // So many records are remembered before those that have arrived are asked for, and forgotten.
 constexpr std::size_t records_max = 256;
@@ -69,6 +69,16 @@ void layered::note_failure(std::error_code error) noexcept {
     if (!error) return;
     error_ = error;
     send_error_ = error;
+    give_up();
+    target().own_inbox()->layer_failed();
+}
+
+// What is left never goes out.
+void layered::give_up() noexcept {
+    give_back(next_);
+    if (in_flight()) return;
+    out_at_ = 0;
+    give_back(out_);
 }
 
 // A handshake that is not over by then never will be.
@@ -92,8 +102,11 @@ bool layered::encode(std::span<const std::byte> plain) noexcept {
     const std::size_t record_max = std::max<std::size_t>(beneath_->record_bytes_max(), 1);
     while (!plain.empty() && !send_error_) {
         const auto record = plain.first(std::min(plain.size(), record_max));
-        note_failure(guarded([&] { return beneath_->encode(record, next_); }));
-        if (!send_error_) note_record(records_.last().plain + record.size());
+        note_failure(guarded([&] {
+            const std::error_code error = beneath_->encode(record, next_);
+            if (!error) note_record(records_.last().plain + record.size());
+            return error;
+        }));
         plain = plain.subspan(record.size());
     }
     return !send_error_;
@@ -103,13 +116,13 @@ std::uint64_t layered::wire_end() const noexcept {
     return wire_sent_ + (out_.size() - out_at_) + next_.size();
 }
 
-void layered::note_record(std::uint64_t plain_end) noexcept {
+void layered::note_record(std::uint64_t plain_end) {
     if (records_.size() >= records_wanted_) forget_acknowledged();
     records_.add({wire_end(), plain_end});
 }
 
 // How many bytes were sent is told exactly; of how many have arrived a report may know of less.
-void layered::forget_acknowledged() noexcept {
+void layered::forget_acknowledged() {
     int queued = 0;
     const bool told = target().on().calls().ioctl(target().descriptor(), SIOCOUTQ, queued) >= 0;
     const auto waiting = static_cast<std::uint64_t>(queued);
@@ -130,7 +143,7 @@ void layered::send_for(queued_operation& turn) noexcept {
 void layered::tell_turn() noexcept {
     if (!turn_ || (in_flight() && wire_sent_ < turn_ends_)) return;
     const bool takes_more = said_goodbye_ || beneath_->ready();
-    if (!may_send() || (!takes_more && !in_flight() && nothing_will_come()))
+    if (!may_send() || (!takes_more && all_sent() && nothing_will_come()))
         fail(why_not());
     else if (takes_more && wire_sent_ >= turn_ends_)
         std::exchange(turn_, nullptr)->layer_sent();
@@ -182,21 +195,15 @@ void layered::settled(completion what) noexcept {
         const bool ours = what.result == -EPIPE && behind_fin;
         if (!ours && !refused_by_us(connection, what.result)) connection.note_error(what.result);
         send_error_ = connection.error_of(what.result);
-        out_at_ = 0;
-        give_back(out_);
-        give_back(next_);
     } else {
         out_at_ += static_cast<std::size_t>(what.result);
         wire_sent_ += static_cast<std::uint64_t>(what.result);
         connection.bytes().sent = records_.plain_within(wire_sent_);
     }
+    if (!may_send()) give_up();
     tell_turn();
     kick();
-    if (all_sent()) {
-        out_at_ = 0;
-        give_back(out_);
-        give_back(next_);
-    }
+    if (all_sent()) give_up(); // there is nothing, but memory
     connection.own_inbox()->layer_hears();
 }
 

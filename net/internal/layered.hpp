@@ -83,8 +83,9 @@ private:
     void piece() noexcept;
     void tell_turn() noexcept;
     void fail(std::error_code why) noexcept;
-    void note_record(std::uint64_t plain_end) noexcept;
-    void forget_acknowledged() noexcept;
+    void give_up() noexcept;
+    void note_record(std::uint64_t plain_end);
+    void forget_acknowledged();
     void settled(completion what) noexcept override;
 
     std::unique_ptr<layer> beneath_;

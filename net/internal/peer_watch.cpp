@@ -16,14 +16,16 @@ bool peer_watch::leave() noexcept {
 }
 
 void peer_watch::look_for_end() {
-    if (in_flight() || end_seen_) return;
+    if (in_flight() || end_seen_ || refused_ != 0) return;
+    ++polls_;
     launch([this](io_uring_sqe& sqe) {
         io_uring_prep_poll_add(&sqe, target().descriptor(), POLLRDHUP);
     });
 }
 
 void peer_watch::look_for_reset(at_ending when_ending) {
-    if (in_flight()) return;
+    if (in_flight() || refused_ != 0) return;
+    ++polls_;
     end_seen_ = true;
     when_ending_ = when_ending;
     // The kernel always tells of POLLERR and POLLHUP. It tells of POLLRDHUP, too, because that
@@ -37,7 +39,7 @@ bool peer_watch::end_is_known() noexcept {
     connection& connection = target();
     if (connection.receiving() == receiving_phase::finished || connection.end_errno() != 0)
         return true;
-    if (!end_seen_) return false;
+    if (!end_seen_ || connection.life() >= life_phase::aborting) return false;
     if (!error_due_) return true;
     note_due_error();
     if (connection.end_errno() != 0) return true;
@@ -53,6 +55,7 @@ void peer_watch::note_due_error() noexcept {
 
 void peer_watch::settled(completion what) noexcept {
     connection& connection = target();
+    if (what.result < 0 && what.result != -ECANCELED) refused_ = what.result;
     if (what.result <= 0 || stopped_ || connection.life() >= life_phase::aborting) return;
     const bool error = (what.result & POLLERR) != 0;
     if (!end_seen_) {

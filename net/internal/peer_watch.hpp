@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <ringdown/net/internal/connection_operation.hpp>
+#include <ringdown/runtime/error.hpp>
 #include <ringdown/runtime/internal/frame_pool.hpp>
 
 namespace ringdown {
@@ -35,6 +36,10 @@ public:
 
     /// The end has come, and what it is can be told.
     [[nodiscard]] bool end_is_known() noexcept;
+    /// Why the kernel does not watch; empty while it does.
+    [[nodiscard]] std::error_code refused() const noexcept { return system_error(refused_); }
+    /// How many polls have begun.
+    [[nodiscard]] std::uint32_t polls() const noexcept { return polls_; }
 
     [[nodiscard]] at_ending when_ending() const noexcept override { return when_ending_; }
 
@@ -43,6 +48,8 @@ private:
     void settled(completion what) noexcept override;
 
     std::uint32_t wanted_by_ = 0;
+    std::uint32_t polls_ = 0;
+    int refused_ = 0; // a negated errno
     at_ending when_ending_ = at_ending::cancel;
     bool end_seen_ = false;
     bool error_due_ = false; // and told to nobody yet

@@ -109,7 +109,7 @@ void send_operation::enqueue() {
     connection.bytes().handed += data_.size();
     // FIN is queued right behind, so nothing can come between, and leaves in the same turn.
     connection.sends().push(*this);
-    if (form_ == form::last) connection.request_fin();
+    if (form_ == form::last && !error_) connection.request_fin();
 }
 
 // Nobody waits for what the library itself says.

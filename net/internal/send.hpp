@@ -54,6 +54,8 @@ protected:
 
     /// Hands it over without asking whether that is permitted.
     void enqueue();
+    /// It has ended, and not with all of it.
+    [[nodiscard]] bool failed() const noexcept { return static_cast<bool>(error_); }
     /// Prepares the send of what is left.
     virtual void prepare(io_uring_sqe& sqe) noexcept;
     /// The kernel has accepted some of it, or a layer that will send it.

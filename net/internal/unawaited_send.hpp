@@ -23,6 +23,7 @@ public:
 
     /// Hands it over, behind every send before.
     void begin() { enqueue(); }
+    using send_operation::failed;
 };
 
 } // namespace ringdown

@@ -62,13 +62,18 @@ void peer_closed_operation::look() noexcept {
     peer_watch& watch = watched_.make_peer_watch();
     if (watch.end_is_known() && !waits_for_reading())
         conclude(known_end(watched_));
+    else if (watch.refused())
+        conclude(std::unexpected(watch.refused()));
     else if (!canceled_)
         wait_on();
-    else if (!watch.in_flight())
-        conclude(std::unexpected(canceled()));
+    else if (!watch.in_flight() || watch.polls() != canceled_with_)
+        conclude(std::unexpected(canceled())); // another may have begun for somebody else
 }
 
-void peer_closed_operation::connection_ends() noexcept { conclude(std::unexpected(canceled())); }
+void peer_closed_operation::connection_ends() noexcept {
+    const bool over = watched_.make_peer_watch().end_is_known() && !waits_for_reading();
+    conclude(over ? known_end(watched_) : std::unexpected(canceled()));
+}
 
 void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
     if (!canceled_) watched_.make_peer_watch().leave();
@@ -80,6 +85,7 @@ void peer_closed_operation::conclude(const result<peer_end>& answer) noexcept {
 void peer_closed_operation::cancel(cancel_reason reason) noexcept {
     watched_.note_canceled(reason);
     canceled_ = true;
+    canceled_with_ = watched_.make_peer_watch().polls();
     if (!watched_.make_peer_watch().leave()) conclude(std::unexpected(canceled()));
 }
 

@@ -52,6 +52,7 @@ private:
     connection& watched_;
     told when_;
     bool canceled_ = false; // and waits for the poll, which may have seen the end
+    std::uint32_t canceled_with_ = 0;
     result<peer_end> answer_;
 };
 

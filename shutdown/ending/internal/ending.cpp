@@ -110,6 +110,10 @@ void ending::say_fin() noexcept {
             last_bytes_ =
                 std::make_unique<unawaited_send>(connection_, std::move(last_words->bytes));
             last_bytes_->begin();
+            if (last_bytes_->failed()) {
+                fin_error_ = canceled(); // FIN would stand for what was not said
+                return;
+            }
         }
         if (last_words->say && !connection_.on().runs()) {
             fin_error_ = canceled(); // nobody could say it, and without it FIN is not the end
@@ -260,7 +264,8 @@ void ending::step_sending() {
         // FIN was refused: a send before it was cut short, or there is no connection any more.
         const int refused = connection_.fin().result();
         if (refused != -ECANCELED && refused != -ENOTCONN) fin_error_ = system_error(refused);
-        abort(refused == -ECANCELED ? teardown_cause::canceled : teardown_cause::error);
+        const bool canceled = refused == -ECANCELED && !connection_.layer_error();
+        abort(canceled ? teardown_cause::canceled : teardown_cause::error);
         return;
     }
     const discarder* discarding = connection_.own_discarder();

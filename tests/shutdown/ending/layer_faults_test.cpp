@@ -1,64 +1,10 @@
-#include <functional>
-
+#include "odd_layer.hpp"
 #include "server_rig.hpp"
-
-#include "support/framing_layer.hpp"
 
 using namespace ringdown;
 using namespace ringdown::testing;
 
 // Layers that answer at the wrong time, fail, or are put over a stream that is in use.
-
-namespace {
-
-// Answers each piece that it decodes, and fails when it is told to.
-class odd_layer final : public framing_layer {
-public:
-    using framing_layer::framing_layer;
-
-    std::error_code decode(std::span<const std::byte> wire, buffer& plain,
-                           buffer& answer) override {
-        if (decode_throws) throw std::bad_alloc();
-        if (answers) append_to(answer, framed("pong"));
-        return framing_layer::decode(wire, plain, answer);
-    }
-    std::error_code encode(std::span<const std::byte> plain, buffer& wire) override {
-        if (encode_fails) return std::make_error_code(std::errc::value_too_large);
-        return framing_layer::encode(plain, wire);
-    }
-
-    bool answers = false;
-    bool decode_throws = false;
-    bool encode_fails = false;
-
-private:
-    static void append_to(buffer& to, std::string_view text) {
-        const auto bytes = std::as_bytes(std::span(text));
-        to.insert(to.end(), bytes.begin(), bytes.end());
-    }
-};
-
-struct odd_conversation {
-    conversation with;
-    odd_layer* layer; // the stream's
-};
-
-odd_conversation connect_odd(rig& here, bool handshake = false, bool over_unix = false) {
-    auto made = std::make_unique<odd_layer>(handshake);
-    odd_layer* layer = made.get();
-    conversation with = over_unix ? here.connect_unix() : here.connect();
-    CHECK(with.ours.use_layer(std::move(made)));
-    return {std::move(with), layer};
-}
-
-std::string all_of(peer& theirs) {
-    std::string whole;
-    for (std::string part = theirs.read(); !part.empty(); part = theirs.read())
-        whole += part;
-    return whole;
-}
-
-} // namespace
 
 TEST_CASE("layer: what it would answer behind our FIN is not said, and no end is called a reset") {
     for (const bool over_unix : {false, true}) {
