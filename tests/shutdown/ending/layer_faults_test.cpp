@@ -35,7 +35,7 @@ TEST_CASE("layer: behind our FIN, what it would say keeps nobody waiting") {
         auto& [ours, theirs] = with;
         const auto sent = co_await ours.send_last(text("answer"));
         CHECK(sent.bytes == 6);
-        peer_script reading(here.on, [&, &theirs = theirs] {
+        peer_script reading(here.on, [&] {
             CHECK(unframe(all_of(theirs)).goodbye);
             theirs.write(framed("ping"));
         });
@@ -215,7 +215,7 @@ TEST_CASE("layer: a small send goes out beside answers that never stop") {
         layer->answers = true;
         auto& [ours, theirs] = with;
         std::atomic<bool> over = false;
-        peer_script pings(here.on, [&, &theirs = theirs] {
+        peer_script pings(here.on, [&] {
             const std::string many = framed(std::string(2000, 'p'), 1);
             while (!over) {
                 theirs.write(many);
